@@ -1,0 +1,35 @@
+/* confine.h - gives up, for good, what a process will not need any more. Each call can only narrow. */
+#ifndef BASE_CONFINE_H
+#define BASE_CONFINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* A path that stays usable under landlock. */
+enum confine_access {
+    CONFINE_READ = 1,  /* read files, list directories */
+    CONFINE_WRITE = 2, /* make, write, remove, rename files and directories, bind Unix sockets */
+};
+struct confine_path {
+    const char *path; /* must exist */
+    unsigned access;  /* of enum confine_access */
+};
+
+/* PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, no core dumps. */
+int confine_basics(struct err *e);
+
+/* Landlock: from now on the file system is these paths and nothing else; no execution at all. On a
+ * kernel without landlock: -1 with ERR_UNAVAILABLE. */
+int confine_files(const struct confine_path *paths, size_t n, struct err *e);
+
+/* Seccomp: only the named system calls, native architecture only; everything else kills the
+ * process (kill=true) or answers EPERM. Unknown names are skipped (older libseccomp). socket() is
+ * limited to the families given as a bit mask of 1u << AF_…; 0: no socket() at all. */
+int confine_syscalls(const char *const *names, size_t n, uint64_t socket_families, bool kill, struct err *e);
+
+/* Drops to uid/gid with no supplementary groups but `groups`; every capability goes. Verifies. */
+int confine_user(unsigned uid, unsigned gid, const unsigned *groups, size_t n_groups, struct err *e);
+
+#endif

@@ -1,0 +1,194 @@
+#include "protocol/event_record.h"
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "protocol/jupyter_message.h"
+
+static const char *const TYPES[EVENT_N_TYPES] = {
+    [EVENT_QUEUED] = "queued",
+    [EVENT_STARTED] = "started",
+    [EVENT_STDOUT] = "stdout",
+    [EVENT_STDERR] = "stderr",
+    [EVENT_DISPLAY] = "display",
+    [EVENT_RESULT] = "result",
+    [EVENT_CLEAR_OUTPUT] = "clear_output",
+    [EVENT_INPUT_REQUEST] = "input_request",
+    [EVENT_ERROR] = "error",
+    [EVENT_FILES_CHANGED] = "files_changed",
+    [EVENT_GAP] = "gap",
+    [EVENT_FINISHED] = "finished",
+    [EVENT_KERNEL_STATUS] = "kernel_status",
+    [EVENT_RESTARTED] = "restarted",
+    [EVENT_LATE] = "late",
+};
+
+static const char *const STATUSES[STATUS_N] = {
+    [STATUS_QUEUED] = "queued",
+    [STATUS_RUNNING] = "running",
+    [STATUS_WAITING_INPUT] = "waiting_input",
+    [STATUS_OK] = "ok",
+    [STATUS_ERROR] = "error",
+    [STATUS_INTERRUPTED] = "interrupted",
+    [STATUS_TIMEOUT] = "timeout",
+    [STATUS_OOM] = "oom",
+    [STATUS_KERNEL_DIED] = "kernel_died",
+    [STATUS_CANCELLED] = "cancelled",
+    [STATUS_LOST] = "lost",
+};
+
+const char *event_type_name(enum event_type type)
+{
+    return type < EVENT_N_TYPES ? TYPES[type] : "?";
+}
+
+bool event_type_parse(struct slice name, enum event_type *ret)
+{
+    for (int i = 0; i < EVENT_N_TYPES; i++) {
+        if (slice_is(name, TYPES[i])) {
+            *ret = (enum event_type)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *status_name(enum status status)
+{
+    return status < STATUS_N ? STATUSES[status] : "?";
+}
+
+bool status_parse(struct slice name, enum status *ret)
+{
+    for (int i = 0; i < STATUS_N; i++) {
+        if (slice_is(name, STATUSES[i])) {
+            *ret = (enum status)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void event_record_write(struct buf *out, uint64_t seq, const struct event_head *head, struct slice fields)
+{
+    char ts[28];
+    jupyter_format_time(head->unix_us, ts);
+    buf_addf(out, "{\"v\":1,\"seq\":%llu,\"ts\":\"%s\"", (unsigned long long)seq, ts);
+    if (uuid_is_set(&head->execution_id))
+        buf_addf(out, ",\"execution_id\":\"%s\"", head->execution_id.text);
+    buf_add_str(out, ",\"session\":");
+    json_quote_str(out, head->session);
+    if (uuid_is_set(&head->kernel_id))
+        buf_addf(out, ",\"kernel_id\":\"%s\"", head->kernel_id.text);
+    else
+        buf_add_str(out, ",\"kernel_id\":null");
+    buf_addf(out, ",\"type\":\"%s\"", event_type_name(head->type));
+    buf_add_slice(out, fields);
+    buf_add_char(out, '}');
+}
+
+/* Appends ,"name":VALUE with the content's member of that name, or `otherwise`. */
+static void add_member(struct buf *out, const char *name, struct slice content, const char *member,
+                       enum json_type want, const char *otherwise)
+{
+    struct slice v;
+    buf_addf(out, ",\"%s\":", name);
+    bool found = json_member(content, member, &v);
+    enum json_type type = found ? json_type(v) : JSON_NONE;
+    if (type == want || (want == JSON_TRUE && type == JSON_FALSE))
+        (void)json_splice(out, v); /* falls back to a string by itself */
+    else
+        buf_add_str(out, otherwise);
+}
+
+static bool from_stream(struct slice content, enum event_type *ret_type, struct buf *out)
+{
+    struct slice name;
+    if (!json_member_string(content, "name", &name))
+        return false;
+    *ret_type = slice_is(name, "stderr") ? EVENT_STDERR : EVENT_STDOUT;
+    add_member(out, "text", content, "text", JSON_STRING, "\"\"");
+    return true;
+}
+
+static void add_bundle(struct slice content, struct buf *out)
+{
+    add_member(out, "data", content, "data", JSON_OBJECT, "{}");
+    add_member(out, "metadata", content, "metadata", JSON_OBJECT, "{}");
+}
+
+static bool from_display(struct slice content, enum event_type *ret_type, struct buf *out, bool update)
+{
+    struct slice transient, id;
+    *ret_type = EVENT_DISPLAY;
+    add_bundle(content, out);
+    if (json_member(content, "transient", &transient) && json_member(transient, "display_id", &id) &&
+        json_type(id) == JSON_STRING) {
+        buf_add_str(out, ",\"display_id\":");
+        (void)json_splice(out, id);
+    }
+    if (update)
+        buf_add_str(out, ",\"update\":true");
+    return true;
+}
+
+static bool from_display_data(struct slice content, enum event_type *ret_type, struct buf *out)
+{
+    return from_display(content, ret_type, out, false);
+}
+
+static bool from_update(struct slice content, enum event_type *ret_type, struct buf *out)
+{
+    return from_display(content, ret_type, out, true);
+}
+
+static bool from_result(struct slice content, enum event_type *ret_type, struct buf *out)
+{
+    *ret_type = EVENT_RESULT;
+    add_bundle(content, out);
+    add_member(out, "execution_count", content, "execution_count", JSON_NUMBER, "null");
+    return true;
+}
+
+static bool from_error(struct slice content, enum event_type *ret_type, struct buf *out)
+{
+    *ret_type = EVENT_ERROR;
+    add_member(out, "name", content, "ename", JSON_STRING, "\"\"");
+    add_member(out, "value", content, "evalue", JSON_STRING, "\"\"");
+    add_member(out, "traceback", content, "traceback", JSON_ARRAY, "[]");
+    return true;
+}
+
+static bool from_clear(struct slice content, enum event_type *ret_type, struct buf *out)
+{
+    *ret_type = EVENT_CLEAR_OUTPUT;
+    add_member(out, "wait", content, "wait", JSON_TRUE, "false");
+    return true;
+}
+
+static bool from_input(struct slice content, enum event_type *ret_type, struct buf *out)
+{
+    *ret_type = EVENT_INPUT_REQUEST;
+    add_member(out, "prompt", content, "prompt", JSON_STRING, "\"\"");
+    add_member(out, "password", content, "password", JSON_TRUE, "false");
+    return true;
+}
+
+static const struct {
+    const char *msg_type;
+    bool (*render)(struct slice content, enum event_type *ret_type, struct buf *out);
+} MESSAGES[] = {
+    { "stream", from_stream },          { "display_data", from_display_data },
+    { "update_display_data", from_update }, { "execute_result", from_result },
+    { "error", from_error },            { "clear_output", from_clear },
+    { "input_request", from_input },
+};
+
+bool event_from_message(const char *msg_type, struct slice content, enum event_type *ret_type, struct buf *fields)
+{
+    if (json_type(content) != JSON_OBJECT)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(MESSAGES); i++)
+        if (strcmp(msg_type, MESSAGES[i].msg_type) == 0)
+            return MESSAGES[i].render(content, ret_type, fields);
+    return false;
+}

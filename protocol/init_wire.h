@@ -1,0 +1,76 @@
+/* init_wire.h - the messages between warden and init (init.sock, a Unix SOCK_SEQPACKET socket: one
+ * packet, one message; a file descriptor may ride along by SCM_RIGHTS). Includes nothing but libc's
+ * headers, because init has no other library.
+ *
+ *     u8 type | u8 channel | u16 zero | u32 kernel | i32 value | payload        (little-endian)
+ *
+ * `kernel` is a number the warden chooses, 1 … INIT_MAX_KERNELS; used again only after EXITED.
+ * Orders are answered as each line below says. What init says is a claim from the enemy's house. */
+#ifndef PROTOCOL_INIT_WIRE_H
+#define PROTOCOL_INIT_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INIT_WIRE_VERSION   1
+#define INIT_MAX_PACKET     (96u * 1024)
+#define INIT_MAX_KERNELS    64
+#define INIT_HEADER_BYTES   12
+#define INIT_MAX_STRINGS    1024 /* argv and env together */
+#define INIT_PAYLOAD_OUTPUT (8u * 1024)
+
+enum init_type {
+    /* warden → init */
+    INIT_START = 1,    /* kernel; payload = init_start below. Answer: STARTED (value = pid) or FAILED (value = errno, payload = text) */
+    INIT_CHANNEL = 2,  /* kernel, channel (enum link_channel's numbers), one fd; payload = where the kernel listens:
+                        * "tcp:PORT" or "ipc:/absolute/path". Init waits until it can connect (ipc: inotify; tcp: retries with a
+                        * short back-off) for as long as the kernel lives, then relays both ways until either side ends.
+                        * Answer: CONNECTED once dialled; CLOSED when the relay has ended (also instead of CONNECTED) */
+    INIT_SIGNAL = 3,   /* kernel, value = signal number, to its process group. Answer: DONE or FAILED */
+    INIT_KILL = 4,     /* kernel: SIGKILL for everything it started (group, descendants, daemonised ones). DONE once sent; EXITED follows */
+    INIT_SHUTDOWN = 5, /* kill all, exit 0 */
+
+    /* init → warden */
+    INIT_HELLO = 16,     /* value = INIT_WIRE_VERSION, first packet on a connection */
+    INIT_STARTED = 17,   /* kernel, value = pid inside the container */
+    INIT_CONNECTED = 18, /* kernel, channel */
+    INIT_CLOSED = 19,    /* kernel, channel, value = errno or 0 */
+    INIT_EXITED = 20,    /* kernel, value = wait status as of waitpid(2); all its relays are closed */
+    INIT_OUTPUT = 21,    /* kernel, channel = 1 stdout or 2 stderr; payload = bytes the process wrote there, at most
+                          * INIT_PAYLOAD_OUTPUT; dropped, not queued, when the warden does not read */
+    INIT_DONE = 22,      /* kernel, value = type of the order */
+    INIT_FAILED = 23,    /* kernel, value = errno, channel = type of the order, payload = text */
+};
+
+struct init_packet {
+    enum init_type type;
+    uint8_t channel;
+    uint32_t kernel;
+    int32_t value;
+    const char *payload;
+    size_t payload_len;
+};
+
+/* START's payload:
+ *     u16 argc | u16 envc | u32 file_len | cwd NUL | file_path NUL | argv… NUL each | env… ("A=b") NUL each | file bytes
+ * file_path is where init writes the connection file (mode 0600) before it starts the kernel. Paths must be absolute. */
+struct init_start {
+    const char *cwd;
+    const char *file_path;
+    const char *file;
+    size_t file_len;
+    const char *argv[INIT_MAX_STRINGS + 1]; /* NULL-terminated, into the packet */
+    const char *env[INIT_MAX_STRINGS + 1];
+};
+
+/* True when the packet is well-formed: known type, kernel and channel in range, payload allowed. */
+bool init_decode(const void *data, size_t len, struct init_packet *ret);
+/* Writes the packet into out; returns its length, 0 when it does not fit. */
+size_t init_encode(const struct init_packet *p, void *out, size_t size);
+
+bool init_decode_start(const char *payload, size_t len, struct init_start *ret);
+/* argv and env NULL-terminated. Returns the payload's length, 0 when it does not fit. */
+size_t init_encode_start(const struct init_start *s, void *out, size_t size);
+
+#endif

@@ -1,0 +1,88 @@
+/* link.h - the frames between hub and warden (link.sock, a Unix stream socket; the warden listens).
+ *
+ * Every frame has the same shape, inside frame.h's length:
+ *     u8 type | u8 channel | u16 n_parts | u64 number | 16 bytes kernel id | 16 bytes execution id |
+ *     n_parts × u32 length | the parts' bytes          (integers big-endian, ids zero when unused)
+ *
+ * `number` counts what the warden sends that must not be lost (KERNEL, MESSAGE, END, GAP): from 1,
+ * without holes, per warden epoch. The hub answers LINK_ACK with the highest number it has
+ * committed; the warden keeps everything above it and sends it again after a reconnect. At most
+ * LINK_WINDOW_BYTES are under way unacknowledged. Frames that carry no number have 0.
+ *
+ * Conversation: the hub connects and sends HELLO; the warden answers HELLO, then everything above
+ * the hub's `last`. One hub at a time: a new connection replaces the old one. */
+#ifndef PROTOCOL_LINK_H
+#define PROTOCOL_LINK_H
+
+#include "base/buf.h"
+#include "base/uuid.h"
+#include "protocol/decode.h"
+
+#define LINK_VERSION         1
+#define LINK_MAX_FRAME_BYTES (96u << 20) /* a kernel's message may be 64 MiB and some */
+#define LINK_WINDOW_BYTES    (8u << 20)
+#define LINK_MAX_PARTS       512
+
+enum link_type {
+    /* hub → warden */
+    LINK_HELLO = 1,     /* part 0: {"version":1,"epoch":E or "","last":N}: N = highest number committed of
+                         * warden epoch E (both ways; the warden's is described below) */
+    LINK_START = 2,     /* kernel: start it, part 0 = {"argv":[…],"env":{…},"cwd":"/workspace","transport":"ipc"|"tcp",
+                         * "interrupt_mode":"signal"|"message","ready_timeout_ms":N,"execution_grace_ms":N}.
+                         * argv may hold {connection_file}. If the kernel runs it is ended first (restart). Answers
+                         * are KERNEL frames. The id is the hub's choice. */
+    LINK_STOP = 3,      /* kernel: end it and all it started, politely first (part 0: {"grace_ms":N}) */
+    LINK_EXECUTE = 4,   /* kernel, execution: send an execute_request on shell; part 0 = {"timeout_ms":N (0: none),
+                         * "grace_ms":N}, parts 1.. header, parent, metadata, content, buffers… header.msg_id is by
+                         * convention the execution id. A repeat of a known execution id is ignored. */
+    LINK_MESSAGE = 5,   /* kernel, channel: any other message, parts = header, parent, metadata, content, buffers…
+                         * (both ways) */
+    LINK_INTERRUPT = 6, /* kernel; execution: only if that one is running; none: whatever runs */
+    LINK_ACK = 7,       /* number: everything up to it is committed */
+    LINK_SAMPLE = 8,    /* asks for USAGE */
+
+    /* warden → hub (HELLO and MESSAGE too) */
+    /* HELLO part 0: {"version":1,"sandbox_id","epoch":UUID,"first":N (lowest number still kept or next),
+     * "kernels":[{"kernel_id","state":"starting|ready|dead"}],
+     * "executions":[{"execution_id","kernel_id","state":"running|ended"}]}
+     * MESSAGE: number; execution id is set when its parent header names an execution of EXECUTE */
+    LINK_KERNEL = 16, /* number, kernel; part 0 = {"state":"starting|ready|dead","exit_code":N|null,"signal":N|null,
+                       * "oom":bool,"expected":bool (we were asked to end it),"reason":"…","output":"tail of its stdout
+                       * and stderr","phases":{"spawned_us","connected_us","ready_us"} since START}; ready: part 1 =
+                       * content of kernel_info_reply */
+    LINK_END = 17,    /* number, kernel, execution: it is over. part 0 = {"how":"done" (idle and reply seen, or one of
+                       * them and 2 s) | "killed" (by us: timeout, stop, restart) | "died" (kernel ended by itself) |
+                       * "lost", "complete":bool (both idle and reply seen), "interrupted":bool (an interrupt was sent while
+                       * it ran), "timed_out":bool, "oom":bool, "exit_code":N|null,"signal":N|null,
+                       * "duration_us":N, "sent_us","first_us": (monotonic parts), "usage":{USAGE's fields, cpu_us of this run,
+                       * memory_peak_bytes}} */
+    LINK_GAP = 18,    /* number, kernel, execution: part 0 = {"bytes":N,"messages":N,"reason":"…"} were dropped here */
+    LINK_USAGE = 19,  /* part 0 = {"cpu_us","memory_bytes","memory_peak_bytes","memory_limit_bytes","pids","oom_kills"} */
+    LINK_ERROR = 20,  /* kernel, execution: an order was refused; part 0 = {"code":(API.md code),"message"} */
+};
+
+enum link_channel { LINK_SHELL = 0, LINK_CONTROL = 1, LINK_STDIN = 2, LINK_IOPUB = 3, LINK_N_CHANNELS };
+
+struct link_frame {
+    enum link_type type;
+    enum link_channel channel;
+    uint64_t number;
+    struct uuid kernel_id;
+    struct uuid execution_id;
+    size_t n_parts;
+    struct slice parts[LINK_MAX_PARTS]; /* slices of the decoded bytes */
+};
+
+/* Decodes one frame from the beginning of `stream`; *ret_used bytes can be dropped when the frame's
+ * slices are not needed any more. Unknown types are BAD. */
+enum decode link_decode(struct slice stream, struct link_frame *ret, size_t *ret_used);
+
+/* Appends the frame's bytes, length first. */
+void link_encode(struct buf *out, const struct link_frame *f);
+
+/* The size link_encode would append. */
+size_t link_encoded_bytes(const struct link_frame *f);
+
+const char *link_channel_name(enum link_channel channel); /* "shell", "control", "stdin", "iopub" */
+
+#endif
