@@ -1,0 +1,95 @@
+"""Run code in Kernelhub's persistent interpreters.
+
+from kernelhub import Client
+
+with Client() as hub:
+    hub.execute("x = 41")
+    print(hub.execute("print(x + 1)").stdout)
+"""
+
+from ._requests import ExecuteOptions, HistoryFilters
+from ._retry import RetryPolicy
+from ._version import __version__
+from .async_client import AsyncClient
+from .client import Client
+from .errors import (
+    AuthenticationError,
+    BusyError,
+    ConfigurationError,
+    ConflictError,
+    ConnectionError_,
+    ExecutionError,
+    GoneError,
+    InternalError,
+    InvalidRequestError,
+    KernelDiedError,
+    KernelhubError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PermissionDeniedError,
+    PolicyDeniedError,
+    PreconditionFailedError,
+    ProtocolError,
+    QuotaExceededError,
+    RangeNotSatisfiableError,
+    RateLimitedError,
+    SandboxFailedError,
+    TimeoutError_,
+    TooLargeError,
+    UnavailableError,
+    UnsupportedMediaTypeError,
+)
+from .event import Event
+from .execution import ErrorInfo, Execution, FileChange, ResourceUsage, Result, Timing
+from .info import Health, Image, Language, SessionInfo
+from .run import AsyncRun, Run
+from .session import AsyncSession, Session
+
+__all__ = [
+    "AsyncClient",
+    "AsyncRun",
+    "AsyncSession",
+    "AuthenticationError",
+    "BusyError",
+    "Client",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectionError_",
+    "ErrorInfo",
+    "Event",
+    "ExecuteOptions",
+    "Execution",
+    "ExecutionError",
+    "FileChange",
+    "GoneError",
+    "Health",
+    "HistoryFilters",
+    "Image",
+    "InternalError",
+    "InvalidRequestError",
+    "KernelDiedError",
+    "KernelhubError",
+    "Language",
+    "MethodNotAllowedError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "PolicyDeniedError",
+    "PreconditionFailedError",
+    "ProtocolError",
+    "QuotaExceededError",
+    "RangeNotSatisfiableError",
+    "RateLimitedError",
+    "ResourceUsage",
+    "Result",
+    "RetryPolicy",
+    "Run",
+    "SandboxFailedError",
+    "Session",
+    "SessionInfo",
+    "TimeoutError_",
+    "Timing",
+    "TooLargeError",
+    "UnavailableError",
+    "UnsupportedMediaTypeError",
+    "__version__",
+]

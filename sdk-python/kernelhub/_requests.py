@@ -1,0 +1,242 @@
+"""The service's routes as values: what is sent, how long its answer may take. Pure."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, TypedDict
+from urllib.parse import quote
+
+PREFIX = "/api/v1"
+JSON = "application/json"
+SSE = "text/event-stream"
+
+DEFAULT_RUN_SECONDS = 30.0  # the service's own default for timeout_seconds
+QUEUE_SECONDS = 300.0  # what we allow for the queue when the caller named no queue_timeout_seconds
+START_SECONDS = 120.0  # a sandbox and a kernel may have to start first
+STREAM_SILENCE_SECONDS = 60.0  # the service writes a comment every 15 s: four missed, it is gone
+
+
+class ExecuteOptions(TypedDict, total=False):
+    """What may be said about a run, besides its code; the names are those of the REST body."""
+
+    language: str | None
+    session: str | None
+    execution_id: str | None
+    persistent: bool | None
+    sandbox: str | None
+    template: str | None
+    timeout_seconds: float | None
+    queue_timeout_seconds: float | None
+    env: Mapping[str, str] | None
+    stdin: str | None
+    labels: Mapping[str, str] | None
+    on_disconnect: str | None
+    queue: bool | None
+    max_output_bytes: int | None
+
+
+class HistoryFilters(TypedDict, total=False):
+    """Which executions are wanted; all filters must let one through.
+
+    label  "key=value" or "key"
+    q      words to look for in the code
+    user   another user's, for admins
+    """
+
+    session: str | None
+    language: str | None
+    status: str | None
+    label: str | None
+    since: datetime | str | None
+    until: datetime | str | None
+    q: str | None
+    user: str | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request.
+
+    safe     whether sending it twice is the same as sending it once
+    seconds  how long the service may be silent; None: the client's own timeout
+    retries  how often it is repeated; None: as the client's policy says
+    answers  statuses that are an answer here, although they say that something is wrong
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    accept: str = JSON
+    safe: bool = False
+    seconds: float | None = None
+    retries: int | None = None
+    answers: tuple[int, ...] = ()
+
+    @property
+    def content(self) -> bytes | None:
+        # ASCII on the wire: a lone surrogate gets its clear 400 from the service.
+        return None if self.body is None else json.dumps(self.body, allow_nan=False).encode("ascii")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"Accept": self.accept}
+        if self.body is not None:
+            headers["Content-Type"] = JSON
+        if self.accept == SSE:
+            headers["Accept-Encoding"] = "identity"  # a compressor would hold events back
+            headers["Cache-Control"] = "no-cache"
+        return headers
+
+
+def get(path: str, **params: Any) -> Request:
+    """A GET; parameters that are None are left out."""
+    sent = {name: str(value) for name, value in params.items() if value is not None}
+    return Request("GET", PREFIX + path, params=sent, safe=True)
+
+
+def execute_body(code: str, options: ExecuteOptions) -> dict[str, Any]:
+    """The body of a run. It always names the execution, so that to send it again is to attach."""
+    _refuse_unknown("option of a run", options, ExecuteOptions)
+    body: dict[str, Any] = {"code": code}
+    for name, value in options.items():
+        if value is not None:
+            body[name] = dict(value) if isinstance(value, Mapping) else value
+    body.setdefault("execution_id", str(uuid.uuid4()))
+    return body
+
+
+def run_seconds(body: Mapping[str, Any]) -> float:
+    """How long a run may take until its end is known: start, queue, and its own timeout."""
+    queued: float = body.get("queue_timeout_seconds", QUEUE_SECONDS)
+    running: float = body.get("timeout_seconds", DEFAULT_RUN_SECONDS)
+    return START_SECONDS + queued + running
+
+
+def execute(body: Mapping[str, Any]) -> Request:
+    return Request("POST", f"{PREFIX}/execute", body=body, safe=True, seconds=run_seconds(body))
+
+
+def execute_stream(body: Mapping[str, Any]) -> Request:
+    return Request(
+        "POST",
+        f"{PREFIX}/execute",
+        body=body,
+        accept=SSE,
+        safe=True,
+        seconds=STREAM_SILENCE_SECONDS,
+    )
+
+
+def submit(body: Mapping[str, Any], callback_url: str | None) -> Request:
+    if callback_url is not None:
+        body = {**body, "callback_url": callback_url}
+    return Request("POST", f"{PREFIX}/execute/async", body=body, safe=True)
+
+
+def execution(execution_id: str) -> Request:
+    return get(f"/executions/{_segment(execution_id)}")
+
+
+def job(job_id: str) -> Request:
+    return get(f"/jobs/{_segment(job_id)}")
+
+
+def executions(filters: HistoryFilters, limit: int, cursor: str | None) -> Request:
+    _refuse_unknown("filter of the history", filters, HistoryFilters)
+    sent = {name: _filter_value(value) for name, value in filters.items()}
+    return get("/executions", **sent, limit=limit, cursor=cursor)
+
+
+def interrupt(execution_id: str) -> Request:
+    # Safe: to interrupt what has ended changes nothing.
+    return Request("POST", f"{PREFIX}/executions/{_segment(execution_id)}/interrupt", safe=True)
+
+
+def execution_events(execution_id: str) -> str:
+    """The path of an execution's feed."""
+    return f"/executions/{_segment(execution_id)}/events"
+
+
+def session_events(name: str) -> str:
+    """The path of a session's feed."""
+    return f"/sessions/{_segment(name)}/events"
+
+
+def events_page(feed: str, after: int) -> Request:
+    """What is stored behind `after`, as JSON."""
+    return get(feed, after=after)
+
+
+def events_follow(feed: str, after: int, seconds: float = STREAM_SILENCE_SECONDS) -> Request:
+    """What is stored behind `after`, then what comes, as server-sent events."""
+    return Request(
+        "GET",
+        PREFIX + feed,
+        params={"after": str(after), "follow": "1"},
+        accept=SSE,
+        safe=True,
+        seconds=seconds,
+    )
+
+
+def sessions(cursor: str | None) -> Request:
+    return get("/sessions", cursor=cursor)
+
+
+def session(name: str) -> Request:
+    return get(f"/sessions/{_segment(name)}")
+
+
+def create_session(fields: Mapping[str, Any]) -> Request:
+    body = {name: value for name, value in fields.items() if value is not None}
+    return Request("POST", f"{PREFIX}/sessions", body=body, seconds=START_SECONDS)
+
+
+def delete_session(name: str) -> Request:
+    return Request("DELETE", f"{PREFIX}/sessions/{_segment(name)}", seconds=START_SECONDS)
+
+
+def restart_session(name: str) -> Request:
+    return Request("POST", f"{PREFIX}/sessions/{_segment(name)}/restart", seconds=START_SECONDS)
+
+
+def interrupt_session(name: str) -> Request:
+    # Not safe, unlike interrupt(): the second could hit the run after the one that was meant.
+    return Request("POST", f"{PREFIX}/sessions/{_segment(name)}/interrupt")
+
+
+def health() -> Request:
+    # Who asks for health wants to know how it is now.
+    return Request("GET", f"{PREFIX}/health", retries=0, answers=(503,))
+
+
+def languages() -> Request:
+    return get("/languages")
+
+
+def images() -> Request:
+    return get("/images")
+
+
+def _refuse_unknown(what: str, given: Mapping[str, Any], known: type) -> None:
+    unknown = given.keys() - known.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"no such {what}: {', '.join(sorted(unknown))}")
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a path; a session's name may be a notebook's path."""
+    if name in ("", ".", ".."):
+        raise ValueError(f"not a name: {name!r}")
+    return quote(name, safe="")
+
+
+def _filter_value(value: Any) -> Any:
+    if isinstance(value, datetime):  # one without a zone is local time, as everywhere in Python
+        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    return value

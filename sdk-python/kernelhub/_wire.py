@@ -1,0 +1,244 @@
+"""The only code that talks to the service: Wire with threads in mind, AsyncWire with asyncio.
+
+Both do the same steps; what there is to decide is decided in _cursor, _retry and below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+
+from ._cursor import EventCursor
+from ._requests import Request
+from ._retry import Attempts, RetryPolicy, may_retry
+from ._settings import Settings
+from ._version import __version__
+from .errors import (
+    ConnectionError_,
+    KernelhubError,
+    ProtocolError,
+    TimeoutError_,
+    error_from_reply,
+)
+from .event import Event
+
+# Streams hold a connection each; an interrupt must never wait for one of them to end.
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    headers = {"User-Agent": f"kernelhub-python/{__version__}"}
+    if settings.token:
+        headers["Authorization"] = f"Bearer {settings.token}"
+    return headers
+
+
+def _timeout(request: Request, seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(seconds, read=request.seconds or seconds, pool=None)
+
+
+def _transport_error(error: httpx.TransportError, url: str) -> KernelhubError:
+    """What httpx says, in our words."""
+    if isinstance(error, NOT_SENT):
+        return ConnectionError_(
+            f"cannot reach {url}: {error or type(error).__name__}",
+            sent=False,
+            hint="is `kernelhub serve` running there? KERNELHUB_URL says where to look",
+        )
+    if isinstance(error, httpx.TimeoutException):
+        return TimeoutError_(f"{url} did not answer in time")
+    return ConnectionError_(f"lost the connection to {url}: {error or type(error).__name__}")
+
+
+def _answer(request: Request, status: int, headers: httpx.Headers, body: bytes) -> Any:
+    """The JSON of a reply, None for an empty one; raises what the service reports."""
+    if status in request.answers:
+        answer = _parsed(body)
+        if isinstance(answer, dict) and "error" not in answer:
+            return answer
+    if not 200 <= status < 300:
+        raise error_from_reply(status, headers, body)
+    if not body:
+        return None
+    answer = _parsed(body)
+    if answer is _BROKEN:
+        raise ProtocolError(
+            f"{request.method} {request.path}: the reply is no JSON: {body[:80]!r}",
+            hint="is this the address of a Kernelhub service?",
+        )
+    return answer
+
+
+_BROKEN = object()
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return _BROKEN
+
+
+class Wire:
+    """Sends requests and reads feeds, with threads: one may be shared by several."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        timeout: float,
+        policy: RetryPolicy,
+        transport: httpx.BaseTransport | None,
+    ) -> None:
+        self.settings = settings
+        self.policy = policy
+        self._timeout = timeout
+        self._http = httpx.Client(
+            headers=_headers(settings),
+            limits=LIMITS,
+            transport=transport,
+            trust_env=not settings.is_local,  # no proxy leads to this machine
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _built(self, request: Request) -> httpx.Request:
+        return self._http.build_request(
+            request.method,
+            self.settings.url + request.path,
+            params=dict(request.params) or None,
+            content=request.content,
+            headers=request.headers,
+            timeout=_timeout(request, self._timeout),
+        )
+
+    def send(self, request: Request) -> Any:
+        """The reply's JSON. Tries again where that is safe."""
+        policy = self.policy
+        limit = policy.retries if request.retries is None else request.retries
+        attempts = Attempts(policy, limit)
+        while True:
+            error: KernelhubError
+            try:
+                reply = self._http.send(self._built(request))
+                return _answer(request, reply.status_code, reply.headers, reply.content)
+            except httpx.TransportError as lost:
+                error = _transport_error(lost, self.settings.url)
+                error.__cause__ = lost
+            except KernelhubError as refused:
+                error = refused
+            if not may_retry(error, request.safe):
+                raise error
+            time.sleep(attempts.failed(error))
+
+    def read(self, cursor: EventCursor) -> Iterator[Event]:
+        """The events of a feed, over as many connections as it takes."""
+        while not cursor.done:
+            error: KernelhubError | None = None
+            reply: httpx.Response | None = None
+            request = self._built(cursor.request(time.monotonic()))
+            try:
+                reply = self._http.send(request, stream=True)
+                if reply.status_code == 200:
+                    cursor.opened(reply.headers, time.monotonic())
+                    for chunk in reply.iter_bytes():
+                        yield from cursor.fed(chunk, time.monotonic())
+                        if cursor.done or cursor.broken:
+                            break
+                else:
+                    body = reply.read()
+                    error = cursor.refused(reply.status_code, reply.headers, body)
+            except httpx.TransportError as lost:
+                error = _transport_error(lost, self.settings.url)
+                error.__cause__ = lost
+            finally:
+                if reply is not None:
+                    reply.close()
+            if not cursor.done:
+                time.sleep(cursor.lost(error, time.monotonic()))
+
+
+class AsyncWire:
+    """Sends requests and reads feeds, with asyncio."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        timeout: float,
+        policy: RetryPolicy,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        self.settings = settings
+        self.policy = policy
+        self._timeout = timeout
+        self._http = httpx.AsyncClient(
+            headers=_headers(settings),
+            limits=LIMITS,
+            transport=transport,
+            trust_env=not settings.is_local,
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    def _built(self, request: Request) -> httpx.Request:
+        return self._http.build_request(
+            request.method,
+            self.settings.url + request.path,
+            params=dict(request.params) or None,
+            content=request.content,
+            headers=request.headers,
+            timeout=_timeout(request, self._timeout),
+        )
+
+    async def send(self, request: Request) -> Any:
+        """The reply's JSON. Tries again where that is safe."""
+        policy = self.policy
+        limit = policy.retries if request.retries is None else request.retries
+        attempts = Attempts(policy, limit)
+        while True:
+            error: KernelhubError
+            try:
+                reply = await self._http.send(self._built(request))
+                return _answer(request, reply.status_code, reply.headers, reply.content)
+            except httpx.TransportError as lost:
+                error = _transport_error(lost, self.settings.url)
+                error.__cause__ = lost
+            except KernelhubError as refused:
+                error = refused
+            if not may_retry(error, request.safe):
+                raise error
+            await asyncio.sleep(attempts.failed(error))
+
+    async def read(self, cursor: EventCursor) -> AsyncIterator[Event]:
+        """The events of a feed, over as many connections as it takes."""
+        while not cursor.done:
+            error: KernelhubError | None = None
+            reply: httpx.Response | None = None
+            request = self._built(cursor.request(time.monotonic()))
+            try:
+                reply = await self._http.send(request, stream=True)
+                if reply.status_code == 200:
+                    cursor.opened(reply.headers, time.monotonic())
+                    async for chunk in reply.aiter_bytes():
+                        for event in cursor.fed(chunk, time.monotonic()):
+                            yield event
+                        if cursor.done or cursor.broken:
+                            break
+                else:
+                    body = await reply.aread()
+                    error = cursor.refused(reply.status_code, reply.headers, body)
+            except httpx.TransportError as lost:
+                error = _transport_error(lost, self.settings.url)
+                error.__cause__ = lost
+            finally:
+                if reply is not None:
+                    await reply.aclose()
+            if not cursor.done:
+                await asyncio.sleep(cursor.lost(error, time.monotonic()))

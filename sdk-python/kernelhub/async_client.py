@@ -1,0 +1,101 @@
+"""The way in with asyncio: Client's names, with await."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+
+import httpx
+
+from . import _json, _requests
+from ._retry import RetryPolicy
+from ._settings import find_settings
+from ._wire import AsyncWire
+from .event import Event
+from .execution import Execution
+from .executions import AsyncExecutions, AsyncJobs
+from .info import Health, Image, Language
+from .run import AsyncRun
+from .runner import AsyncRunner
+from .session import AsyncSession
+from .sessions import AsyncSessions
+
+
+class AsyncClient(AsyncRunner):
+    """A client of one service, for one event loop. Close it, or use `async with`.
+
+    url        else KERNELHUB_URL, else the token file of `kernelhub serve`, else
+               http://127.0.0.1:8080
+    token      else KERNELHUB_TOKEN, else the token file; "" for a service that asks for none
+    timeout    seconds for what is not a run: connecting, small questions
+    retry      how patient to be with a service that is away for a moment
+    transport  httpx's way to another transport, such as a Unix socket
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = 30.0,
+        *,
+        retry: RetryPolicy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        settings = find_settings(url, token)
+        super().__init__(AsyncWire(settings, timeout, retry or RetryPolicy(), transport), {})
+        self.url = settings.url
+        self.executions = AsyncExecutions(self._wire)
+        self.jobs = AsyncJobs(self._wire)
+        self.sessions = AsyncSessions(self._wire)
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient {self.url}>"
+
+    def session(self, name: str, language: str | None = None) -> AsyncSession:
+        """A session to work with. Asks the service nothing: its first run makes it."""
+        return AsyncSession(self._wire, name, language)
+
+    async def attach(self, execution_id: str, after: int = 0) -> AsyncRun:
+        """The run with this id; its events() begin behind number `after`."""
+        await self.executions.get(execution_id)  # NotFoundError here, not somewhere later
+        return AsyncRun(self._wire, execution_id, after)
+
+    def events(
+        self, execution_id: str, after: int = 0, follow: bool = True
+    ) -> AsyncIterator[Event]:
+        """The numbered events of an execution; with `follow` until it ends."""
+        return AsyncRun(self._wire, execution_id).events(after, follow)
+
+    async def wait(self, execution_id: str, timeout: float | None = None) -> Execution:
+        """Waits for the end of an execution, see AsyncRun.wait."""
+        return await AsyncRun(self._wire, execution_id).wait(timeout)
+
+    async def interrupt(self, execution_id: str) -> None:
+        """Stops an execution as Ctrl-C would."""
+        await AsyncRun(self._wire, execution_id).interrupt()
+
+    async def health(self) -> Health:
+        """Whether the service works. A service that says it does not is an answer, no exception."""
+        return Health.from_json(await self._wire.send(_requests.health()))
+
+    async def languages(self) -> list[Language]:
+        reply = await self._wire.send(_requests.languages())
+        return [Language.from_json(item) for item in _json.as_items(reply, "languages")]
+
+    async def images(self) -> list[Image]:
+        reply = await self._wire.send(_requests.images())
+        return [Image.from_json(item) for item in _json.as_items(reply, "images")]

@@ -1,0 +1,99 @@
+"""The way in: a client of one Kernelhub service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+
+import httpx
+
+from . import _json, _requests
+from ._retry import RetryPolicy
+from ._settings import find_settings
+from ._wire import Wire
+from .event import Event
+from .execution import Execution
+from .executions import Executions, Jobs
+from .info import Health, Image, Language
+from .run import Run
+from .runner import Runner
+from .session import Session
+from .sessions import Sessions
+
+
+class Client(Runner):
+    """A client of one service; several threads may share it. Close it, or use `with`.
+
+    url        else KERNELHUB_URL, else the token file of `kernelhub serve`, else
+               http://127.0.0.1:8080
+    token      else KERNELHUB_TOKEN, else the token file; "" for a service that asks for none
+    timeout    seconds for what is not a run: connecting, small questions
+    retry      how patient to be with a service that is away for a moment
+    transport  httpx's way to another transport, such as a Unix socket
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        timeout: float = 30.0,
+        *,
+        retry: RetryPolicy | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        settings = find_settings(url, token)
+        super().__init__(Wire(settings, timeout, retry or RetryPolicy(), transport), {})
+        self.url = settings.url
+        self.executions = Executions(self._wire)
+        self.jobs = Jobs(self._wire)
+        self.sessions = Sessions(self._wire)
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {self.url}>"
+
+    def session(self, name: str, language: str | None = None) -> Session:
+        """A session to work with. Asks the service nothing: its first run makes it."""
+        return Session(self._wire, name, language)
+
+    def attach(self, execution_id: str, after: int = 0) -> Run:
+        """The run with this id; its events() begin behind number `after`."""
+        self.executions.get(execution_id)  # NotFoundError here, not somewhere later
+        return Run(self._wire, execution_id, after)
+
+    def events(self, execution_id: str, after: int = 0, follow: bool = True) -> Iterator[Event]:
+        """The numbered events of an execution; with `follow` until it ends."""
+        return Run(self._wire, execution_id).events(after, follow)
+
+    def wait(self, execution_id: str, timeout: float | None = None) -> Execution:
+        """Waits for the end of an execution, see Run.wait."""
+        return Run(self._wire, execution_id).wait(timeout)
+
+    def interrupt(self, execution_id: str) -> None:
+        """Stops an execution as Ctrl-C would."""
+        Run(self._wire, execution_id).interrupt()
+
+    def health(self) -> Health:
+        """Whether the service works. A service that says it does not is an answer, no exception."""
+        return Health.from_json(self._wire.send(_requests.health()))
+
+    def languages(self) -> list[Language]:
+        reply = self._wire.send(_requests.languages())
+        return [Language.from_json(item) for item in _json.as_items(reply, "languages")]
+
+    def images(self) -> list[Image]:
+        reply = self._wire.send(_requests.images())
+        return [Image.from_json(item) for item in _json.as_items(reply, "images")]

@@ -1,0 +1,135 @@
+"""The four ways to run code; a client has them, and so has a session."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from . import _requests
+from ._callbacks import Callbacks
+from ._cursor import EventCursor
+from ._requests import ExecuteOptions
+from ._wire import AsyncWire, Wire
+from .event import Event
+from .execution import ErrorInfo, Execution, Result
+from .run import AsyncRun, Run
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+def _start_cursor(wire: Wire | AsyncWire, body: dict[str, Any]) -> EventCursor:
+    return EventCursor(
+        _requests.execution_events(body["execution_id"]),
+        wire.policy,
+        first=_requests.execute_stream(body),
+        patience=_requests.run_seconds(body),
+    )
+
+
+class Runner:
+    """Runs code. The options are those of the REST body, see ExecuteOptions; what is not given
+    is for the service to choose."""
+
+    def __init__(self, wire: Wire, defaults: ExecuteOptions) -> None:
+        self._wire = wire
+        self._defaults = defaults
+
+    def execute(
+        self,
+        code: str,
+        *,
+        check: bool = False,
+        on_stdout: Callable[[str], Any] | None = None,
+        on_stderr: Callable[[str], Any] | None = None,
+        on_result: Callable[[Result], Any] | None = None,
+        on_error: Callable[[ErrorInfo], Any] | None = None,
+        **options: Unpack[ExecuteOptions],
+    ) -> Execution:
+        """Runs `code`, waits for its end, returns its record.
+
+        What becomes of the code is in the record's `status` and `error`; with `check` everything
+        but `ok` raises ExecutionError. The callbacks are called while the code runs.
+        """
+        body = _requests.execute_body(code, {**self._defaults, **options})
+        callbacks = Callbacks(on_stdout, on_stderr, on_result, on_error)
+        request = _requests.execute(body)
+        if callbacks:
+            for event in self._wire.read(_start_cursor(self._wire, body)):
+                callbacks.call(event)
+            request = _requests.execution(body["execution_id"])
+        execution = Execution.from_json(self._wire.send(request))
+        return execution.raise_for_status() if check else execution
+
+    def stream(self, code: str, **options: Unpack[ExecuteOptions]) -> Iterator[Event]:
+        """Runs `code` and yields its events as they come; the run starts with the first next().
+
+        A broken connection is taken up again where it was: no event is lost, none comes twice.
+        Who stops reading does not stop the run, unless on_disconnect="interrupt" was given.
+        """
+        body = _requests.execute_body(code, {**self._defaults, **options})
+        return self._wire.read(_start_cursor(self._wire, body))
+
+    def submit(
+        self, code: str, *, callback_url: str | None = None, **options: Unpack[ExecuteOptions]
+    ) -> Run:
+        """Starts `code` and returns at once. The service calls `callback_url` once at the end."""
+        body = _requests.execute_body(code, {**self._defaults, **options})
+        self._wire.send(_requests.submit(body, callback_url))
+        return Run(self._wire, body["execution_id"])
+
+
+class AsyncRunner:
+    """Runs code. The options are those of the REST body, see ExecuteOptions; what is not given
+    is for the service to choose."""
+
+    def __init__(self, wire: AsyncWire, defaults: ExecuteOptions) -> None:
+        self._wire = wire
+        self._defaults = defaults
+
+    async def execute(
+        self,
+        code: str,
+        *,
+        check: bool = False,
+        on_stdout: Callable[[str], Any] | None = None,
+        on_stderr: Callable[[str], Any] | None = None,
+        on_result: Callable[[Result], Any] | None = None,
+        on_error: Callable[[ErrorInfo], Any] | None = None,
+        **options: Unpack[ExecuteOptions],
+    ) -> Execution:
+        """Runs `code`, waits for its end, returns its record.
+
+        What becomes of the code is in the record's `status` and `error`; with `check` everything
+        but `ok` raises ExecutionError. The callbacks are called while the code runs; they may be
+        coroutine functions.
+        """
+        body = _requests.execute_body(code, {**self._defaults, **options})
+        callbacks = Callbacks(on_stdout, on_stderr, on_result, on_error)
+        request = _requests.execute(body)
+        if callbacks:
+            async for event in self._wire.read(_start_cursor(self._wire, body)):
+                answer = callbacks.call(event)
+                if inspect.isawaitable(answer):
+                    await answer
+            request = _requests.execution(body["execution_id"])
+        execution = Execution.from_json(await self._wire.send(request))
+        return execution.raise_for_status() if check else execution
+
+    def stream(self, code: str, **options: Unpack[ExecuteOptions]) -> AsyncIterator[Event]:
+        """Runs `code` and yields its events as they come; `async for` starts it, without await.
+
+        A broken connection is taken up again where it was: no event is lost, none comes twice.
+        Who stops reading does not stop the run, unless on_disconnect="interrupt" was given.
+        """
+        body = _requests.execute_body(code, {**self._defaults, **options})
+        return self._wire.read(_start_cursor(self._wire, body))
+
+    async def submit(
+        self, code: str, *, callback_url: str | None = None, **options: Unpack[ExecuteOptions]
+    ) -> AsyncRun:
+        """Starts `code` and returns at once. The service calls `callback_url` once at the end."""
+        body = _requests.execute_body(code, {**self._defaults, **options})
+        await self._wire.send(_requests.submit(body, callback_url))
+        return AsyncRun(self._wire, body["execution_id"])

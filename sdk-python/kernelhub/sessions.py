@@ -1,0 +1,107 @@
+"""All sessions of the user: `hub.sessions`."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Iterator
+
+from . import _requests
+from ._paging import Pages
+from ._wire import AsyncWire, Wire
+from .event import Event
+from .feed import AsyncFeed, Feed
+from .info import SessionInfo
+
+
+class Sessions:
+    """`hub.sessions`: sessions by name. To work with one, see `hub.session(name)`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def list(self) -> builtins.list[SessionInfo]:
+        pages = Pages("sessions")
+        found: builtins.list[SessionInfo] = []
+        while not pages.done:
+            reply = self._wire.send(_requests.sessions(pages.cursor))
+            found += [SessionInfo.from_json(item) for item in pages.take(reply)]
+        return found
+
+    def create(
+        self,
+        name: str,
+        *,
+        language: str | None = None,
+        sandbox: str | None = None,
+        template: str | None = None,
+    ) -> SessionInfo:
+        """Makes the session and starts its kernel; execute() would make it too, when first used."""
+        fields = {"name": name, "language": language, "sandbox": sandbox, "template": template}
+        return SessionInfo.from_json(self._wire.send(_requests.create_session(fields)))
+
+    def get(self, name: str) -> SessionInfo:
+        return SessionInfo.from_json(self._wire.send(_requests.session(name)))
+
+    def delete(self, name: str) -> None:
+        """Ends the kernel and forgets the name; the history stays."""
+        self._wire.send(_requests.delete_session(name))
+
+    def restart(self, name: str) -> None:
+        """A fresh kernel under the same name; its variables are gone."""
+        self._wire.send(_requests.restart_session(name))
+
+    def interrupt(self, name: str) -> None:
+        """Stops what runs in it now."""
+        self._wire.send(_requests.interrupt_session(name))
+
+    def events(self, name: str, after: int = 0, follow: bool = True) -> Iterator[Event]:
+        """The session's own feed: kernel_status, restarted, late. It ends with the session."""
+        feed = Feed(self._wire, _requests.session_events(name), endless=True)
+        return feed.events(after, follow)
+
+
+class AsyncSessions:
+    """`hub.sessions`: sessions by name. To work with one, see `hub.session(name)`."""
+
+    def __init__(self, wire: AsyncWire) -> None:
+        self._wire = wire
+
+    async def list(self) -> builtins.list[SessionInfo]:
+        pages = Pages("sessions")
+        found: builtins.list[SessionInfo] = []
+        while not pages.done:
+            reply = await self._wire.send(_requests.sessions(pages.cursor))
+            found += [SessionInfo.from_json(item) for item in pages.take(reply)]
+        return found
+
+    async def create(
+        self,
+        name: str,
+        *,
+        language: str | None = None,
+        sandbox: str | None = None,
+        template: str | None = None,
+    ) -> SessionInfo:
+        """Makes the session and starts its kernel; execute() would make it too, when first used."""
+        fields = {"name": name, "language": language, "sandbox": sandbox, "template": template}
+        return SessionInfo.from_json(await self._wire.send(_requests.create_session(fields)))
+
+    async def get(self, name: str) -> SessionInfo:
+        return SessionInfo.from_json(await self._wire.send(_requests.session(name)))
+
+    async def delete(self, name: str) -> None:
+        """Ends the kernel and forgets the name; the history stays."""
+        await self._wire.send(_requests.delete_session(name))
+
+    async def restart(self, name: str) -> None:
+        """A fresh kernel under the same name; its variables are gone."""
+        await self._wire.send(_requests.restart_session(name))
+
+    async def interrupt(self, name: str) -> None:
+        """Stops what runs in it now."""
+        await self._wire.send(_requests.interrupt_session(name))
+
+    def events(self, name: str, after: int = 0, follow: bool = True) -> AsyncIterator[Event]:
+        """The session's own feed: kernel_status, restarted, late. It ends with the session."""
+        feed = AsyncFeed(self._wire, _requests.session_events(name), endless=True)
+        return feed.events(after, follow)
