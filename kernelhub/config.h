@@ -1,0 +1,67 @@
+/* config.h - every setting: a default, then the file (czmq's ZPL), then KERNELHUB__SECTION__KEY, then flags. */
+#ifndef KERNELHUB_CONFIG_H
+#define KERNELHUB_CONFIG_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* One line a setting, in config.c's table: name, type, default, range, what it means. */
+enum config_key {
+    CONFIG_SERVER_ADDRESS,     /* server/address      127.0.0.1 */
+    CONFIG_SERVER_PORT,        /* server/port         8080 */
+    CONFIG_SERVER_AUTH,        /* server/auth         key | none (loopback only) */
+    CONFIG_SERVER_METRICS_TOKEN, /* server/metrics_token  loopback | always | never: when /metrics needs a token */
+    CONFIG_SERVER_MAX_BODY,    /* server/max_body_bytes 10 MiB */
+    CONFIG_SERVER_MAX_CONNECTIONS, /* server/max_connections 1024 */
+    CONFIG_PATHS_STATE,        /* paths/state         /var/lib/kernelhub */
+    CONFIG_PATHS_RUN,          /* paths/run           /run/kernelhub */
+    CONFIG_PATHS_TOKEN_FILE,   /* paths/token_file    "" = ~/.config/kernelhub/token of the starting user */
+    CONFIG_HUB_USER,           /* hub/user            kernelhub: who the hub runs as when started by root */
+    CONFIG_KEEPER_RUNTIME,     /* keeper/runtime      "" = probe */
+    CONFIG_KEEPER_PODMAN_SOCKET, /* keeper/podman_socket "" = start a private one */
+    CONFIG_KEEPER_ALLOW_WEAK,  /* keeper/allow_weak   0 */
+    CONFIG_KEEPER_ID_BASE,     /* keeper/id_base      1879048192 */
+    CONFIG_KEEPER_ID_COUNT,    /* keeper/id_count     4095 */
+    CONFIG_TEMPLATE_DEFAULT,   /* template/default    slim; the template used when none is named */
+    CONFIG_TEMPLATE_PREFERRED, /* template/preferred  python; used instead of the default once its image exists */
+    CONFIG_LIMITS_MEMORY,      /* limits/memory_bytes 2 GiB per sandbox */
+    CONFIG_LIMITS_CPUS,        /* limits/cpus         2 (milli-CPUs in the number: 2000) */
+    CONFIG_LIMITS_PIDS,        /* limits/pids         256 */
+    CONFIG_LIMITS_WORKSPACE,   /* limits/workspace_bytes 10 GiB */
+    CONFIG_LIMITS_OUTPUT,      /* limits/max_output_bytes 32 MiB: default and ceiling of an execution's output */
+    CONFIG_LIMITS_CODE,        /* limits/max_code_bytes 1 MiB */
+    CONFIG_LIMITS_TIMEOUT,     /* limits/max_timeout_seconds 86400 */
+    CONFIG_LIMITS_SESSIONS,    /* limits/max_sessions 16 per user */
+    CONFIG_LIMITS_QUEUE,       /* limits/max_queue    256 executions waiting per session */
+    CONFIG_LIMITS_SANDBOXES,   /* limits/max_sandboxes 64 in all */
+    CONFIG_HISTORY_MAX_EXECUTIONS, /* history/max_executions 100000 */
+    CONFIG_HISTORY_MAX_DAYS,   /* history/max_days    90 */
+    CONFIG_HISTORY_MAX_BYTES,  /* history/max_bytes   10 GiB */
+    CONFIG_LOG_LEVEL,          /* log/level           info */
+    CONFIG_N_KEYS
+};
+
+struct config;
+
+/* A config of defaults. */
+struct config *config_new(void);
+void config_free(struct config *c);
+
+/* Reads a ZPL file. A wrong key or value: -1 and e names file, line and what is allowed. missing_ok: a
+ * file that is not there is no error. */
+int config_read_file(struct config *c, const char *path, bool missing_ok, struct err *e);
+/* Reads KERNELHUB__SECTION__KEY variables from environ. */
+int config_read_environment(struct config *c, char **environment, struct err *e);
+/* Sets by name ("server/port"); source is shown by config_print, e.g. "--port". */
+int config_set(struct config *c, const char *name, const char *value, const char *source, struct err *e);
+
+const char *config_text(const struct config *c, enum config_key key);
+int64_t config_number(const struct config *c, enum config_key key);
+bool config_flag(const struct config *c, enum config_key key);
+
+/* Every setting, one per line: name = value   # where it came from. */
+void config_print(const struct config *c, struct buf *out);
+
+#endif

@@ -1,0 +1,60 @@
+/* execution.h - one piece of code run in a kernel: accepted once, run once, with numbered events and one end. */
+#ifndef KERNELHUB_EXECUTION_H
+#define KERNELHUB_EXECUTION_H
+
+#include "kernelhub/hub.h"
+#include "kernelhub/user.h"
+
+/* What a client asks for; strings are borrowed for the call. NULL and 0 stand for "not given". */
+struct execution_request {
+    struct slice code;
+    const char *language;    /* name or alias */
+    const char *session;     /* session's name */
+    const char *execution_id; /* the client's choice; a UUID */
+    bool not_persistent;     /* persistent:false */
+    const char *sandbox;     /* id or name (only the default one in this version: others are not_found) */
+    const char *template_name;
+    double timeout_seconds;  /* 0: 30 */
+    double queue_timeout_seconds; /* 0: none */
+    struct slice env;        /* JSON object of strings, checked by the caller */
+    bool has_stdin;
+    struct slice stdin_text;
+    struct slice labels;     /* JSON object of strings, checked by the caller */
+    bool interrupt_on_disconnect;
+    bool no_queue;           /* queue:false: busy instead of waiting */
+    int64_t max_output_bytes;
+    const char *client;      /* "rest", "sse", …: for the record */
+};
+
+/* Accepts an execution, or attaches to it when its id was seen before with the same code (ERR_CONFLICT with
+ * other code). on_accepted comes when it is committed: json = {"execution_id","status","position","session","attached":bool}. */
+struct wait *execution_submit(struct hub *h, struct user *u, const struct execution_request *r,
+                              reply_fn on_accepted, void *arg);
+
+/* The record of POST /execute's reply (API.md), now or (until_end) once it has ended. ERR_NOT_FOUND for other
+ * users' executions. When it never started because its sandbox or kernel could not be started, and until_end is set, the
+ * error is that failure (ERR_SANDBOX, ERR_KERNEL_DIED, ERR_TIMEOUT, …). */
+struct wait *execution_record(struct hub *h, const struct user *u, const struct uuid *id, bool until_end,
+                              reply_fn done, void *arg);
+
+/* History, newest first: {"items":[record without outputs, with code, user, client, created_at …],"next":cursor|null}. */
+struct execution_filter {
+    const char *session, *language, *status, *label /* "key=value" or "key" */, *since, *until /* RFC 3339 */, *q;
+    const char *user;   /* admins: another user's name, "*" for all */
+    const char *cursor;
+    int limit;          /* 0: 50; at most 500 */
+};
+struct wait *execution_list(struct hub *h, const struct user *u, const struct execution_filter *f,
+                            reply_fn done, void *arg);
+
+/* Interrupts a running execution (no effect once it has ended: 0), takes a queued one out (cancelled).
+ * ERR_NOT_FOUND when it is not this user's; ERR_CONFLICT is never given. Answers {"execution_id","status"}. */
+struct wait *execution_interrupt(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done, void *arg);
+/* Only a queued one; ERR_CONFLICT when it runs already. */
+struct wait *execution_cancel(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done, void *arg);
+
+/* A large output ("ref" in an event): bytes and their media type. */
+typedef void (*blob_fn)(void *arg, const struct err *e, const char *media_type, struct slice bytes);
+struct wait *execution_blob(struct hub *h, const struct user *u, const struct uuid *id, unsigned n, blob_fn done, void *arg);
+
+#endif

@@ -1,0 +1,33 @@
+/* user.h - who owns everything else; found by an API key. */
+#ifndef KERNELHUB_USER_H
+#define KERNELHUB_USER_H
+
+#include "base/uuid.h"
+#include "kernelhub/hub.h"
+
+#define USER_KEY_CHARS 46 /* "kh_" and 43 characters of base64url (256 bits) */
+
+struct user {
+    struct uuid id;
+    char name[64];
+    bool admin;
+    bool removed;
+};
+
+/* The user a token belongs to: "kh_…". ERR_UNAUTHORIZED when unknown, expired or revoked. Constant work. With
+ * server/auth none any token, also an empty one, is the admin `local`. The pointer stays good as long as the hub. */
+int user_authenticate(struct hub *h, struct slice token, struct user **ret, struct err *e);
+
+/* Admins only (the caller checks u->admin for the acting user). JSON as in API.md: user {"id","name","admin","created_at"};
+ * key {"id","name","user","created_at","last_used_at","expires_at","prefix"} and, once, "key". Names: 1 to 63 of [A-Za-z0-9._@-]. */
+int user_create(struct hub *h, const char *name, bool admin, struct user **ret, struct err *e);
+int user_remove(struct hub *h, struct user *u, struct err *e); /* its keys stop working at once; its sandboxes end */
+struct user *user_find(struct hub *h, const char *name_or_id);
+void user_write(const struct hub *h, const struct user *u, struct buf *out);
+void user_write_all(const struct hub *h, struct buf *out);
+int user_key_create(struct hub *h, struct user *u, const char *name, int64_t expires_us /* 0: never */,
+                    char ret_key[USER_KEY_CHARS + 1], struct buf *ret_json, struct err *e);
+int user_key_revoke(struct hub *h, const struct uuid *key_id, struct err *e);
+void user_write_keys(const struct hub *h, const struct user *only_of /* NULL: all */, struct buf *out);
+
+#endif
