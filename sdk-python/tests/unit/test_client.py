@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+
+import httpx
+import pytest
+from fake import (
+    TOKEN,
+    URL,
+    FakeHub,
+    a_run,
+    error_reply,
+    record,
+    sse,
+    stream_reply,
+)
+
+import kernelhub
+from kernelhub import AsyncClient
+
+ENDED = httpx.Response(200, json=record("e"))
+
+
+def running(request):
+    return httpx.Response(200, json=record("e", status="running", exit_code=None))
+
+
+def items(*entries, following=None):
+    return httpx.Response(200, json={"items": list(entries), "next": following})
+
+
+def test_execute_sends_what_was_said_and_nothing_else(driver):
+    hub = FakeHub(httpx.Response(200, json=record()))
+    execution = driver.call(
+        hub,
+        lambda client: client.execute(
+            "print('ä')",
+            session="s",
+            execution_id="11111111-1111-4111-8111-111111111111",
+            persistent=False,
+            timeout_seconds=1.5,
+            env={"A": "b"},
+            stdin="1\n",
+            labels={"l": "m"},
+            language=None,
+        ),
+    )
+    assert hub.bodies() == [
+        {
+            "code": "print('ä')",
+            "session": "s",
+            "execution_id": "11111111-1111-4111-8111-111111111111",
+            "persistent": False,
+            "timeout_seconds": 1.5,
+            "env": {"A": "b"},
+            "stdin": "1\n",
+            "labels": {"l": "m"},
+        }
+    ]
+    assert execution.stdout == execution["stdout"] == "42\n"
+
+
+def test_what_becomes_of_code_is_no_exception_unless_asked_for(driver):
+    failed = record(status="error", error={"name": "E", "value": "v", "traceback": ["t"]})
+
+    def answer(_):
+        return httpx.Response(200, json=failed)
+
+    assert driver.call(FakeHub(answer), lambda client: client.execute("x")).status == "error"
+    with pytest.raises(kernelhub.ExecutionError) as caught:
+        driver.call(FakeHub(answer), lambda client: client.execute("x", check=True))
+    error = caught.value
+    assert (error.code, error.name, error.value, error.traceback) == ("error", "E", "v", ["t"])
+    assert error.execution.stdout == "42\n"
+
+
+def test_callbacks_are_called_as_it_runs_and_the_record_comes_at_the_end(driver):
+    seen = []
+    hub = FakeHub(stream_reply(sse(a_run()), 700), lambda r: stream_reply(sse(a_run())), ENDED)
+    execution = driver.call(
+        hub,
+        lambda client: client.execute(
+            "x",
+            on_stdout=lambda text: seen.append(("out", text)),
+            on_stderr=lambda text: seen.append(("err", text)),
+            on_result=lambda result: seen.append((result.is_main_result, result.text)),
+            on_error=lambda error: seen.append(("error", error.name)),
+        ),
+    )
+    assert seen == [
+        ("out", "zwölf 12€ 🙂\n"),
+        ("err", "warn\r\n"),
+        (False, "<fig>"),
+        (True, "42"),
+        ("error", "ValueError"),
+    ]
+    assert execution.execution_id == "e"
+    chosen = hub.bodies()[0]["execution_id"]
+    assert hub.lines()[-1] == f"GET /api/v1/executions/{chosen}"
+
+
+def test_callbacks_may_be_coroutine_functions():
+    seen = []
+
+    async def on_stdout(text):
+        await asyncio.sleep(0)
+        seen.append(text)
+
+    async def run():
+        hub = FakeHub(stream_reply(sse(a_run())), ENDED)
+        async with AsyncClient(URL, TOKEN, transport=httpx.MockTransport(hub)) as client:
+            await client.execute("x", on_stdout=on_stdout)
+
+    asyncio.run(run())
+    assert seen == ["zwölf 12€ 🙂\n"]
+
+
+def test_submit_then_the_run_is_known_by_the_id_we_chose(driver):
+    hub = FakeHub(
+        httpx.ReadError("reset"),
+        lambda r: httpx.Response(202, json={"status": "queued", "position": 0}),
+    )
+    run = driver.call(hub, lambda client: client.submit("x", callback_url="https://a/b"))
+    one, two = hub.bodies()
+    assert one == two
+    assert one["callback_url"] == "https://a/b"
+    assert run.execution_id == one["execution_id"]
+    assert hub.lines() == ["POST /api/v1/execute/async"] * 2
+
+
+def test_attach_asks_whether_there_is_such_a_run(driver):
+    run = driver.call(FakeHub(ENDED), lambda client: client.attach("e", after=4))
+    assert run.last_seq == 4
+    hub = FakeHub(error_reply(404, "not_found"))
+    with pytest.raises(kernelhub.NotFoundError):
+        driver.call(hub, lambda client: client.attach("e"))
+
+
+def test_interrupt(driver):
+    hub = FakeHub(httpx.Response(202, json={"anything": 1}))
+    assert driver.call(hub, lambda client: client.interrupt("e")) is None
+    assert hub.lines() == ["POST /api/v1/executions/e/interrupt"]
+
+
+def test_wait_follows_the_run_to_its_end(driver):
+    hub = FakeHub(running, stream_reply(sse(a_run()), 300), lambda r: stream_reply(sse(a_run())))
+    hub._answers.append(ENDED)
+    assert driver.call(hub, lambda client: client.wait("e")).status == "ok"
+
+
+def test_wait_for_what_has_ended_is_one_request(driver):
+    assert driver.call(FakeHub(ENDED), lambda client: client.wait("e")).ok
+
+
+def test_wait_ends_with_its_timeout_and_reads_in_short_turns(driver):
+    hub = FakeHub(running, *[httpx.ReadTimeout("silence")] * 100000)
+    with pytest.raises(kernelhub.TimeoutError_, match="has not ended"):
+        driver.call(hub, lambda client: client.wait("e", timeout=0.05))
+    assert hub.requests[-1].extensions["timeout"]["read"] <= 0.25
+
+
+def test_wait_ends_with_its_timeout_though_the_run_chatters(driver):
+    def chatter(request):
+        lines = (f'data: {{"seq":{i},"type":"stdout"}}\n\n' for i in range(1, 200000))
+        return stream_reply("".join(lines).encode())
+
+    with pytest.raises(kernelhub.TimeoutError_):
+        driver.call(FakeHub(running, chatter), lambda client: client.wait("e", timeout=0.01))
+
+
+def test_jobs_are_executions(driver):
+    hub = FakeHub(ENDED)
+    assert driver.call(hub, lambda client: client.jobs.get("e")).execution_id == "e"
+    assert hub.lines() == ["GET /api/v1/jobs/e"]
+
+
+def test_history_goes_from_page_to_page(driver):
+    hub = FakeHub(items(record("a"), record("b"), following="c1"), items(record("c")))
+    since = datetime(2026, 11, 21, 12, tzinfo=timezone(timedelta(hours=2)))
+    history = driver.call(
+        hub, lambda client: client.executions.list(status="ok", label="a=b", since=since)
+    )
+    assert [one.execution_id for one in history] == ["a", "b", "c"]
+    first, second = (dict(r.url.params) for r in hub.requests)
+    wanted = {"status": "ok", "label": "a=b", "since": "2026-11-21T10:00:00Z", "limit": "100"}
+    assert first == wanted
+    assert second == {**wanted, "cursor": "c1"}
+
+
+def test_history_stops_at_its_limit(driver):
+    hub = FakeHub(items(record("a"), record("b"), following="c1"), items(record("c"), record("d")))
+    history = driver.call(hub, lambda client: client.executions.list(limit=3))
+    assert [one.execution_id for one in history] == ["a", "b", "c"]
+    assert [r.url.params["limit"] for r in hub.requests] == ["3", "1"]
+    assert driver.call(FakeHub(), lambda client: client.executions.list(limit=0)) == []
+
+
+def test_a_cursor_that_does_not_move_ends_the_walk(driver):
+    hub = FakeHub(items(record("a"), following="c"), items(record("b"), following="c"))
+    assert len(driver.call(hub, lambda client: client.executions.list())) == 2
+
+
+def test_a_wrong_filter_is_refused(driver):
+    with pytest.raises(TypeError, match="langauge"):
+        driver.call(FakeHub(), lambda client: client.executions.list(langauge="r"))
+
+
+def test_sessions(driver):
+    info = {"name": "a/b", "language": "r", "status": "idle", "tomorrow": 1}
+    hub = FakeHub(
+        items(info, following="c"),
+        items({"name": "z"}),
+        httpx.Response(201, json=info),
+        httpx.Response(200, json=info),
+        httpx.Response(200, json=info),
+        httpx.Response(204),
+        httpx.Response(204),
+    )
+    names = [s.name for s in driver.call(hub, lambda client: client.sessions.list())]
+    assert names == ["a/b", "z"]
+    assert driver.call(hub, lambda c: c.sessions.create("a/b", language="r")).language == "r"
+    assert driver.call(hub, lambda client: client.session("a/b").info()).status == "idle"
+    driver.call(hub, lambda client: client.session("a/b").restart())
+    driver.call(hub, lambda client: client.session("a/b").interrupt())
+    driver.call(hub, lambda client: client.session("a/b").delete())
+    assert hub.lines() == [
+        "GET /api/v1/sessions",
+        "GET /api/v1/sessions?cursor=c",
+        "POST /api/v1/sessions",
+        "GET /api/v1/sessions/a%2Fb",
+        "POST /api/v1/sessions/a%2Fb/restart",
+        "POST /api/v1/sessions/a%2Fb/interrupt",
+        "DELETE /api/v1/sessions/a%2Fb",
+    ]
+    assert hub.bodies() == [{"name": "a/b", "language": "r"}]
+
+
+def test_a_session_runs_code_in_itself(driver):
+    hub = FakeHub(ENDED)
+    driver.call(hub, lambda client: client.session("s", "r").execute("1", timeout_seconds=2))
+    body = hub.bodies()[0]
+    assert (body["session"], body["language"], body["timeout_seconds"]) == ("s", "r", 2)
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_would_be_another_path_is_refused(driver, name):
+    with pytest.raises(ValueError, match="not a name"):
+        driver.call(FakeHub(), lambda client: client.sessions.get(name))
+
+
+def test_health_that_is_bad_is_an_answer(driver):
+    well = {"status": "healthy", "version": "1", "timestamp": "t", "checks": {"store": "ok"}}
+    health = driver.call(FakeHub(httpx.Response(200, json=well)), lambda client: client.health())
+    assert health.ok
+    assert health.checks == {"store": "ok"}
+    ill = FakeHub(httpx.Response(503, json={**well, "status": "unhealthy"}))
+    assert not driver.call(ill, lambda client: client.health()).ok
+
+
+def test_languages_and_images(driver):
+    hub = FakeHub(
+        items({"name": "python", "aliases": ["py"], "version": "3"}),
+        items({"name": "python", "size_bytes": 3}),
+    )
+    language = driver.call(hub, lambda client: client.languages())[0]
+    assert (language.name, language.display_name, language.aliases) == ("python", "python", ["py"])
+    assert driver.call(hub, lambda client: client.images())[0].raw["size_bytes"] == 3
+
+
+def test_without_a_token_none_is_sent():
+    hub = FakeHub(items())
+    with kernelhub.Client(URL, "", transport=httpx.MockTransport(hub)) as client:
+        client.languages()
+    assert "authorization" not in hub.requests[0].headers
