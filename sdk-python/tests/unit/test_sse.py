@@ -14,6 +14,7 @@ BODY = (
     "event: x\nretry: 5\nwhat\n\n"
     "data:  two blanks\r\rid: 3\rdata: 🙂\r\r"
     ":\n\n"
+    "data: c\r\ndata: d\r\n\r\n"
     "data: unfinished"
 ).encode()
 MESSAGES = [
@@ -21,6 +22,7 @@ MESSAGES = [
     SseMessage("a\nb\n", "2"),
     SseMessage(" two blanks", "2"),
     SseMessage("🙂", "3"),
+    SseMessage("c\nd", "3"),
 ]
 
 

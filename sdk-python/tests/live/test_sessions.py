@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+import kernelhub
+
+
+def test_a_session_is_made_listed_restarted_and_deleted(hub, session):
+    info = hub.sessions.create(session, language="python")
+    assert (info.name, info.language) == (session, "python")
+    assert session in [one.name for one in hub.sessions.list()]
+    assert hub.sessions.get(session).name == session
+
+    mine = hub.session(session)
+    mine.execute("x = 1", check=True)
+    mine.restart()
+    assert mine.execute("print(x)").error.name == "NameError"
+
+    mine.delete()
+    assert session not in [one.name for one in hub.sessions.list()]
+    with pytest.raises(kernelhub.NotFoundError):
+        mine.info()
+
+
+def test_two_sessions_share_nothing(hub, session):
+    hub.execute("x = 1", session=session, check=True)
+    other = f"{session}/b.ipynb"
+    try:
+        assert hub.execute("print('x' in globals())", session=other).stdout == "False\n"
+        assert hub.sessions.get(other).name == other
+    finally:
+        hub.sessions.delete(other)
+
+
+def test_a_session_has_one_language(hub, session):
+    hub.sessions.create(session, language="python")
+    with pytest.raises(kernelhub.ConflictError):
+        hub.execute("1", session=session, language="bash")
+
+
+def test_a_session_can_be_interrupted(hub, session):
+    run = hub.submit("print(1, flush=True)\nimport time; time.sleep(60)", session=session)
+    next(one for one in run.events() if one.type == "stdout")
+    hub.session(session).interrupt()
+    assert run.wait(30).status == "interrupted"
+
+
+def test_a_sessions_feed_tells_of_a_restart(hub, session):
+    mine = hub.session(session)
+    mine.execute("1", check=True)
+    mine.restart()
+    for one in mine.events():
+        if one.type == "restarted":
+            break
+    assert one.seq >= 1
+
+
+def test_health_languages_images(hub):
+    health = hub.health()
+    assert health.ok
+    assert health.version
+    python = next(one for one in hub.languages() if one.name == "python")
+    assert "py" in python.aliases
+    assert hub.images()
