@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import httpx
@@ -137,7 +137,7 @@ class Wire:
                 raise error
             time.sleep(attempts.failed(error))
 
-    def read(self, cursor: EventCursor) -> Iterator[Event]:
+    def read(self, cursor: EventCursor) -> Generator[Event, None, None]:
         """The events of a feed, over as many connections as it takes."""
         while not cursor.done:
             error: KernelhubError | None = None
@@ -216,7 +216,7 @@ class AsyncWire:
                 raise error
             await asyncio.sleep(attempts.failed(error))
 
-    async def read(self, cursor: EventCursor) -> AsyncIterator[Event]:
+    async def read(self, cursor: EventCursor) -> AsyncGenerator[Event, None]:
         """The events of a feed, over as many connections as it takes."""
         while not cursor.done:
             error: KernelhubError | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 
 import httpx
@@ -76,7 +76,7 @@ class AsyncClient(AsyncRunner):
 
     def events(
         self, execution_id: str, after: int = 0, follow: bool = True
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The numbered events of an execution; with `follow` until it ends."""
         return AsyncRun(self._wire, execution_id).events(after, follow)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import TracebackType
 
 import httpx
@@ -74,7 +74,9 @@ class Client(Runner):
         self.executions.get(execution_id)  # NotFoundError here, not somewhere later
         return Run(self._wire, execution_id, after)
 
-    def events(self, execution_id: str, after: int = 0, follow: bool = True) -> Iterator[Event]:
+    def events(
+        self, execution_id: str, after: int = 0, follow: bool = True
+    ) -> Generator[Event, None, None]:
         """The numbered events of an execution; with `follow` until it ends."""
         return Run(self._wire, execution_id).events(after, follow)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 
 from . import _requests
 from ._cursor import EventCursor
@@ -19,11 +19,11 @@ class Feed:
         self._path = path
         self._endless = endless
 
-    def events(self, after: int, follow: bool) -> Iterator[Event]:
+    def events(self, after: int, follow: bool) -> Generator[Event, None, None]:
         """Events with numbers above `after`; with `follow` also those that are still to come."""
         return self.follow(after) if follow else self.stored(after)
 
-    def follow(self, after: int, deadline: float | None = None) -> Iterator[Event]:
+    def follow(self, after: int, deadline: float | None = None) -> Generator[Event, None, None]:
         return self._wire.read(
             EventCursor(
                 self._path,
@@ -34,7 +34,7 @@ class Feed:
             )
         )
 
-    def stored(self, after: int) -> Iterator[Event]:
+    def stored(self, after: int) -> Generator[Event, None, None]:
         pages = EventPages(after)
         while not pages.done:
             reply = self._wire.send(_requests.events_page(self._path, pages.after))
@@ -49,11 +49,11 @@ class AsyncFeed:
         self._path = path
         self._endless = endless
 
-    def events(self, after: int, follow: bool) -> AsyncIterator[Event]:
+    def events(self, after: int, follow: bool) -> AsyncGenerator[Event, None]:
         """Events with numbers above `after`; with `follow` also those that are still to come."""
         return self.follow(after) if follow else self.stored(after)
 
-    def follow(self, after: int, deadline: float | None = None) -> AsyncIterator[Event]:
+    def follow(self, after: int, deadline: float | None = None) -> AsyncGenerator[Event, None]:
         return self._wire.read(
             EventCursor(
                 self._path,
@@ -64,7 +64,7 @@ class AsyncFeed:
             )
         )
 
-    async def stored(self, after: int) -> AsyncIterator[Event]:
+    async def stored(self, after: int) -> AsyncGenerator[Event, None]:
         pages = EventPages(after)
         while not pages.done:
             reply = await self._wire.send(_requests.events_page(self._path, pages.after))

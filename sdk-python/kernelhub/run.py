@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
 
 from . import _requests
 from ._wire import AsyncWire, Wire
@@ -32,7 +33,7 @@ class Run:
     def status(self) -> str:
         return self.record().status
 
-    def events(self, after: int | None = None, follow: bool = True) -> Iterator[Event]:
+    def events(self, after: int | None = None, follow: bool = True) -> Generator[Event, None, None]:
         """Events with numbers above `after`, by default above `last_seq`, until the run ends.
 
         A broken connection is taken up again where it was: no event is lost, none comes twice.
@@ -41,7 +42,7 @@ class Run:
             self.last_seq = max(self.last_seq, event.seq)
             yield event
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Generator[Event, None, None]:
         return self.events()
 
     def wait(self, timeout: float | None = None) -> Execution:
@@ -90,16 +91,20 @@ class AsyncRun:
     async def status(self) -> str:
         return (await self.record()).status
 
-    async def events(self, after: int | None = None, follow: bool = True) -> AsyncIterator[Event]:
+    async def events(
+        self, after: int | None = None, follow: bool = True
+    ) -> AsyncGenerator[Event, None]:
         """Events with numbers above `after`, by default above `last_seq`, until the run ends.
 
         A broken connection is taken up again where it was: no event is lost, none comes twice.
         """
-        async for event in self._feed.events(self.last_seq if after is None else after, follow):
-            self.last_seq = max(self.last_seq, event.seq)
-            yield event
+        start = self.last_seq if after is None else after
+        async with aclosing(self._feed.events(start, follow)) as events:
+            async for event in events:
+                self.last_seq = max(self.last_seq, event.seq)
+                yield event
 
-    def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncGenerator[Event, None]:
         return self.events()
 
     async def wait(self, timeout: float | None = None) -> Execution:
@@ -112,8 +117,9 @@ class AsyncRun:
         record = await self.record()
         if record.ended:
             return record
-        async for event in self._feed.follow(self.last_seq, deadline):
-            self.last_seq = max(self.last_seq, event.seq)
+        async with aclosing(self._feed.follow(self.last_seq, deadline)) as events:
+            async for event in events:
+                self.last_seq = max(self.last_seq, event.seq)
         return await self.record()
 
     async def result(self, timeout: float | None = None) -> Execution:

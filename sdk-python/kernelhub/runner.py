@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from . import _requests
@@ -62,7 +63,7 @@ class Runner:
         execution = Execution.from_json(self._wire.send(request))
         return execution.raise_for_status() if check else execution
 
-    def stream(self, code: str, **options: Unpack[ExecuteOptions]) -> Iterator[Event]:
+    def stream(self, code: str, **options: Unpack[ExecuteOptions]) -> Generator[Event, None, None]:
         """Runs `code` and yields its events as they come; the run starts with the first next().
 
         A broken connection is taken up again where it was: no event is lost, none comes twice.
@@ -109,15 +110,16 @@ class AsyncRunner:
         callbacks = Callbacks(on_stdout, on_stderr, on_result, on_error)
         request = _requests.execute(body)
         if callbacks:
-            async for event in self._wire.read(_start_cursor(self._wire, body)):
-                answer = callbacks.call(event)
-                if inspect.isawaitable(answer):
-                    await answer
+            async with aclosing(self._wire.read(_start_cursor(self._wire, body))) as events:
+                async for event in events:
+                    answer = callbacks.call(event)
+                    if inspect.isawaitable(answer):
+                        await answer
             request = _requests.execution(body["execution_id"])
         execution = Execution.from_json(await self._wire.send(request))
         return execution.raise_for_status() if check else execution
 
-    def stream(self, code: str, **options: Unpack[ExecuteOptions]) -> AsyncIterator[Event]:
+    def stream(self, code: str, **options: Unpack[ExecuteOptions]) -> AsyncGenerator[Event, None]:
         """Runs `code` and yields its events as they come; `async for` starts it, without await.
 
         A broken connection is taken up again where it was: no event is lost, none comes twice.

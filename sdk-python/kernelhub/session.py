@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 
 from ._requests import ExecuteOptions
 from ._wire import AsyncWire, Wire
@@ -40,7 +40,7 @@ class Session(Runner):
         """Ends the kernel and forgets the name; the history stays."""
         self._sessions.delete(self.name)
 
-    def events(self, after: int = 0, follow: bool = True) -> Iterator[Event]:
+    def events(self, after: int = 0, follow: bool = True) -> Generator[Event, None, None]:
         """The session's own feed: kernel_status, restarted, late. It ends with the session."""
         return self._sessions.events(self.name, after, follow)
 
@@ -72,7 +72,7 @@ class AsyncSession(AsyncRunner):
         """Ends the kernel and forgets the name; the history stays."""
         await self._sessions.delete(self.name)
 
-    def events(self, after: int = 0, follow: bool = True) -> AsyncIterator[Event]:
+    def events(self, after: int = 0, follow: bool = True) -> AsyncGenerator[Event, None]:
         """The session's own feed: kernel_status, restarted, late. It ends with the session."""
         return self._sessions.events(self.name, after, follow)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 
 from . import _requests
 from ._paging import Pages
@@ -54,7 +54,9 @@ class Sessions:
         """Stops what runs in it now."""
         self._wire.send(_requests.interrupt_session(name))
 
-    def events(self, name: str, after: int = 0, follow: bool = True) -> Iterator[Event]:
+    def events(
+        self, name: str, after: int = 0, follow: bool = True
+    ) -> Generator[Event, None, None]:
         """The session's own feed: kernel_status, restarted, late. It ends with the session."""
         feed = Feed(self._wire, _requests.session_events(name), endless=True)
         return feed.events(after, follow)
@@ -101,7 +103,7 @@ class AsyncSessions:
         """Stops what runs in it now."""
         await self._wire.send(_requests.interrupt_session(name))
 
-    def events(self, name: str, after: int = 0, follow: bool = True) -> AsyncIterator[Event]:
+    def events(self, name: str, after: int = 0, follow: bool = True) -> AsyncGenerator[Event, None]:
         """The session's own feed: kernel_status, restarted, late. It ends with the session."""
         feed = AsyncFeed(self._wire, _requests.session_events(name), endless=True)
         return feed.events(after, follow)

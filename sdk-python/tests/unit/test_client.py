@@ -116,6 +116,27 @@ def test_callbacks_may_be_coroutine_functions():
     assert seen == ["zwölf 12€ 🙂\n"]
 
 
+def test_a_callback_that_fails_lets_go_of_the_connection(driver):
+    closed = []
+    answer = stream_reply(sse(a_run()))
+    answer.stream.close = lambda: closed.append(1)
+
+    async def aclose():
+        closed.append(1)
+
+    answer.stream.aclose = aclose
+
+    def on_stdout(_):
+        raise KeyError("mine")
+
+    def work(client):
+        return client.execute("x", on_stdout=on_stdout)
+
+    with pytest.raises(KeyError):
+        driver.call(FakeHub(answer), work)
+    assert closed
+
+
 def test_submit_then_the_run_is_known_by_the_id_we_chose(driver):
     hub = FakeHub(
         httpx.ReadError("reset"),
