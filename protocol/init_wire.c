@@ -115,6 +115,8 @@ size_t init_encode_start(const struct init_start *s, void *out, size_t size)
         argc++;
     while (s->env[envc])
         envc++;
+    if (argc == 0 || argc + envc > INIT_MAX_STRINGS || s->file_len > INIT_MAX_PACKET)
+        return 0; /* init_decode_start would refuse it */
     head[0] = (unsigned char)argc;
     head[1] = (unsigned char)(argc >> 8);
     head[2] = (unsigned char)envc;

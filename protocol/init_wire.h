@@ -26,13 +26,16 @@ enum init_type {
     INIT_CHANNEL = 2,  /* kernel, channel (enum link_channel's numbers), one fd; payload = where the kernel listens:
                         * "tcp:PORT" or "ipc:/absolute/path". Init waits until it can connect (ipc: inotify; tcp: retries with a
                         * short back-off) for as long as the kernel lives, then relays both ways until either side ends.
-                        * Answer: CONNECTED once dialled; CLOSED when the relay has ended (also instead of CONNECTED) */
+                        * Answer: CONNECTED once dialled; CLOSED when the relay has ended (also instead of CONNECTED, and
+                        * instead of FAILED). Asked for again, the old relay is dropped without a CLOSED */
     INIT_SIGNAL = 3,   /* kernel, value = signal number, to its process group. Answer: DONE or FAILED */
     INIT_KILL = 4,     /* kernel: SIGKILL for everything it started (group, descendants, daemonised ones). DONE once sent; EXITED follows */
     INIT_SHUTDOWN = 5, /* kill all, exit 0 */
 
     /* init → warden */
-    INIT_HELLO = 16,     /* value = INIT_WIRE_VERSION, first packet on a connection */
+    INIT_HELLO = 16,     /* value = INIT_WIRE_VERSION, first packet on a connection; kernel = how many STARTED (each
+                          * kernel that lives) and EXITED (each end that no warden has heard of) follow it at once. A
+                          * kernel a warden knew of and that is not among them is gone */
     INIT_STARTED = 17,   /* kernel, value = pid inside the container */
     INIT_CONNECTED = 18, /* kernel, channel */
     INIT_CLOSED = 19,    /* kernel, channel, value = errno or 0 */

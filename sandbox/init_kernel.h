@@ -1,0 +1,64 @@
+/* init_kernel.h - the kernels of the sandbox: started, signalled, killed, relayed, buried. */
+#ifndef SANDBOX_INIT_KERNEL_H
+#define SANDBOX_INIT_KERNEL_H
+
+#include <sys/types.h>
+
+#include "protocol/init_wire.h"
+#include "sandbox/init_relay.h"
+#include "sandbox/init_warden.h"
+
+#define INIT_N_CHANNELS 4 /* as LINK_N_CHANNELS */
+
+/*  life      means                                    leaves by
+ *  FREE      no kernel of this number                 START
+ *  SPAWNING  forked, exec not known                   exec: STARTED, RUNNING; failed: FAILED, FREE
+ *  RUNNING   it lives                                 its process was reaped
+ *  ENDING    what it started is killed, its last      all gone and flushed, or patience ended:
+ *            bytes are passed on                      EXITED, FREE; ENDED when no warden hears it
+ *  ENDED     its exit waits for a warden              HELLO: EXITED, FREE */
+enum init_life { INIT_FREE, INIT_SPAWNING, INIT_RUNNING, INIT_ENDING, INIT_ENDED };
+
+struct init_kernel {
+    struct init_kernels *among;
+    uint32_t number;
+    enum init_life life;
+    pid_t pid; /* leads its session and group */
+    int status;
+    bool kill_asked; /* owes DONE for KILL */
+    bool sweeping;
+    unsigned rounds; /* sweeps so far */
+    unsigned flushes; /* looks at whether the last bytes still flow */
+    uint64_t moved_before;
+    struct init_watch exec, out, err;
+    struct init_timer sweep, flush;
+    struct init_relay relays[INIT_N_CHANNELS];
+    char marker[1024]; /* "KERNELHUB_KERNEL=" file_path */
+};
+
+struct init_kernels {
+    struct init_loop *loop;
+    struct init_warden *warden;
+    struct init_relays relays;
+    struct init_kernel table[INIT_MAX_KERNELS];
+};
+
+void init_kernels_init(struct init_kernels *all, struct init_loop *l, struct init_folders *f,
+                       struct init_warden *w);
+
+/* What the orders of init_wire.h say; each answers by itself. `fd` is taken in any case. */
+void init_kernels_start(struct init_kernels *all, const struct init_packet *p);
+void init_kernels_channel(struct init_kernels *all, const struct init_packet *p, int fd);
+void init_kernels_signal(struct init_kernels *all, const struct init_packet *p);
+void init_kernels_kill(struct init_kernels *all, const struct init_packet *p);
+
+/* Says HELLO, then STARTED for each kernel that lives and EXITED for each end nobody heard of. */
+void init_kernels_hello(struct init_kernels *all);
+
+/* A child was reaped; it may be nobody's. */
+void init_kernels_reaped(struct init_kernels *all, pid_t pid, int status);
+
+/* Kills everything there is, before init exits. */
+void init_kernels_end(struct init_kernels *all);
+
+#endif

@@ -1,0 +1,22 @@
+/* init_spawn.h - the birth of a kernel: its connection file, its process, its pipes. */
+#ifndef SANDBOX_INIT_SPAWN_H
+#define SANDBOX_INIT_SPAWN_H
+
+#include <sys/types.h>
+
+#include "protocol/init_wire.h"
+
+#define INIT_MARKER "KERNELHUB_KERNEL="
+
+struct init_child {
+    pid_t pid;   /* leads a session and a process group of its own */
+    int exec_fd; /* reads an int, the errno of a failed exec; ends when the exec succeeded */
+    int out_fd, err_fd;
+};
+
+/* Writes the connection file and forks; never waits for the child. `marker`, "KERNELHUB_KERNEL=…",
+ * goes into its environment in the place of any other of that name. s->env is changed. The
+ * descriptors are non-blocking and the caller's. Returns 0 or an errno. */
+int init_spawn(struct init_start *s, const char *marker, struct init_child *ret);
+
+#endif

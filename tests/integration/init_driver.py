@@ -1,0 +1,190 @@
+"""Plays the warden to a real kernelhub-init: starts it, speaks protocol/init_wire.h, cleans up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+START, CHANNEL, SIGNAL, KILL, SHUTDOWN = 1, 2, 3, 4, 5
+HELLO, STARTED, CONNECTED, CLOSED, EXITED, OUTPUT, DONE, FAILED = range(16, 24)
+HEADER = struct.Struct("<BBHIi")
+MAX_PACKET = 96 * 1024
+SANDBOX_UID = 54321
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def find_binary() -> Path:
+    """The built program: $KERNELHUB_INIT, or where make puts it."""
+    places = [REPOSITORY / "kernelhub-init", REPOSITORY / "build" / "kernelhub-init"]
+    given = os.environ.get("KERNELHUB_INIT")
+    for place in [Path(given)] if given else places:
+        if place.exists():
+            return place
+    raise FileNotFoundError("kernelhub-init is not built; set KERNELHUB_INIT")
+
+
+@dataclass(frozen=True)
+class Packet:
+    type: int
+    channel: int
+    kernel: int
+    value: int
+    payload: bytes
+
+
+class InitDriver:
+    """One init, as PID 1 of a pid namespace or as a plain process, and the warden's end of its line."""
+
+    def __init__(self, pid1: bool) -> None:
+        self.pid1 = pid1
+        self.folder = Path(tempfile.mkdtemp(prefix="kernelhub-init-"))
+        self.folder.chmod(0o755)
+        (self.folder / "line").mkdir(mode=0o755)
+        self.run = self.folder / "run"
+        self.run.mkdir(mode=0o700)
+        self.path = self.folder / "line" / "init.sock"
+        self.listener: socket.socket | None = None
+        self.line: socket.socket | None = None
+        self.seen: list[Packet] = []
+        self.listen()
+        command = [str(find_binary()), str(self.path)]
+        if pid1:
+            os.chown(self.run, SANDBOX_UID, SANDBOX_UID)
+            command = [
+                *("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--"),
+                *("prlimit", "--nproc=300", "--"),
+                *("setpriv", f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups"),
+                *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"),
+                *command,
+            ]
+        self.process = subprocess.Popen(command, cwd="/")
+
+    def listen(self) -> None:
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.path.unlink(missing_ok=True)
+        self.listener.bind(str(self.path))
+        self.path.chmod(0o666)
+        self.listener.listen()
+
+    def accept(self, timeout_s: float = 5) -> Packet:
+        """Accepts init and returns its HELLO."""
+        assert self.listener
+        self.listener.settimeout(timeout_s)
+        self.line = self.listener.accept()[0]
+        self.line.settimeout(5)
+        return self.receive()
+
+    def hang_up(self) -> None:
+        """The warden dies: line and socket are gone."""
+        assert self.line and self.listener
+        self.line.close()
+        self.listener.close()
+        self.path.unlink()
+
+    @property
+    def pid(self) -> int:
+        """Init's pid as seen from here."""
+        if not self.pid1:
+            return self.process.pid
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return int(children.read_text().split()[0])
+
+    def send(self, type: int, kernel: int = 0, *, channel: int = 0, value: int = 0,
+             payload: bytes = b"", fds: list[int] | None = None) -> None:  # fmt: skip
+        assert self.line
+        packet = HEADER.pack(type, channel, 0, kernel, value) + payload
+        if fds:
+            socket.send_fds(self.line, [packet], fds)
+        else:
+            self.line.send(packet)
+
+    def receive(self, timeout_s: float = 5) -> Packet:
+        assert self.line
+        self.line.settimeout(timeout_s)
+        data = self.line.recv(MAX_PACKET)
+        if not data:
+            raise EOFError("init hung up")
+        type_, channel, zero, kernel, value = HEADER.unpack_from(data)
+        assert zero == 0
+        packet = Packet(type_, channel, kernel, value, data[HEADER.size :])
+        self.seen.append(packet)
+        return packet
+
+    def wait_for(self, type: int, kernel: int | None = None, timeout_s: float = 10) -> Packet:
+        """The next packet of that type; others before it are kept in `seen`."""
+        end = time.monotonic() + timeout_s
+        while True:
+            packet = self.receive(max(0.01, end - time.monotonic()))
+            if packet.type == type and kernel in (None, packet.kernel):
+                return packet
+
+    def start(self, kernel: int, argv: list[str], *, env: dict[str, str] | None = None, cwd: str = "/",
+              file: bytes = b"{}", file_path: str | None = None) -> Packet:  # fmt: skip
+        """Sends START; returns STARTED or FAILED."""
+        path = file_path or str(self.run / f"kernel-{kernel}" / "connection.json")
+        env = {"PATH": os.environ["PATH"], **(env or {})}
+        strings = [cwd, path, *argv, *(f"{k}={v}" for k, v in env.items())]
+        payload = struct.pack("<HHI", len(argv), len(env), len(file))
+        payload += b"".join(s.encode() + b"\0" for s in strings) + file
+        self.send(START, kernel, payload=payload)
+        while True:
+            packet = self.receive()
+            if packet.type in (STARTED, FAILED) and packet.kernel == kernel:
+                return packet
+
+    def channel(self, kernel: int, channel: int, where: str) -> socket.socket:
+        """Sends CHANNEL with one end of a socket pair; returns the other."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.send(CHANNEL, kernel, channel=channel, payload=where.encode(), fds=[theirs.fileno()])
+        ours.settimeout(10)
+        return ours
+
+    def output(self, kernel: int, stream: int = 1) -> bytes:
+        """All that has been received of a kernel's stdout (1) or stderr (2)."""
+        mine = (p for p in self.seen if p.type == OUTPUT and p.kernel == kernel and p.channel == stream)
+        return b"".join(p.payload for p in mine)
+
+    def processes(self, word: str) -> list[int]:
+        """Living processes, as seen from here, that have `word` in their command line."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) in (os.getpid(), os.getppid()):
+                continue
+            try:
+                state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
+                if state != "Z" and word.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    def memory_bytes(self) -> int:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise LookupError("VmRSS")
+
+    def close(self) -> None:
+        """Ends init however the test left it."""
+        if self.line:
+            self.line.close()
+        if self.process.poll() is None:
+            # A plain init kills its kernels on SIGTERM; with PID 1 the namespace dies.
+            self.process.send_signal(signal.SIGKILL if self.pid1 else signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.listener:
+            self.listener.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
