@@ -1,0 +1,137 @@
+"""The Python kernel of Kernelhub's images: ipykernel, and what a hub needs beyond it.
+
+Differences from ipykernel's own kernel:
+
+- The iopub socket never drops: its send high-water mark is 0 (ipykernel's default of 1000 loses output
+  silently when the reader stalls).
+- `metadata.kernelhub.env` of an execute_request is in force during that request only.
+- No notes on the standard streams while starting, no files but below /tmp, history in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import zmq
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+from traitlets.config import Config
+
+
+def hub_metadata(metadata: dict[str, Any] | None) -> dict[str, Any]:
+    """What the hub put into a request's metadata."""
+    hub = (metadata or {}).get("kernelhub")
+    return hub if isinstance(hub, dict) else {}
+
+
+def environment_of(metadata: dict[str, Any] | None) -> dict[str, str | None]:
+    """The variables that an execute_request's metadata asks for; None means unset."""
+    wanted = hub_metadata(metadata).get("env")
+    if not isinstance(wanted, dict):
+        return {}
+    return {
+        name: value
+        for name, value in wanted.items()
+        if name
+        and "=" not in name
+        and "\0" not in name
+        and (value is None or (isinstance(value, str) and "\0" not in value))
+    }
+
+
+def _assign(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+@contextmanager
+def environment(wanted: dict[str, str | None]) -> Iterator[None]:
+    """Sets variables and puts back what was there before, whatever happens in between."""
+    before = {name: os.environ.get(name) for name in wanted}
+    try:
+        for name, value in wanted.items():
+            _assign(name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            _assign(name, value)
+
+
+class PythonKernel(IPythonKernel):
+    """ipykernel's kernel with an environment per execution."""
+
+    async def do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: dict[str, Any] | None = None,
+        allow_stdin: bool = False,
+        *,
+        cell_meta: dict[str, Any] | None = None,
+        cell_id: str | None = None,
+    ) -> dict[str, Any]:
+        with environment(environment_of(cell_meta)):
+            return await super().do_execute(
+                code,
+                silent,
+                store_history,
+                user_expressions,
+                allow_stdin,
+                cell_meta=cell_meta,
+                cell_id=cell_id,
+            )
+
+
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """The sockets never leave the sandbox, so a warning about their encryption is noise."""
+    return "without encryption" not in str(record.msg)
+
+
+class KernelApp(IPKernelApp):
+    """Starts a kernel quietly, with an iopub socket that keeps everything."""
+
+    def init_sockets(self) -> None:
+        self.log.addFilter(_is_worth_saying)
+        super().init_sockets()
+
+    def init_iopub(self, context: zmq.Context[Any]) -> None:
+        # A context's options become those of the sockets made from it: set before the socket is bound.
+        context.sndhwm = 0
+        try:
+            super().init_iopub(context)
+        finally:
+            context.sockopts.pop(zmq.SNDHWM, None)
+
+    def log_connection_info(self) -> None:
+        """ipykernel prints how to connect by hand; here nobody does."""
+        self._ports = {
+            name: getattr(self, f"{name}_port")
+            for name in ("shell", "iopub", "stdin", "hb", "control")
+        }
+
+
+def python_config() -> Config:
+    """What differs from IPython's defaults; a profile's files can still override it."""
+    config = Config()
+    config.HistoryManager.hist_file = ":memory:"
+    return config
+
+
+def main() -> None:
+    app = KernelApp.instance(kernel_class=PythonKernel, config=python_config())
+    app.initialize()
+    app.start()
+
+
+if __name__ == "__main__":
+    # Under its real name, so that what a cell imports is this module and not a second copy of it.
+    from kernelhub_kernel import main as run
+
+    run()
