@@ -98,7 +98,10 @@ int confine_syscalls(const char *const *names, size_t n, uint64_t socket_familie
     /* clone3 must say ENOSYS, or threads break: its flags are behind a pointer */
     if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) < 0)
         return err_set(e, ERR_INTERNAL, "seccomp rule for clone3");
-    int rc = seccomp_load(filter);
+    /* threads that exist already (ZeroMQ's) are confined too */
+    int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+    if (rc == 0)
+        rc = seccomp_load(filter);
     if (rc < 0)
         return err_set(e, ERR_INTERNAL, "load seccomp filter: %s", strerror(-rc));
     return 0;

@@ -1,0 +1,355 @@
+#include "sandbox/warden.h"
+
+#include <assert.h>
+#include <czmq.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "sandbox/keep.h"
+#include "sandbox/warden_init.h"
+#include "sandbox/warden_keeper.h"
+#include "sandbox/warden_kernel.h"
+#include "sandbox/warden_kernel_inside.h"
+#include "sandbox/warden_link.h"
+
+#define TRIM_BYTES (8u << 20) /* so much was kept: when it is gone, give the memory back */
+
+struct warden {
+    struct warden_setup setup;
+    zloop_t *loop;
+    struct keep *keep;
+    struct run_table *runs;
+    struct warden_link *link;
+    struct warden_init *init;
+    struct warden_keeper *keeper;
+    struct warden_kernel_env env;
+    struct warden_kernel *kernels[INIT_MAX_KERNELS + 1]; /* by number */
+    uint64_t strangers;                                  /* bit n: number n is init's, not ours: being killed */
+    unsigned last_number;
+    const char *stuck; /* init is to be given up, and why */
+    int timer;
+    int64_t timer_ms; /* when it fires */
+    size_t most_kept;
+};
+
+static struct warden_kernel *find(struct warden *w, const struct uuid *id)
+{
+    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
+        if (w->kernels[i] && uuid_equal(warden_kernel_id(w->kernels[i]), id))
+            return w->kernels[i];
+    return NULL;
+}
+
+/* The hub's orders */
+
+static int order_start(struct warden *w, const struct link_frame *f, struct err *e)
+{
+    struct warden_kernel *k = find(w, &f->kernel_id);
+    if (!uuid_is_set(&f->kernel_id) || f->n_parts != 1)
+        return err_set(e, ERR_INVALID, "a start order has a kernel id and one part");
+    if (k)
+        return warden_kernel_start(k, f->parts[0], e);
+    /* round and round, so that a number rests before it is used again */
+    for (unsigned tries = 0; tries < INIT_MAX_KERNELS; tries++) {
+        w->last_number = w->last_number % INIT_MAX_KERNELS + 1;
+        if (w->kernels[w->last_number] || w->strangers >> (w->last_number - 1) & 1)
+            continue;
+        k = warden_kernel_new(&w->env, &f->kernel_id, w->last_number);
+        if (warden_kernel_start(k, f->parts[0], e) < 0) {
+            warden_kernel_free(k);
+            return -1;
+        }
+        w->kernels[w->last_number] = k;
+        return 0;
+    }
+    return err_set(e, ERR_QUOTA, "%d kernels run in this sandbox, the limit", INIT_MAX_KERNELS);
+}
+
+static int no_kernel(struct err *e)
+{
+    return err_set(e, ERR_GONE, "no such kernel runs here");
+}
+
+static int order_stop(struct warden *w, const struct link_frame *f, struct err *e)
+{
+    struct warden_kernel *k = find(w, &f->kernel_id);
+    int64_t grace_ms = 2000;
+    if (!k)
+        return no_kernel(e);
+    if (f->n_parts > 0 && json_valid(f->parts[0]))
+        (void)json_member_int(f->parts[0], "grace_ms", &grace_ms); /* absent: the default */
+    warden_kernel_stop(k, grace_ms < 600000 ? grace_ms : 600000);
+    return 0;
+}
+
+static int order_execute(struct warden *w, const struct link_frame *f, struct err *e)
+{
+    struct warden_kernel *k = find(w, &f->kernel_id);
+    if (run_table_find(w->runs, &f->execution_id))
+        return 0; /* exactly once */
+    return k ? warden_kernel_execute(k, f, e) : no_kernel(e);
+}
+
+static int order_message(struct warden *w, const struct link_frame *f, struct err *e)
+{
+    struct warden_kernel *k = find(w, &f->kernel_id);
+    return k ? warden_kernel_message(k, f, e) : no_kernel(e);
+}
+
+static int order_interrupt(struct warden *w, const struct link_frame *f, struct err *e)
+{
+    struct warden_kernel *k = find(w, &f->kernel_id);
+    if (!k)
+        return no_kernel(e);
+    warden_kernel_interrupt(k, &f->execution_id);
+    return 0;
+}
+
+static int order_sample(struct warden *w, const struct link_frame *f, struct err *e)
+{
+    struct usage_sample now;
+    CLEANUP_BUF struct buf text = BUF_INIT(1024);
+    usage_read(w->setup.usage, &now);
+    buf_add_char(&text, '{');
+    usage_write(&text, &now);
+    buf_add_char(&text, '}');
+    struct link_frame reply = { .type = LINK_USAGE, .n_parts = 1 };
+    reply.parts[0] = buf_slice(&text);
+    warden_link_say(w->link, &reply);
+    return 0;
+}
+
+static const struct {
+    enum link_type type;
+    int (*order)(struct warden *w, const struct link_frame *f, struct err *e);
+} ORDERS[] = {
+    { LINK_START, order_start },     { LINK_STOP, order_stop },           { LINK_EXECUTE, order_execute },
+    { LINK_MESSAGE, order_message }, { LINK_INTERRUPT, order_interrupt }, { LINK_SAMPLE, order_sample },
+};
+
+static void say_error(struct warden *w, const struct link_frame *f, const struct err *e)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(4096);
+    buf_addf(&text, "{\"code\":\"%s\",\"message\":", err_name(e->code));
+    json_quote_str(&text, e->text);
+    buf_add_char(&text, '}');
+    struct link_frame reply = { .type = LINK_ERROR, .kernel_id = f->kernel_id, .execution_id = f->execution_id, .n_parts = 1 };
+    reply.parts[0] = buf_slice(&text);
+    warden_link_say(w->link, &reply);
+}
+
+static bool on_frame(void *owner, const struct link_frame *f)
+{
+    struct warden *w = owner;
+    struct err e = ERR_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(ORDERS); i++) {
+        if (ORDERS[i].type != f->type)
+            continue;
+        if (ORDERS[i].order(w, f, &e) < 0)
+            say_error(w, f, &e);
+        return true;
+    }
+    return false;
+}
+
+static void write_hello(void *owner, struct buf *out)
+{
+    struct warden *w = owner;
+    const char *comma = "";
+    buf_add_str(out, ",\"kernels\":[");
+    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++) {
+        if (!w->kernels[i])
+            continue;
+        buf_addf(out, "%s{\"kernel_id\":\"%s\",\"state\":\"%s\"}", comma, warden_kernel_id(w->kernels[i])->text,
+                 warden_kernel_state(w->kernels[i]));
+        comma = ",";
+    }
+    buf_add_str(out, "],\"executions\":[");
+    comma = "";
+    for (struct run *r = run_table_first(w->runs); r; r = run_table_next(w->runs)) {
+        buf_addf(out, "%s{\"execution_id\":\"%s\",\"kernel_id\":\"%s\",\"state\":\"%s\"}", comma, r->execution_id.text,
+                 r->kernel_id.text, r->state == RUN_OVER ? "ended" : "running");
+        comma = ",";
+    }
+    buf_add_char(out, ']');
+}
+
+/* Init's side */
+
+static void on_hello(void *owner)
+{
+    struct warden *w = owner;
+    log_info("event=init_connected");
+    w->strangers = 0;
+    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
+        if (w->kernels[i])
+            warden_kernel_on_init(w->kernels[i]);
+}
+
+/* A kernel of an earlier warden: we have no key to speak to it. */
+static void on_stranger(struct warden *w, const struct init_packet *p)
+{
+    uint64_t bit = 1ull << (p->kernel - 1);
+    if (p->type == INIT_STARTED) {
+        w->strangers |= bit;
+        warden_init_send(w->init, &(struct init_packet){ .type = INIT_KILL, .kernel = p->kernel }, -1);
+        log_warning("event=foreign_kernel number=%u", p->kernel);
+    } else if (p->type == INIT_EXITED) {
+        w->strangers &= ~bit;
+    }
+}
+
+static void on_packet(void *owner, const struct init_packet *p)
+{
+    struct warden *w = owner;
+    if (p->kernel == 0)
+        return;
+    if (w->kernels[p->kernel])
+        warden_kernel_on_packet(w->kernels[p->kernel], p);
+    else
+        on_stranger(w, p);
+}
+
+static void on_gone(void *owner)
+{
+    struct warden *w = owner;
+    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
+        if (w->kernels[i])
+            warden_kernel_on_init_gone(w->kernels[i]);
+}
+
+static void on_stuck(void *owner, const char *why)
+{
+    struct warden *w = owner;
+    w->stuck = why;
+}
+
+/* After every batch */
+
+static int on_timer(zloop_t *loop, int timer_id, void *arg);
+
+static void arm(struct warden *w)
+{
+    int64_t due = 0;
+    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++) {
+        int64_t at = w->kernels[i] ? warden_kernel_due_ms(w->kernels[i]) : 0;
+        if (at && (!due || at < due))
+            due = at;
+    }
+    /* a timer that fires too early finds nothing due and arms again */
+    if (!due || (w->timer >= 0 && w->timer_ms <= due))
+        return;
+    if (w->timer >= 0)
+        zloop_timer_end(w->loop, w->timer);
+    int64_t delay = due - warden_now_ms();
+    w->timer = zloop_timer(w->loop, delay > 0 ? (size_t)delay : 0, 1, on_timer, w);
+    w->timer_ms = due;
+}
+
+static void give_memory_back(struct warden *w)
+{
+    size_t kept = keep_bytes(w->keep);
+    if (kept > w->most_kept)
+        w->most_kept = kept;
+    if (kept > 0 || w->most_kept < TRIM_BYTES)
+        return;
+    w->most_kept = 0;
+    (void)malloc_trim(0); /* no matter whether there was something */
+}
+
+static void after(void *owner)
+{
+    struct warden *w = owner;
+    if (w->stuck) {
+        log_error("event=stuck reason=%s", log_quote(slice_str(w->stuck)));
+        warden_keeper_ask_kill(w->keeper);
+        warden_init_drop(w->init, w->stuck);
+        w->stuck = NULL;
+    }
+    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
+        if (w->kernels[i] && warden_kernel_is_over(w->kernels[i]))
+            warden_kernel_free(TAKE(w->kernels[i]));
+    warden_link_flush(w->link);
+    give_memory_back(w);
+    arm(w);
+}
+
+static int on_timer(zloop_t *loop, int timer_id, void *arg)
+{
+    struct warden *w = arg;
+    int64_t now = warden_now_ms();
+    w->timer = -1;
+    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++) {
+        int64_t due = w->kernels[i] ? warden_kernel_due_ms(w->kernels[i]) : 0;
+        if (due && due <= now)
+            warden_kernel_on_due(w->kernels[i], now);
+    }
+    after(w);
+    return 0;
+}
+
+static int on_keeper(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    char text[16];
+    ssize_t n = recv(item->fd, text, sizeof text, MSG_DONTWAIT);
+    if (n > 0)
+        return slice_is(slice_of(text, (size_t)n), "stop") ? -1 : 0;
+    if (n == 0) {
+        log_info("event=keeper_gone");
+        zloop_poller_end(loop, item);
+    }
+    return 0;
+}
+
+struct warden *warden_new(const struct warden_setup *setup)
+{
+    struct warden *w = calloc(1, sizeof *w);
+    assert(w);
+    w->setup = *setup;
+    w->timer = -1;
+    w->loop = zloop_new();
+    assert(w->loop);
+    w->keep = keep_new(WARDEN_KEEP_BYTES, LINK_WINDOW_BYTES);
+    w->runs = run_table_new(WARDEN_REMEMBER_RUNS, WARDEN_MAX_RUNS);
+    w->keeper = warden_keeper_new(w->loop, setup->keeper_path);
+    w->init = warden_init_new(w->loop, setup->init_fd, setup->init_pid,
+                              &(struct warden_init_events){ on_hello, on_packet, on_gone, after, w });
+    w->link = warden_link_new(w->loop, setup->link_fd, setup->first_uid, setup->last_uid, w->setup.sandbox_id.text,
+                              &setup->epoch, w->keep, &(struct warden_link_events){ on_frame, write_hello, after, w });
+    w->env = (struct warden_kernel_env){ .loop = w->loop,
+                                         .keep = w->keep,
+                                         .runs = w->runs,
+                                         .usage = setup->usage,
+                                         .init = w->init,
+                                         .channels_dir = setup->channels_dir,
+                                         .kernels_dir = setup->kernels_dir,
+                                         .on_stuck = on_stuck,
+                                         .after = after,
+                                         .owner = w };
+    zmq_pollitem_t item = { .fd = setup->keeper_fd, .events = ZMQ_POLLIN };
+    zloop_poller(w->loop, &item, on_keeper, w);
+    return w;
+}
+
+void warden_free(struct warden *w)
+{
+    if (!w)
+        return;
+    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
+        warden_kernel_free(w->kernels[i]);
+    warden_link_free(w->link);
+    warden_init_free(w->init);
+    warden_keeper_free(w->keeper);
+    run_table_free(w->runs);
+    keep_free(w->keep);
+    zloop_destroy(&w->loop);
+    free(w);
+}
+
+void warden_run(struct warden *w)
+{
+    (void)zloop_start(w->loop); /* ends by "stop" only */
+}

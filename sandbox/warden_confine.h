@@ -1,0 +1,12 @@
+/* warden_confine.h - what the warden gives up before it reads the first byte of a stranger. */
+#ifndef SANDBOX_WARDEN_CONFINE_H
+#define SANDBOX_WARDEN_CONFINE_H
+
+#include "base/err.h"
+
+/* Network and IPC namespaces of its own, user and group, the file system but `dir`, memory, descriptors, and all
+ * system calls but the ones a relay needs: no exec, no fork, no thread, no open, no socket but Unix ones.
+ * Starts ZeroMQ's threads on the way, because no thread can be started afterwards. */
+int warden_confine(const char *dir, unsigned uid, unsigned gid, struct err *e);
+
+#endif
