@@ -67,6 +67,11 @@ static void warden_connected(void *owner)
     init_kernels_hello(&((struct init *)owner)->kernels);
 }
 
+static void exit_unheard(void *owner, uint32_t kernel)
+{
+    init_kernels_unheard(&((struct init *)owner)->kernels, kernel);
+}
+
 static void warden_gone(void *owner)
 {
     init_loop_end(&((struct init *)owner)->loop, EXIT_ALONE);
@@ -119,7 +124,7 @@ static int watch_signals(struct init *init)
 
 static int serve(const char *socket_path)
 {
-    struct init *init = calloc(1, sizeof *init); /* for life; pages never touched cost nothing */
+    struct init *init = calloc(1, sizeof *init); /* pages never touched cost nothing */
     const struct rlimit no_core = { 0, 0 };
     if (!init || init_loop_init(&init->loop) < 0 || watch_signals(init) < 0)
         return EXIT_BROKEN;
@@ -131,11 +136,14 @@ static int serve(const char *socket_path)
     init->warden.owner = init;
     init->warden.on_connected = warden_connected;
     init->warden.on_order = order;
+    init->warden.on_unheard = exit_unheard;
     init->warden.on_alone = warden_gone;
     init_warden_open(&init->warden, &init->loop, &init->folders, socket_path);
     init_loop_run(&init->loop);
     init_kernels_end(&init->kernels);
-    return init->loop.exit_code;
+    int exit_code = init->loop.exit_code;
+    free(init);
+    return exit_code;
 }
 
 /* 0, 1 and 2 must be taken, else a socket becomes a kernel's stdout by number. */
@@ -156,7 +164,8 @@ int main(int argc, char **argv)
     if (argc == 2 && !strcmp(argv[1], "discover"))
         return init_discover(1) < 0 ? EXIT_BROKEN : 0;
     const char *socket_path = argc > 1 ? argv[1] : DEFAULT_SOCKET;
-    if (argc > 2 || socket_path[0] != '/' || strlen(socket_path) >= sizeof((struct sockaddr_un *)0)->sun_path)
+    if (argc > 2 || socket_path[0] != '/' ||
+        strlen(socket_path) >= sizeof((struct sockaddr_un *)0)->sun_path)
         return EXIT_USAGE;
     return serve(socket_path);
 }

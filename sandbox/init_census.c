@@ -53,7 +53,8 @@ static ssize_t read_proc(pid_t pid, const char *file, char *out, size_t size)
     return len;
 }
 
-/* "pid (name) S ppid pgrp session …"; the name is the process's own choice, so from the last ')'. */
+/* "pid (name) S ppid pgrp session …"; the name is the process's own choice, so from the last ')'.
+ */
 static bool read_process(pid_t pid, struct process *ret)
 {
     char text[512];

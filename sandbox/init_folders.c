@@ -42,7 +42,8 @@ int init_folders_wait(struct init_folders *f, struct init_waiter *w, const char 
         return -1;
     memcpy(folder, path, len);
     folder[len] = '\0';
-    /* The same folder gives the same number again, so this also renews a watch whose folder went. */
+    /* The same folder gives the same number again, so this also renews a watch whose folder went.
+     */
     int wd = inotify_add_watch(f->watch.fd, folder, INTERESTING | IN_ONLYDIR);
     if (wd < 0) {
         init_folders_leave(f, w);

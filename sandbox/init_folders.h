@@ -12,7 +12,8 @@ struct init_waiter {
 
 struct init_folders {
     struct init_loop *loop;
-    struct init_watch watch; /* the one inotify descriptor, made before user code could use them up */
+    struct init_watch
+        watch; /* the one inotify descriptor, made before user code could use them up */
     struct init_waiter *waiters;
 };
 

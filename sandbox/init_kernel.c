@@ -12,7 +12,7 @@
 #include "sandbox/init_census.h"
 #include "sandbox/init_spawn.h"
 
-#define SWEEP_MAX_ROUNDS 80   /* 1, 2, 4 … 32 ms apart: about 2.5 s */
+#define SWEEP_MAX_ROUNDS 80 /* 1, 2, 4 … 32 ms apart: about 2.5 s */
 #define SWEEP_MAX_SHIFT  5
 #define FLUSH_MS         1000 /* a dead kernel's bytes may rest for so long, */
 #define FLUSH_MAX        5    /* and flow for so many times that */
@@ -21,15 +21,17 @@
 
 static void settle(struct init_kernel *k);
 
-static void say(struct init_kernel *k, enum init_type type, unsigned channel, int value,
+/* False when no warden hears it. Only EXITED must be heard; the rest, HELLO's list stands for. */
+static bool say(struct init_kernel *k, enum init_type type, unsigned channel, int value,
                 const char *text)
 {
-    init_warden_say(k->among->warden, type, k->number, channel, value, text);
+    return init_warden_say(k->among->warden, type, k->number, channel, value, text);
 }
 
-static void refuse(struct init_kernels *all, const struct init_packet *p, int error, const char *text)
+static void refuse(struct init_kernels *all, const struct init_packet *p, int error,
+                   const char *text)
 {
-    init_warden_say(all->warden, INIT_FAILED, p->kernel, p->type, error, text);
+    (void)init_warden_say(all->warden, INIT_FAILED, p->kernel, p->type, error, text);
 }
 
 static struct init_kernel *find(struct init_kernels *all, uint32_t number)
@@ -44,12 +46,12 @@ static bool alive(const struct init_kernel *k)
 
 static void relay_connected(struct init_relay *r)
 {
-    say(r->owner, INIT_CONNECTED, r->channel, 0, NULL);
+    (void)say(r->owner, INIT_CONNECTED, r->channel, 0, NULL);
 }
 
 static void relay_closed(struct init_relay *r, int error)
 {
-    say(r->owner, INIT_CLOSED, r->channel, error, NULL);
+    (void)say(r->owner, INIT_CLOSED, r->channel, error, NULL);
     settle(r->owner);
 }
 
@@ -58,7 +60,7 @@ static void close_relay(struct init_relay *r, int error)
     if (r->state == INIT_RELAY_IDLE)
         return;
     init_relay_drop(r);
-    say(r->owner, INIT_CLOSED, r->channel, error, NULL);
+    (void)say(r->owner, INIT_CLOSED, r->channel, error, NULL);
 }
 
 /* Returns false when there is nothing more for now, or for good. */
@@ -100,7 +102,7 @@ static void exec_failed(struct init_kernel *k, int error)
     init_watch_close(k->among->loop, &k->err);
     (void)unlink(k->marker + strlen(INIT_MARKER)); /* user code may have been quicker */
     k->life = INIT_FREE;
-    say(k, INIT_FAILED, INIT_START, error, "cannot execute it");
+    (void)say(k, INIT_FAILED, INIT_START, error, "cannot execute it");
 }
 
 static void exec_ready(struct init_watch *w, uint32_t events)
@@ -113,7 +115,7 @@ static void exec_ready(struct init_watch *w, uint32_t events)
     if (n == (ssize_t)sizeof error)
         return exec_failed(k, error);
     k->life = INIT_RUNNING;
-    say(k, INIT_STARTED, 0, k->pid, NULL);
+    (void)say(k, INIT_STARTED, 0, k->pid, NULL);
 }
 
 static int start(struct init_kernel *k, const struct init_packet *p)
@@ -161,7 +163,7 @@ void init_kernels_channel(struct init_kernels *all, const struct init_packet *p,
     else if (fd >= 0)
         (void)close(fd);
     if (error)
-        say(k, INIT_CLOSED, p->channel, error, NULL);
+        (void)say(k, INIT_CLOSED, p->channel, error, NULL);
 }
 
 void init_kernels_signal(struct init_kernels *all, const struct init_packet *p)
@@ -173,7 +175,7 @@ void init_kernels_signal(struct init_kernels *all, const struct init_packet *p)
         return refuse(all, p, EINVAL, "no such signal");
     if (kill(-k->pid, p->value) < 0)
         return refuse(all, p, errno, "cannot signal it");
-    say(k, INIT_DONE, 0, INIT_SIGNAL, NULL);
+    (void)say(k, INIT_DONE, 0, INIT_SIGNAL, NULL);
 }
 
 static bool only_one(const struct init_kernel *k)
@@ -196,7 +198,7 @@ static void sweep_due(struct init_timer *t)
     }
     k->sweeping = false;
     if (k->kill_asked)
-        say(k, INIT_DONE, 0, INIT_KILL, NULL);
+        (void)say(k, INIT_DONE, 0, INIT_KILL, NULL);
     k->kill_asked = false;
     settle(k);
 }
@@ -219,6 +221,17 @@ void init_kernels_kill(struct init_kernels *all, const struct init_packet *p)
         begin_sweep(k);
 }
 
+static void tell_end(struct init_kernel *k)
+{
+    if (say(k, INIT_EXITED, 0, k->status, NULL))
+        k->life = INIT_FREE;
+}
+
+void init_kernels_unheard(struct init_kernels *all, uint32_t number)
+{
+    find(all, number)->life = INIT_ENDED;
+}
+
 /* The last word about a kernel, when all it started is gone and all it said is passed on. */
 static void settle(struct init_kernel *k)
 {
@@ -232,10 +245,7 @@ static void settle(struct init_kernel *k)
     init_timer_disarm(k->among->loop, &k->flush);
     (void)unlink(k->marker + strlen(INIT_MARKER)); /* whatever is there now is only the sandbox's */
     k->life = INIT_ENDED;
-    if (!init_warden_connected(k->among->warden))
-        return;
-    k->life = INIT_FREE;
-    say(k, INIT_EXITED, 0, k->status, NULL);
+    tell_end(k);
 }
 
 static uint64_t moved(const struct init_kernel *k)
@@ -286,7 +296,8 @@ void init_kernels_end(struct init_kernels *all)
     for (size_t i = 0; i < INIT_MAX_KERNELS; i++) {
         struct init_kernel *k = &all->table[i];
         for (int round = 0; alive(k) && round < END_ROUNDS; round++) {
-            unsigned left = getpid() == 1 ? init_census_kill_all() : init_census_kill(k->pid, k->marker);
+            unsigned left =
+                getpid() == 1 ? init_census_kill_all() : init_census_kill(k->pid, k->marker);
             while (waitpid(-1, NULL, WNOHANG) > 0)
                 ;
             if (!left)
@@ -301,15 +312,15 @@ void init_kernels_hello(struct init_kernels *all)
     uint32_t count = 0;
     for (size_t i = 0; i < INIT_MAX_KERNELS; i++)
         count += all->table[i].life >= INIT_RUNNING;
-    init_warden_say(all->warden, INIT_HELLO, count, 0, INIT_WIRE_VERSION, NULL);
+    if (!init_warden_say(all->warden, INIT_HELLO, count, 0, INIT_WIRE_VERSION, NULL))
+        return;
     for (size_t i = 0; i < INIT_MAX_KERNELS; i++) {
         struct init_kernel *k = &all->table[i];
-        if (k->life == INIT_RUNNING || k->life == INIT_ENDING) {
-            say(k, INIT_STARTED, 0, k->pid, NULL);
-        } else if (k->life == INIT_ENDED && init_warden_connected(all->warden)) {
-            k->life = INIT_FREE;
-            say(k, INIT_EXITED, 0, k->status, NULL);
-        }
+        if (k->life == INIT_RUNNING || k->life == INIT_ENDING)
+            (void)say(k, INIT_STARTED, 0, k->pid,
+                      NULL); /* lost with the line: the next HELLO says it */
+        else if (k->life == INIT_ENDED)
+            tell_end(k);
     }
 }
 

@@ -27,7 +27,7 @@ struct init_kernel {
     int status;
     bool kill_asked; /* owes DONE for KILL */
     bool sweeping;
-    unsigned rounds; /* sweeps so far */
+    unsigned rounds;  /* sweeps so far */
     unsigned flushes; /* looks at whether the last bytes still flow */
     uint64_t moved_before;
     struct init_watch exec, out, err;
@@ -54,6 +54,10 @@ void init_kernels_kill(struct init_kernels *all, const struct init_packet *p);
 
 /* Says HELLO, then STARTED for each kernel that lives and EXITED for each end nobody heard of. */
 void init_kernels_hello(struct init_kernels *all);
+
+/* The warden left before it read this kernel's EXITED. Its number cannot be in use again: no order
+ * is read while an answer waits. */
+void init_kernels_unheard(struct init_kernels *all, uint32_t number);
 
 /* A child was reaped; it may be nobody's. */
 void init_kernels_reaped(struct init_kernels *all, pid_t pid, int status);

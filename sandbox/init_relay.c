@@ -18,7 +18,8 @@
 
 static void dial(struct init_relay *r);
 
-void init_relay_init(struct init_relay *r, struct init_relays *shared, void *owner, unsigned channel)
+void init_relay_init(struct init_relay *r, struct init_relays *shared, void *owner,
+                     unsigned channel)
 {
     r->shared = shared;
     r->owner = owner;
@@ -30,7 +31,8 @@ static char *take_buffer(struct init_relays *all)
 {
     if (all->spare)
         return TAKE(all->spare);
-    void *fresh = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *fresh =
+        mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return fresh == MAP_FAILED ? NULL : fresh;
 }
 
@@ -198,7 +200,8 @@ static int start_connect(struct init_relay *r, int fd)
     }
     /* From 127.0.0.2: dialling a free port of one's own address again and again sooner or later
      * picks that port as the source, connects to itself, and takes the port from the kernel. */
-    struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1) };
+    struct sockaddr_in from = { .sin_family = AF_INET,
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1) };
     struct sockaddr_in to = { .sin_family = AF_INET,
                               .sin_port = htons(r->port),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -214,7 +217,8 @@ static void dial(struct init_relay *r)
     /* The watch comes before the attempt, so a socket made in between is not missed. */
     if (!r->port)
         (void)init_folders_wait(r->shared->folders, &r->folder, r->path, folder_changed);
-    CLEANUP_FD int fd = socket(r->port ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    CLEANUP_FD int fd =
+        socket(r->port ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int error = fd < 0 || start_connect(r, fd) < 0 ? errno : 0;
     if (error && error != EINPROGRESS)
         return wait_again(r, error);

@@ -24,7 +24,12 @@ struct init_flow {
     bool broken; /* the sink takes no more; what was for it is dropped */
 };
 
-enum init_relay_state { INIT_RELAY_IDLE, INIT_RELAY_DIALLING, INIT_RELAY_CONNECTING, INIT_RELAY_OPEN };
+enum init_relay_state {
+    INIT_RELAY_IDLE,
+    INIT_RELAY_DIALLING,
+    INIT_RELAY_CONNECTING,
+    INIT_RELAY_OPEN
+};
 
 struct init_relay {
     struct init_relays *shared;
@@ -36,15 +41,16 @@ struct init_relay {
     struct init_timer retry;
     struct init_waiter folder;
     unsigned tries;
-    int error;       /* the first one seen */
-    uint64_t moved;  /* bytes passed on, both ways */
-    uint16_t port;   /* 0: ipc */
+    int error;      /* the first one seen */
+    uint64_t moved; /* bytes passed on, both ways */
+    uint16_t port;  /* 0: ipc */
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
     void (*on_connected)(struct init_relay *r);
     void (*on_closed)(struct init_relay *r, int error); /* not called by init_relay_drop */
 };
 
-void init_relay_init(struct init_relay *r, struct init_relays *shared, void *owner, unsigned channel);
+void init_relay_init(struct init_relay *r, struct init_relays *shared, void *owner,
+                     unsigned channel);
 
 /* Takes warden_fd in any case. `where` is "tcp:PORT" or "ipc:/path", `len` bytes. Drops what the
  * relay did before. Returns 0 or an errno; then nothing is called back. Both calls may come before

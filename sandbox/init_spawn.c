@@ -80,12 +80,13 @@ int init_spawn(struct init_start *s, const char *marker, struct init_child *ret)
     if (error)
         return error;
     set_marker(s, marker);
-    bool piped = pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0 && pipe2(exec, O_CLOEXEC) == 0;
+    bool piped =
+        pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0 && pipe2(exec, O_CLOEXEC) == 0;
     CLEANUP_FD int out_read = out[0], out_write = out[1], err_read = err[0], err_write = err[1];
     CLEANUP_FD int exec_read = exec[0], exec_write = exec[1];
     /* Only our ends: the kernel's output must be able to block. */
-    if (!piped || fcntl(out_read, F_SETFL, O_NONBLOCK) < 0 || fcntl(err_read, F_SETFL, O_NONBLOCK) < 0 ||
-        fcntl(exec_read, F_SETFL, O_NONBLOCK) < 0)
+    if (!piped || fcntl(out_read, F_SETFL, O_NONBLOCK) < 0 ||
+        fcntl(err_read, F_SETFL, O_NONBLOCK) < 0 || fcntl(exec_read, F_SETFL, O_NONBLOCK) < 0)
         return errno;
     pid_t pid = fork();
     if (pid < 0)

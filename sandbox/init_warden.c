@@ -21,18 +21,18 @@ bool init_warden_connected(const struct init_warden *w)
     return w->watch.fd >= 0;
 }
 
-/* Returns false when the packet has to wait. A broken connection counts as sent: nothing of it is
- * of use to the next one. */
-static bool send_packet(struct init_warden *w, const struct init_packet *p)
+enum sent { SENT, NOT_YET, NEVER };
+
+static enum sent send_packet(struct init_warden *w, const struct init_packet *p)
 {
     char bytes[INIT_HEADER_BYTES + INIT_PAYLOAD_OUTPUT];
     size_t len = init_encode(p, bytes, sizeof bytes);
     if (send(w->watch.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-        return true;
-    return errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM;
+        return SENT;
+    return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? NOT_YET : NEVER;
 }
 
-static bool send_note(struct init_warden *w, const struct init_note *n)
+static enum sent send_note(struct init_warden *w, const struct init_note *n)
 {
     struct init_packet p = { .type = (enum init_type)n->type,
                              .channel = n->channel,
@@ -50,16 +50,22 @@ static void want(struct init_warden *w)
         lost(w);
 }
 
-void init_warden_say(struct init_warden *w, enum init_type type, uint32_t kernel, unsigned channel,
+bool init_warden_say(struct init_warden *w, enum init_type type, uint32_t kernel, unsigned channel,
                      int value, const char *text)
 {
     struct init_note note = { (uint8_t)type, (uint8_t)channel, kernel, value, text };
-    if (!init_warden_connected(w) || (!w->n_notes && send_note(w, &note)))
-        return;
-    if (w->n_notes == INIT_MAX_NOTES)
-        return lost(w);
+    if (!init_warden_connected(w))
+        return false;
+    enum sent sent = w->n_notes ? NOT_YET : send_note(w, &note);
+    if (sent == SENT)
+        return true;
+    if (sent == NEVER || w->n_notes == INIT_MAX_NOTES) {
+        lost(w);
+        return false;
+    }
     w->notes[(w->first_note + w->n_notes++) % INIT_MAX_NOTES] = note;
     want(w);
+    return true;
 }
 
 void init_warden_output(struct init_warden *w, uint32_t kernel, unsigned channel, const char *bytes,
@@ -115,7 +121,7 @@ static void hear(struct init_warden *w)
         w->proven = true;
         struct init_packet p;
         if (!init_decode(w->packet, (size_t)n, &p) || p.type >= INIT_HELLO)
-            init_warden_say(w, INIT_FAILED, 0, 0, EBADMSG, "not an order");
+            (void)init_warden_say(w, INIT_FAILED, 0, 0, EBADMSG, "not an order"); /* a courtesy */
         else
             w->on_order(w->owner, &p, TAKE_FD(fd));
     }
@@ -123,7 +129,12 @@ static void hear(struct init_warden *w)
 
 static void flush(struct init_warden *w)
 {
-    while (w->n_notes && send_note(w, &w->notes[w->first_note])) {
+    while (w->n_notes) {
+        enum sent sent = send_note(w, &w->notes[w->first_note]);
+        if (sent == NOT_YET)
+            return;
+        if (sent == NEVER)
+            return lost(w);
         w->first_note = (w->first_note + 1) % INIT_MAX_NOTES;
         w->n_notes--;
     }
@@ -169,7 +180,9 @@ static void retry_later(struct init_warden *w)
 static void lost(struct init_warden *w)
 {
     init_watch_close(w->loop, &w->watch);
-    w->first_note = w->n_notes = 0;
+    for (; w->n_notes; w->n_notes--, w->first_note = (w->first_note + 1) % INIT_MAX_NOTES)
+        if (w->notes[w->first_note].type == INIT_EXITED)
+            w->on_unheard(w->owner, w->notes[w->first_note].kernel);
     if (w->proven || w->loop->now_ms - w->connected_ms > PROVEN_MS) {
         w->tries = 0;
         w->alone_since_ms = w->loop->now_ms;

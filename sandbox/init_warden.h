@@ -6,8 +6,9 @@
 #include "sandbox/init_folders.h"
 #include "sandbox/init_loop.h"
 
-#define INIT_ALONE_MS  30000 /* without a warden for so long: everything ends */
-#define INIT_MAX_NOTES 1024  /* more than 64 kernels can owe at once: orders are not read meanwhile */
+#define INIT_ALONE_MS 30000 /* without a warden for so long: everything ends */
+#define INIT_MAX_NOTES                                                                             \
+    1024 /* more than 64 kernels can owe at once: orders are not read meanwhile */
 
 struct init_note {
     uint8_t type, channel;
@@ -33,6 +34,9 @@ struct init_warden {
     void (*on_connected)(void *owner); /* has to say HELLO and the kernels that live */
     /* fd: what came along or -1; error: why it did not. The receiver closes fd. */
     void (*on_order)(void *owner, const struct init_packet *p, int fd);
+    /* An EXITED that init_warden_say had taken will not be heard: say it again after the next
+     * HELLO. */
+    void (*on_unheard)(void *owner, uint32_t kernel);
     void (*on_alone)(void *owner);
 };
 
@@ -41,9 +45,9 @@ void init_warden_open(struct init_warden *w, struct init_loop *l, struct init_fo
                       const char *path);
 bool init_warden_connected(const struct init_warden *w);
 
-/* Queued when the socket is full, forgotten without a connection: what must be known after the next
- * HELLO, on_connected says again. `text` must be static. */
-void init_warden_say(struct init_warden *w, enum init_type type, uint32_t kernel, unsigned channel,
+/* Sent, or queued when the socket is full; false when there is no connection (any more). What must
+ * be known after the next HELLO, on_connected says again. `text` must be static. */
+bool init_warden_say(struct init_warden *w, enum init_type type, uint32_t kernel, unsigned channel,
                      int value, const char *text);
 /* Sent now or dropped. */
 void init_warden_output(struct init_warden *w, uint32_t kernel, unsigned channel, const char *bytes,

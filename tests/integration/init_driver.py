@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -17,7 +18,8 @@ START, CHANNEL, SIGNAL, KILL, SHUTDOWN = 1, 2, 3, 4, 5
 HELLO, STARTED, CONNECTED, CLOSED, EXITED, OUTPUT, DONE, FAILED = range(16, 24)
 HEADER = struct.Struct("<BBHIi")
 MAX_PACKET = 96 * 1024
-SANDBOX_UID = 54321
+CONTAINER_BASE_UID = 700_000_000
+FIRST_UID = 60000 + os.getpid() % 30000  # RLIMIT_NPROC counts per uid: one for each init
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -41,10 +43,15 @@ class Packet:
 
 
 class InitDriver:
-    """One init, as PID 1 of a pid namespace or as a plain process, and the warden's end of its line."""
+    """One init and the warden's end of its line. The init is a plain process, PID 1 of a pid namespace
+    ("pid1"), or PID 1 of a container of $KERNELHUB_TEST_IMAGE ("container")."""
 
-    def __init__(self, pid1: bool) -> None:
-        self.pid1 = pid1
+    uids = itertools.count(FIRST_UID)
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.pid1 = mode != "plain"
+        self.uid = next(self.uids)
         self.folder = Path(tempfile.mkdtemp(prefix="kernelhub-init-"))
         self.folder.chmod(0o755)
         (self.folder / "line").mkdir(mode=0o755)
@@ -56,16 +63,36 @@ class InitDriver:
         self.seen: list[Packet] = []
         self.listen()
         command = [str(find_binary()), str(self.path)]
-        if pid1:
-            os.chown(self.run, SANDBOX_UID, SANDBOX_UID)
+        self.search_path = os.environ["PATH"]
+        if mode == "container":
+            self.uid = CONTAINER_BASE_UID + 1000
+            self.search_path = "/opt/python/bin:/usr/local/bin:/usr/bin:/bin"
+            os.chown(self.run, self.uid, self.uid)
+            command = self.container(command)
+        if mode == "pid1":
+            os.chown(self.run, self.uid, self.uid)
             command = [
                 *("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--"),
                 *("prlimit", "--nproc=300", "--"),
-                *("setpriv", f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups"),
+                *("setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"),
                 *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"),
                 *command,
             ]
         self.process = subprocess.Popen(command, cwd="/")
+
+    def container(self, command: list[str]) -> list[str]:
+        """The same paths inside as outside; else locked down as a sandbox is."""
+        base = f"0:{CONTAINER_BASE_UID}:65536"
+        return [
+            *("podman", "--runtime", "runc", "run", "--rm", "--name", self.folder.name),
+            *("--read-only", "--read-only-tmpfs=false", "--network", "none", "--ipc", "none"),
+            *("--cap-drop", "all", "--security-opt", "no-new-privileges", "--user", "1000:1000"),
+            *("--uidmap", base, "--gidmap", base, "--http-proxy=false", "--pids-limit", "300"),
+            *("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=1024:1024", "--ulimit", "core=0:0"),
+            *("--tmpfs", "/tmp:size=64m,mode=1777", "-v", f"{command[0]}:{command[0]}:ro"),
+            *("-v", f"{self.run}:{self.run}", "-v", f"{self.path.parent}:{self.path.parent}:ro"),
+            *("--entrypoint", command[0], os.environ["KERNELHUB_TEST_IMAGE"], *command[1:]),
+        ]
 
     def listen(self) -> None:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -74,7 +101,7 @@ class InitDriver:
         self.path.chmod(0o666)
         self.listener.listen()
 
-    def accept(self, timeout_s: float = 5) -> Packet:
+    def accept(self, timeout_s: float = 15) -> Packet:
         """Accepts init and returns its HELLO."""
         assert self.listener
         self.listener.settimeout(timeout_s)
@@ -92,8 +119,11 @@ class InitDriver:
     @property
     def pid(self) -> int:
         """Init's pid as seen from here."""
-        if not self.pid1:
+        if self.mode == "plain":
             return self.process.pid
+        if self.mode == "container":
+            inspect = ["podman", "inspect", "--format", "{{.State.Pid}}", self.folder.name]
+            return int(subprocess.run(inspect, stdout=subprocess.PIPE, check=True).stdout)
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return int(children.read_text().split()[0])
 
@@ -130,7 +160,7 @@ class InitDriver:
               file: bytes = b"{}", file_path: str | None = None) -> Packet:  # fmt: skip
         """Sends START; returns STARTED or FAILED."""
         path = file_path or str(self.run / f"kernel-{kernel}" / "connection.json")
-        env = {"PATH": os.environ["PATH"], **(env or {})}
+        env = {"PATH": self.search_path, **(env or {})}
         strings = [cwd, path, *argv, *(f"{k}={v}" for k, v in env.items())]
         payload = struct.pack("<HHI", len(argv), len(env), len(file))
         payload += b"".join(s.encode() + b"\0" for s in strings) + file
@@ -177,6 +207,9 @@ class InitDriver:
         """Ends init however the test left it."""
         if self.line:
             self.line.close()
+        if self.mode == "container":
+            remove = ["podman", "rm", "--force", "--time", "0", self.folder.name]
+            subprocess.run(remove, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         if self.process.poll() is None:
             # A plain init kills its kernels on SIGTERM; with PID 1 the namespace dies.
             self.process.send_signal(signal.SIGKILL if self.pid1 else signal.SIGTERM)

@@ -10,7 +10,9 @@
 
 #include "protocol/init_wire.h"
 
-static const unsigned char SIGNAL_2_TO_7[INIT_HEADER_BYTES] = { 3, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0 };
+static const unsigned char SIGNAL_2_TO_7[INIT_HEADER_BYTES] = {
+    3, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0
+};
 
 static bool decodes(const unsigned char *packet, size_t len)
 {
@@ -38,11 +40,14 @@ static void a_packet_has_the_bytes_the_header_promises(void **state)
     struct init_packet p = { .type = INIT_SIGNAL, .kernel = 7, .value = 2 };
     assert_int_equal(init_encode(&p, out, sizeof out), INIT_HEADER_BYTES);
     assert_memory_equal(out, SIGNAL_2_TO_7, INIT_HEADER_BYTES);
-    p = (struct init_packet){
-        .type = INIT_FAILED, .channel = 1, .kernel = 64, .value = -2, .payload = "why", .payload_len = 3
-    };
-    static const unsigned char failed[] = { 23,   1,    0,    0,   64,  0,   0, 0, 0xfe,
-                                            0xff, 0xff, 0xff, 'w', 'h', 'y' };
+    p = (struct init_packet){ .type = INIT_FAILED,
+                              .channel = 1,
+                              .kernel = 64,
+                              .value = -2,
+                              .payload = "why",
+                              .payload_len = 3 };
+    static const unsigned char failed[] = { 23,   1,    0,    0,    64,  0,   0,  0,
+                                            0xfe, 0xff, 0xff, 0xff, 'w', 'h', 'y' };
     assert_int_equal(init_encode(&p, out, sizeof out), sizeof failed);
     assert_memory_equal(out, failed, sizeof failed);
 }
@@ -50,9 +55,10 @@ static void a_packet_has_the_bytes_the_header_promises(void **state)
 static void every_type_comes_back_as_it_went(void **state)
 {
     (void)state;
-    static const enum init_type types[] = { INIT_START,   INIT_CHANNEL,   INIT_SIGNAL, INIT_KILL,
-                                            INIT_SHUTDOWN, INIT_HELLO,     INIT_STARTED, INIT_CONNECTED,
-                                            INIT_CLOSED,  INIT_EXITED,    INIT_OUTPUT, INIT_DONE,
+    static const enum init_type types[] = { INIT_START,   INIT_CHANNEL,   INIT_SIGNAL,
+                                            INIT_KILL,    INIT_SHUTDOWN,  INIT_HELLO,
+                                            INIT_STARTED, INIT_CONNECTED, INIT_CLOSED,
+                                            INIT_EXITED,  INIT_OUTPUT,    INIT_DONE,
                                             INIT_FAILED };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct init_packet in = { .type = types[i], .channel = 2, .kernel = 3, .value = -5 }, back;
@@ -90,7 +96,8 @@ static void hello_and_general_answers_may_name_no_kernel(void **state)
     (void)state;
     for (unsigned char type = 1; type <= INIT_FAILED; type++) {
         unsigned char packet[INIT_HEADER_BYTES] = { type, 1 };
-        bool may = type == INIT_SHUTDOWN || type == INIT_HELLO || type == INIT_DONE || type == INIT_FAILED;
+        bool may =
+            type == INIT_SHUTDOWN || type == INIT_HELLO || type == INIT_DONE || type == INIT_FAILED;
         assert_int_equal(decodes(packet, sizeof packet), may);
     }
 }
@@ -117,7 +124,8 @@ static void a_payload_only_where_it_belongs(void **state)
     unsigned char packet[INIT_HEADER_BYTES + 1] = { 0, 1, 0, 0, 1 };
     for (unsigned char type = 1; type <= INIT_FAILED; type++) {
         packet[0] = type;
-        bool may = type == INIT_START || type == INIT_CHANNEL || type == INIT_OUTPUT || type == INIT_FAILED;
+        bool may = type == INIT_START || type == INIT_CHANNEL || type == INIT_OUTPUT ||
+                   type == INIT_FAILED;
         assert_int_equal(decodes(packet, sizeof packet), may);
     }
 }
@@ -139,7 +147,9 @@ static void what_does_not_fit_is_not_encoded(void **state)
 {
     (void)state;
     char out[INIT_HEADER_BYTES + 3];
-    struct init_packet p = { .type = INIT_OUTPUT, .channel = 1, .kernel = 1, .payload = "abcd", .payload_len = 4 };
+    struct init_packet p = {
+        .type = INIT_OUTPUT, .channel = 1, .kernel = 1, .payload = "abcd", .payload_len = 4
+    };
     assert_int_equal(init_encode(&p, out, sizeof out), 0);
     assert_int_equal(init_encode(&p, out, 3), 0);
     p.payload_len = 3;
