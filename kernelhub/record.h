@@ -19,4 +19,8 @@ void record_add(struct record *r, struct slice line);
  * finished_at, replay_of (GET /executions/{id}); user_name may be NULL. events_url included. Works for running executions too. */
 void record_write(const struct record *r, const struct execution_row *row, const char *user_name, bool full, struct buf *out);
 
+/* Appends an item of the history: what record_write with `full` says, without outputs, from the row alone. `error`: JSON
+ * {"name","value"}, or empty. */
+void record_write_item(const struct execution_row *row, const char *user_name, struct slice error, struct buf *out);
+
 #endif

@@ -12,6 +12,7 @@ struct user {
     char name[64];
     bool admin;
     bool removed;
+    int64_t created_us;
 };
 
 /* The user a token belongs to: "kh_…". ERR_UNAUTHORIZED when unknown, expired or revoked. Constant work. With

@@ -1,0 +1,60 @@
+/* execution_internal.h - an execution from inside the hub. Lives in memory until its end is committed. */
+#ifndef KERNELHUB_EXECUTION_INTERNAL_H
+#define KERNELHUB_EXECUTION_INTERNAL_H
+
+#include "kernelhub/execution.h"
+#include "kernelhub/outcome.h"
+#include "kernelhub/output.h"
+#include "kernelhub/session_internal.h"
+
+struct execution {
+    struct hub *hub;
+    struct user *user;
+    struct session *session; /* NULL once ended */
+    struct feed *feed;
+    struct uuid id, kernel_id, sandbox_id;
+    char session_name[128], language[64], client[32];
+    int64_t session_feed;
+    enum status status;
+    char *code, *labels, *env, *input; /* owned; NULL: none. input: what stdin has left */
+    size_t code_len, input_at, input_len;
+    bool has_stdin, started, inserted, interrupt_asked, saw_error;
+
+    int64_t timeout_ms, max_output_bytes;
+    char epoch[37]; /* of the warden it is or was sent to; "": not sent */
+    int64_t created_us, started_us, finished_us;
+    int64_t created_mono_us, sent_mono_us;
+    int64_t execution_count;
+    struct outcome_reply reply;
+    struct output output;
+    void *queue_handle; /* in session->queue */
+    int queue_timer;
+    zlistx_t *waits; /* for the end */
+    struct wait *accept; /* for the commit of its acceptance */
+    struct err failure;  /* why it never started */
+    char feed_key[24]; /* in hub->submitted until its insert is committed */
+    char *result; /* fields of finished */
+};
+
+/* What the wire brings (session.c finds the execution). */
+void execution_on_message(struct execution *x, struct sandbox *sandbox, const struct link_frame *f, const char *msg_type);
+void execution_on_end(struct execution *x, struct sandbox *sandbox, const struct link_frame *f);
+void execution_on_gap(struct execution *x, struct sandbox *sandbox, const struct link_frame *f);
+
+/* Gives it to the kernel: commits that it is sent, then sends it. */
+void execution_send(struct execution *x);
+void execution_transmit(struct execution *x); /* without the commit: it is done */
+
+/* Ends it by our own word. failure: what clients that wait for it get instead of a record, when it never started; NULL: none. */
+void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end, const struct err *failure,
+                      struct store_mark mark);
+void execution_cancel_queued(struct execution *x, const char *reason, const struct err *failure);
+
+void execution_row(const struct execution *x, struct execution_row *ret); /* borrows from x */
+struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq);
+void execution_free(struct execution *x);
+unsigned execution_position(const struct execution *x); /* how many are before it in its session */
+void execution_add_event(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us, struct store_mark mark);
+void execution_record_now(struct execution *x, struct buf *out); /* only when its feed is whole in memory */
+
+#endif

@@ -1,0 +1,325 @@
+#include "kernelhub/hub.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "kernelhub/catalog.h"
+#include "kernelhub/execution_internal.h"
+#include "kernelhub/keeper_client.h"
+#include "kernelhub/link_client.h"
+#include "kernelhub/user_internal.h"
+#include "protocol/jupyter_message.h"
+
+#define ASK_TIMEOUT_MS  30000
+#define RETAIN_EVERY_MS 60000
+
+static const double SECONDS[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300 };
+static const double OVERHEAD[] = { 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1 };
+
+zloop_t *hub_loop(const struct hub *h)
+{
+    return h->loop;
+}
+
+const struct config *hub_config(const struct hub *h)
+{
+    return h->config;
+}
+
+static void ask(struct hub *h, enum verb verb, keeper_reply_fn done)
+{
+    struct verb_request r = { .verb = verb };
+    keeper_client_ask(h->keeper, &r, ASK_TIMEOUT_MS, done, h);
+}
+
+static void pump_all(struct hub *h)
+{
+    zlistx_t *all = zhashx_values(h->sessions); /* pumping may end a session */
+    for (struct session *s = zlistx_first(all); s; s = zlistx_next(all))
+        session_pump(s);
+    zlistx_destroy(&all);
+}
+
+static void on_images(void *arg, const struct err *e, struct slice body)
+{
+    struct hub *h = arg;
+    if (e) {
+        log_warning("keeper gave no images: %s", e->text);
+        return;
+    }
+    catalog_load(h->catalog, body);
+    pump_all(h);
+}
+
+static bool runs_in(struct slice list, const char *id)
+{
+    struct slice text, state;
+    struct json_iter it = json_iter(list);
+    while (json_next(&it))
+        if (json_member_string(it.value, "sandbox_id", &text) && slice_is(text, id))
+            return json_member_string(it.value, "state", &state) && slice_is(state, "running");
+    return false;
+}
+
+static void on_unknown_destroyed(void *arg, const struct err *e, struct slice body)
+{
+    if (e)
+        log_warning("keeper could not destroy a sandbox: %s", e->text);
+}
+
+/* What the keeper has and we do not know (its create was asked for by a hub that died before it could write it down). */
+static void destroy_unknown(struct hub *h, struct slice list)
+{
+    struct slice text;
+    struct uuid id;
+    struct json_iter it = json_iter(list);
+    while (json_next(&it)) {
+        if (!json_member_string(it.value, "sandbox_id", &text) || !uuid_parse(text, &id) || zhashx_lookup(h->sandboxes, id.text))
+            continue;
+        log_warning("sandbox id=%s is not ours: destroyed", id.text);
+        struct verb_request r = { .verb = VERB_DESTROY, .sandbox_id = id };
+        keeper_client_ask(h->keeper, &r, ASK_TIMEOUT_MS, on_unknown_destroyed, NULL);
+    }
+}
+
+static void on_list(void *arg, const struct err *e, struct slice body)
+{
+    struct hub *h = arg;
+    struct slice list = { 0 };
+    if (e || !json_member(body, "sandboxes", &list)) {
+        log_warning("keeper gave no list: %s", e ? e->text : "no 'sandboxes' in it");
+        return;
+    }
+    zlistx_t *all = zhashx_values(h->sandboxes);
+    for (struct sandbox *s = zlistx_first(all); s; s = zlistx_next(all))
+        sandbox_confirm(s, runs_in(list, s->id.text));
+    zlistx_destroy(&all);
+    destroy_unknown(h, list);
+}
+
+static void on_keeper(void *arg)
+{
+    struct hub *h = arg;
+    log_info("keeper connected");
+    ask(h, VERB_IMAGES, on_images);
+    ask(h, VERB_LIST, on_list);
+}
+
+static void on_keeper_event(void *arg, const char *event, struct slice body)
+{
+    struct hub *h = arg;
+    struct slice text;
+    struct uuid id;
+    if (strcmp(event, "images") == 0) {
+        ask(h, VERB_IMAGES, on_images);
+    } else if (strcmp(event, "exited") == 0 && json_member_string(body, "sandbox_id", &text) && uuid_parse(text, &id)) {
+        struct sandbox *s = zhashx_lookup(h->sandboxes, id.text);
+        if (s)
+            sandbox_exited(s, body);
+    }
+}
+
+static int on_retain(zloop_t *loop, int timer, void *arg)
+{
+    struct hub *h = arg;
+    struct store_retention r = { .max_executions = config_number(h->config, CONFIG_HISTORY_MAX_EXECUTIONS),
+                                 .max_days = config_number(h->config, CONFIG_HISTORY_MAX_DAYS),
+                                 .max_bytes = config_number(h->config, CONFIG_HISTORY_MAX_BYTES) };
+    store_retain(h->store, &r);
+    return 0;
+}
+
+static void load_sandbox(void *arg, const struct sandbox_row *r)
+{
+    (void)sandbox_recover(arg, r); /* NULL: its user is gone; the keeper's list will show it as not ours */
+}
+
+static void load_session(void *arg, const struct session_row *r)
+{
+    (void)session_recover(arg, r);
+}
+
+static void load_execution(void *arg, const struct execution_row *r, uint64_t last_seq)
+{
+    if (!execution_recover(arg, r, last_seq))
+        log_warning("execution %s has lost its session", r->id.text);
+}
+
+static int recover(struct hub *h, struct err *e)
+{
+    if (store_load_sandboxes(h->store, load_sandbox, h, e) < 0 || store_load_sessions(h->store, load_session, h, e) < 0 ||
+        store_load_executions(h->store, load_execution, h, e) < 0)
+        return -1;
+    /* what ran in a sandbox that the store knows to be gone */
+    zlistx_t *all = zhashx_values(h->executions);
+    for (struct execution *x = zlistx_first(all); x; x = zlistx_next(all)) {
+        if (x->status != STATUS_RUNNING || x->session->sandbox)
+            continue;
+        struct outcome outcome = { STATUS_LOST, OUTCOME_NO_CODE, false, "its sandbox was gone when the service came back" };
+        execution_finish(x, outcome, NULL, NULL, (struct store_mark){ .number = 0 });
+    }
+    zlistx_destroy(&all);
+    return 0;
+}
+
+static void make_metrics(struct hub *h)
+{
+    h->executions_total = metric_counter_new("kernelhub_executions_total", "Executions that ended, by status and language.", "status", "language");
+    h->kernel_starts_total = metric_counter_new("kernelhub_kernel_starts_total", "Kernel starts, by result and language.", "result", "language");
+    h->execution_seconds = metric_histogram_new("kernelhub_execution_seconds", "Time a kernel spent on an execution.", SECONDS, ARRAY_LEN(SECONDS));
+    h->overhead_seconds = metric_histogram_new("kernelhub_overhead_seconds", "Time from sending an execution to its end, less the warden's measure of it.", OVERHEAD, ARRAY_LEN(OVERHEAD));
+    h->start_seconds = metric_histogram_new("kernelhub_kernel_start_seconds", "Time until a kernel was ready, its sandbox included when it had to be made.", SECONDS, ARRAY_LEN(SECONDS));
+}
+
+DEFINE_CLEANUP(struct hub, hub_free)
+
+int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, size_t size, struct hub **ret, struct err *e)
+{
+    char path[300];
+    CLEANUP(hub_free) struct hub *h = calloc(1, sizeof *h);
+    if (!h || sodium_init() < 0)
+        return err_set(e, ERR_INTERNAL, "no memory or no random numbers");
+    h->config = config;
+    h->loop = loop;
+    h->link_epoll = -1;
+    h->retain_timer = -1;
+    h->started_us = hub_unix_us();
+    memcpy(h->session_id, uuid_new().text, sizeof h->session_id);
+    h->sandboxes = zhashx_new();
+    h->sessions = zhashx_new();
+    h->kernels = zhashx_new();
+    h->executions = zhashx_new();
+    h->submitted = zhashx_new();
+    user_tables_new(h);
+    make_metrics(h);
+    h->catalog = catalog_new(config);
+    (void)snprintf(path, sizeof path, "%s/hub", config_text(config, CONFIG_PATHS_STATE));
+    if (store_open(path, loop, &h->store, e) < 0 || users_load(h, ret_admin_key, size, e) < 0 || link_clients_open(h, e) < 0)
+        return -1;
+    (void)snprintf(path, sizeof path, "%s/keeper.sock", config_text(config, CONFIG_PATHS_RUN));
+    h->keeper = keeper_client_new(loop, path, (struct keeper_events){ on_keeper, on_keeper_event, h });
+    if (recover(h, e) < 0)
+        return -1;
+    h->retain_timer = zloop_timer(loop, RETAIN_EVERY_MS, 0, on_retain, h);
+    *ret = TAKE(h);
+    return 0;
+}
+
+void hub_free(struct hub *h)
+{
+    if (!h)
+        return;
+    keeper_client_free(h->keeper);
+    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
+        sandbox_free(s);
+    if (h->store)
+        store_close(h->store);
+    for (struct execution *x = zhashx_first(h->executions); x; x = zhashx_next(h->executions))
+        execution_free(x);
+    for (struct execution *x = zhashx_first(h->submitted); x; x = zhashx_next(h->submitted))
+        execution_free(x);
+    for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
+        session_free(s);
+    zhashx_destroy(&h->executions);
+    zhashx_destroy(&h->submitted);
+    zhashx_destroy(&h->sessions);
+    zhashx_destroy(&h->kernels);
+    zhashx_destroy(&h->sandboxes);
+    zhashx_destroy(&h->users);
+    zhashx_destroy(&h->keys);
+    catalog_free(h->catalog);
+    link_clients_close(h);
+    if (h->retain_timer >= 0)
+        zloop_timer_end(h->loop, h->retain_timer);
+    metric_counter_free(h->executions_total);
+    metric_counter_free(h->kernel_starts_total);
+    metric_histogram_free(h->execution_seconds);
+    metric_histogram_free(h->overhead_seconds);
+    metric_histogram_free(h->start_seconds);
+    sodium_memzero(h->key_secret, sizeof h->key_secret);
+    free(h);
+}
+
+void hub_end_sandboxes_of(struct hub *h, const struct user *u)
+{
+    zlistx_t *sessions = zhashx_values(h->sessions);
+    for (struct session *s = zlistx_first(sessions); s; s = zlistx_next(sessions))
+        if (s->user == u)
+            session_close(s, "the user was removed");
+    zlistx_destroy(&sessions);
+    zlistx_t *sandboxes = zhashx_values(h->sandboxes);
+    for (struct sandbox *s = zlistx_first(sandboxes); s; s = zlistx_next(sandboxes))
+        if (s->user == u)
+            sandbox_end(s, ERR_GONE, "the user was removed", STATUS_LOST);
+    zlistx_destroy(&sandboxes);
+}
+
+static void write_check(struct buf *out, const char *comma, const char *name, bool good, const char *text)
+{
+    buf_addf(out, "%s\"%s\":{\"status\":\"%s\",\"message\":", comma, name, good ? "ok" : "failing");
+    json_quote_str(out, good ? NULL : text);
+    buf_add_char(out, '}');
+}
+
+void hub_write_health(struct hub *h, struct buf *out, bool *ret_healthy)
+{
+    char why[200] = "", ts[28];
+    bool store = store_healthy(h->store, why, sizeof why), keeper = keeper_client_connected(h->keeper);
+    bool images = !catalog_is_empty(h->catalog);
+    *ret_healthy = store && keeper && images;
+    jupyter_format_time(hub_unix_us(), ts);
+    buf_addf(out, "{\"status\":\"%s\",\"version\":\"" KH_VERSION "\",\"timestamp\":\"%s\",\"checks\":{", *ret_healthy ? "healthy" : "unhealthy", ts);
+    write_check(out, "", "store", store, why);
+    write_check(out, ",", "keeper", keeper, "the keeper does not answer");
+    write_check(out, ",", "images", images, "no image with kernels is there: build one with 'kernelhub image build slim'");
+    buf_add_str(out, "}}");
+}
+
+void hub_write_languages(struct hub *h, const struct user *u, struct buf *out)
+{
+    catalog_write_languages(h->catalog, out);
+}
+
+void hub_write_images(struct hub *h, const struct user *u, struct buf *out)
+{
+    catalog_write_images(h->catalog, out);
+}
+
+void hub_write_sandboxes(struct hub *h, const struct user *u, bool all_users, struct buf *out)
+{
+    const char *comma = "";
+    buf_add_str(out, "{\"items\":[");
+    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes)) {
+        if (s->user != u && !all_users)
+            continue;
+        buf_add_str(out, comma);
+        sandbox_write(s, out);
+        comma = ",";
+    }
+    buf_add_str(out, "],\"next\":null}");
+}
+
+void hub_write_metrics(struct hub *h, struct buf *out)
+{
+    unsigned kernels = 0, queued = 0, running = 0;
+    for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions)) {
+        kernels += s->kernel == KERNEL_READY;
+        queued += (unsigned)zlistx_size(s->queue);
+        running += s->running != NULL;
+    }
+    metric_gauge_write(out, "kernelhub_sandboxes", "Sandboxes that exist.", (double)zhashx_size(h->sandboxes));
+    metric_gauge_write(out, "kernelhub_sessions", "Sessions that are open.", (double)zhashx_size(h->sessions));
+    metric_gauge_write(out, "kernelhub_kernels", "Kernels that are ready.", kernels);
+    metric_gauge_write(out, "kernelhub_executions_running", "Executions that run.", running);
+    metric_gauge_write(out, "kernelhub_executions_queued", "Executions that wait in their session.", queued);
+    metric_gauge_write(out, "kernelhub_start_time_seconds", "When this hub was started, unix time.", (double)h->started_us / 1e6);
+    metric_counter_write(h->executions_total, out);
+    metric_counter_write(h->kernel_starts_total, out);
+    metric_histogram_write(h->execution_seconds, out);
+    metric_histogram_write(h->overhead_seconds, out);
+    metric_histogram_write(h->start_seconds, out);
+    store_write_metrics(h->store, out);
+}

@@ -1,0 +1,245 @@
+#include "kernelhub/keeper_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/log.h"
+#include "protocol/frame.h"
+
+#define MAX_ASKED      1024
+#define MAX_OUT_BYTES  (4u << 20)
+#define RETRY_MS       200
+#define READ_BYTES     (64u * 1024)
+
+struct asked {
+    struct keeper_client *client;
+    struct verb_request request;
+    keeper_reply_fn done;
+    void *arg;
+    int timer;
+    void *handle;
+};
+
+struct keeper_client {
+    zloop_t *loop;
+    char path[108];
+    struct keeper_events events;
+    int fd;
+    bool connected; /* hello answered */
+    uint64_t next_id;
+    struct buf in, out;
+    zlistx_t *asked; /* in the order they were asked; sent again after a reconnect */
+    int retry_timer;
+};
+
+static int on_readable(zloop_t *loop, zmq_pollitem_t *item, void *arg);
+static int on_retry(zloop_t *loop, int timer, void *arg);
+
+static void watch(struct keeper_client *k)
+{
+    short events = ZMQ_POLLIN | (k->out.len ? ZMQ_POLLOUT : 0);
+    zmq_pollitem_t item = { .fd = k->fd, .events = events };
+    zloop_poller_end(k->loop, &item);
+    zloop_poller(k->loop, &item, on_readable, k);
+    zloop_poller_set_tolerant(k->loop, &item);
+}
+
+static void disconnect(struct keeper_client *k)
+{
+    if (k->fd >= 0) {
+        zmq_pollitem_t item = { .fd = k->fd };
+        zloop_poller_end(k->loop, &item);
+        close(k->fd);
+        k->fd = -1;
+        if (k->connected)
+            log_warning("keeper is away");
+    }
+    k->connected = false;
+    buf_reset(&k->in);
+    buf_reset(&k->out);
+    if (k->retry_timer < 0)
+        k->retry_timer = zloop_timer(k->loop, RETRY_MS, 1, on_retry, k);
+}
+
+static void flush(struct keeper_client *k)
+{
+    if (k->fd < 0)
+        return;
+    if (k->out.len) {
+        ssize_t n = send(k->fd, k->out.data, k->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0)
+            buf_drop(&k->out, (size_t)n);
+        else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            disconnect(k);
+            return;
+        }
+    }
+    watch(k);
+}
+
+static void connect_now(struct keeper_client *k)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    memcpy(address.sun_path, k->path, sizeof address.sun_path);
+    k->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (k->fd < 0 || connect(k->fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        disconnect(k);
+        return;
+    }
+    struct verb_request hello = { .id = k->next_id++, .verb = VERB_HELLO, .version = VERB_VERSION };
+    verb_encode_request(&k->out, &hello);
+    for (struct asked *a = zlistx_first(k->asked); a; a = zlistx_next(k->asked))
+        verb_encode_request(&k->out, &a->request);
+    flush(k);
+}
+
+static int on_retry(zloop_t *loop, int timer, void *arg)
+{
+    struct keeper_client *k = arg;
+    k->retry_timer = -1;
+    connect_now(k);
+    return 0;
+}
+
+static void asked_free(struct asked *a)
+{
+    (void)zlistx_detach(a->client->asked, a->handle);
+    if (a->timer >= 0)
+        zloop_timer_end(a->client->loop, a->timer);
+    free(a);
+}
+
+static void answer(struct asked *a, const struct err *e, struct slice body)
+{
+    keeper_reply_fn done = a->done;
+    void *arg = a->arg;
+    asked_free(a);
+    done(arg, e, body);
+}
+
+static void on_frame(struct keeper_client *k, struct slice body)
+{
+    struct verb_reply reply;
+    if (verb_decode_reply(body, &reply) != DECODE_OK) {
+        log_error("keeper sent nonsense");
+        disconnect(k);
+        return;
+    }
+    if (reply.id == 0) {
+        k->events.on_event(k->events.arg, reply.event, reply.body);
+        return;
+    }
+    for (struct asked *a = zlistx_first(k->asked); a; a = zlistx_next(k->asked)) {
+        if (a->request.id == reply.id) {
+            answer(a, reply.ok ? NULL : &reply.error, reply.body);
+            return;
+        }
+    }
+    if (k->connected)
+        return; /* it came too late */
+    if (!reply.ok) {
+        log_error("keeper refuses us: %s", reply.error.text);
+        disconnect(k);
+        return;
+    }
+    k->connected = true;
+    k->events.on_connected(k->events.arg);
+}
+
+static int on_readable(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    struct keeper_client *k = arg;
+    if (item->fd != k->fd)
+        return 0;
+    char *room = buf_room(&k->in, READ_BYTES);
+    ssize_t n = room ? recv(k->fd, room, READ_BYTES, MSG_DONTWAIT) : 0;
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        disconnect(k);
+        return 0;
+    }
+    if (n > 0)
+        k->in.len += (size_t)n;
+    struct slice body;
+    size_t used, done = 0;
+    int fd = k->fd;
+    while (frame_decode(slice_of(k->in.data + done, k->in.len - done), VERB_MAX_FRAME_BYTES, &body, &used) == DECODE_OK) {
+        on_frame(k, body);
+        if (k->fd != fd)
+            return 0;
+        done += used;
+    }
+    buf_drop(&k->in, done);
+    flush(k);
+    return 0;
+}
+
+struct keeper_client *keeper_client_new(zloop_t *loop, const char *socket_path, struct keeper_events events)
+{
+    struct keeper_client *k = calloc(1, sizeof *k);
+    if (!k)
+        abort();
+    k->loop = loop;
+    k->events = events;
+    k->fd = -1;
+    k->retry_timer = -1;
+    k->next_id = 1;
+    (void)snprintf(k->path, sizeof k->path, "%s", socket_path);
+    buf_init(&k->in, 2 * VERB_MAX_FRAME_BYTES);
+    buf_init(&k->out, MAX_OUT_BYTES);
+    k->asked = zlistx_new();
+    k->retry_timer = zloop_timer(loop, 1, 1, on_retry, k);
+    return k;
+}
+
+void keeper_client_free(struct keeper_client *k)
+{
+    if (!k)
+        return;
+    disconnect(k);
+    if (k->retry_timer >= 0)
+        zloop_timer_end(k->loop, k->retry_timer);
+    for (struct asked *a = zlistx_first(k->asked); a; a = zlistx_first(k->asked))
+        asked_free(a);
+    zlistx_destroy(&k->asked);
+    buf_done(&k->in);
+    buf_done(&k->out);
+    free(k);
+}
+
+bool keeper_client_connected(const struct keeper_client *k)
+{
+    return k->connected;
+}
+
+static int on_timeout(zloop_t *loop, int timer, void *arg)
+{
+    struct asked *a = arg;
+    struct err e;
+    a->timer = -1;
+    (void)err_set(&e, ERR_TIMEOUT, "the keeper did not answer in time");
+    answer(a, &e, slice_of(NULL, 0));
+    return 0;
+}
+
+void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int timeout_ms, keeper_reply_fn done, void *arg)
+{
+    struct err e;
+    if (zlistx_size(k->asked) >= MAX_ASKED) {
+        (void)err_set(&e, ERR_UNAVAILABLE, "too many sandboxes are being made at this moment");
+        done(arg, &e, slice_of(NULL, 0));
+        return;
+    }
+    struct asked *a = calloc(1, sizeof *a);
+    if (!a)
+        abort();
+    r->id = k->next_id++;
+    *a = (struct asked){ .client = k, .request = *r, .done = done, .arg = arg };
+    a->handle = zlistx_add_end(k->asked, a);
+    a->timer = zloop_timer(k->loop, (size_t)timeout_ms, 1, on_timeout, a);
+    if (k->connected) {
+        verb_encode_request(&k->out, r);
+        flush(k);
+    }
+}

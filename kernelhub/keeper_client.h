@@ -1,0 +1,27 @@
+/* keeper_client.h - the hub's side of keeper.sock: asks, and asks again when the keeper was away. */
+#ifndef KERNELHUB_KEEPER_CLIENT_H
+#define KERNELHUB_KEEPER_CLIENT_H
+
+#include "kernelhub/hub.h"
+#include "protocol/verb.h"
+
+struct keeper_client;
+
+/* Reply to one request; e is NULL when it is ok. Called exactly once. A keeper that goes away in between is no error: verbs are
+ * idempotent, the request is sent again to the next one. */
+typedef void (*keeper_reply_fn)(void *arg, const struct err *e, struct slice body);
+
+struct keeper_events {
+    void (*on_connected)(void *arg); /* hello is done; also each time after the keeper came back */
+    void (*on_event)(void *arg, const char *event, struct slice body);
+    void *arg;
+};
+
+struct keeper_client *keeper_client_new(zloop_t *loop, const char *socket_path, struct keeper_events events);
+void keeper_client_free(struct keeper_client *k);
+bool keeper_client_connected(const struct keeper_client *k);
+
+/* Sends r (its id is set here), now or when the keeper is there. After timeout_ms: ERR_TIMEOUT. */
+void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int timeout_ms, keeper_reply_fn done, void *arg);
+
+#endif

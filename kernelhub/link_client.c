@@ -1,0 +1,243 @@
+#include "kernelhub/link_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/log.h"
+
+#define READ_BYTES     (256u * 1024)
+#define MAX_OUT_BYTES  (64u << 20)
+#define ACK_BYTES      (64u * 1024) /* acknowledge at least after so much */
+#define KEEP_IN_BYTES  (512u * 1024) /* a bigger buffer is given back when it is empty */
+
+struct link_client {
+    struct hub *hub;
+    struct link_handler handler;
+    int fd;
+    struct buf in, out;
+    bool handling;      /* inside on_frame: freeing waits */
+    uint64_t seen;      /* highest number handled */
+    uint64_t committed; /* highest number whose writes are in the store */
+    uint64_t acked;
+    size_t pending;     /* marks taken and not yet committed */
+    size_t unacked_bytes;
+};
+
+struct link_client *link_client_new(struct hub *h, struct link_handler handler)
+{
+    struct link_client *l = calloc(1, sizeof *l);
+    if (!l)
+        abort();
+    l->hub = h;
+    l->handler = handler;
+    l->fd = -1;
+    buf_init(&l->in, LINK_MAX_FRAME_BYTES + READ_BYTES + 64);
+    buf_init(&l->out, MAX_OUT_BYTES);
+    return l;
+}
+
+void link_client_close(struct link_client *l)
+{
+    if (l->fd < 0)
+        return;
+    (void)epoll_ctl(l->hub->link_epoll, EPOLL_CTL_DEL, l->fd, NULL); /* closing does it as well */
+    close(l->fd);
+    l->fd = -1;
+    buf_done(&l->in);
+    buf_done(&l->out);
+}
+
+void link_client_free(struct link_client *l)
+{
+    if (!l)
+        return;
+    assert(!l->handling);
+    link_client_close(l);
+    free(l);
+}
+
+bool link_client_is_open(const struct link_client *l)
+{
+    return l->fd >= 0;
+}
+
+static void fail(struct link_client *l, const char *why)
+{
+    link_client_close(l);
+    l->handler.on_closed(l->handler.arg, why);
+}
+
+/* False when the link broke (closed, handler not yet told). */
+static bool flush(struct link_client *l)
+{
+    while (l->out.len) {
+        ssize_t n = send(l->fd, l->out.data, l->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN)
+            return false;
+        if (n < 0)
+            break;
+        buf_drop(&l->out, (size_t)n);
+    }
+    struct epoll_event ev = { .events = EPOLLIN | (l->out.len ? EPOLLOUT : 0), .data.ptr = l };
+    return epoll_ctl(l->hub->link_epoll, EPOLL_CTL_MOD, l->fd, &ev) == 0;
+}
+
+void link_client_send(struct link_client *l, const struct link_frame *f)
+{
+    if (l->fd < 0)
+        return;
+    link_encode(&l->out, f);
+    if (l->out.failed)
+        shutdown(l->fd, SHUT_RDWR); /* the loop sees the end and closes: a sender must not lose its link under its feet */
+    else if (!flush(l))
+        shutdown(l->fd, SHUT_RDWR);
+}
+
+int link_client_connect(struct link_client *l, const char *path, const char *epoch, struct err *e)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (strlen(path) >= sizeof address.sun_path)
+        return err_set(e, ERR_INTERNAL, "path '%s' is too long for a socket", path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    link_client_close(l);
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return err_errno(e, ERR_SANDBOX, "connect to the sandbox's warden");
+    struct epoll_event ev = { .events = EPOLLIN, .data.ptr = l };
+    if (epoll_ctl(l->hub->link_epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
+        return err_errno(e, ERR_INTERNAL, "watch a link");
+    l->fd = TAKE_FD(fd);
+    l->acked = l->committed;
+    CLEANUP_BUF struct buf json = BUF_INIT(512);
+    buf_addf(&json, "{\"version\":%d,\"epoch\":\"%s\",\"last\":%llu}", LINK_VERSION, epoch, (unsigned long long)l->committed);
+    struct link_frame hello = { .type = LINK_HELLO, .n_parts = 1, .parts = { buf_slice(&json) } };
+    link_client_send(l, &hello);
+    return 0;
+}
+
+void link_client_set_seen(struct link_client *l, uint64_t number)
+{
+    l->seen = l->committed = l->acked = number;
+}
+
+uint64_t link_client_seen(const struct link_client *l)
+{
+    return l->seen;
+}
+
+static void acknowledge(struct link_client *l)
+{
+    uint64_t number = l->pending ? l->committed : l->seen;
+    if (number <= l->acked || (l->pending && l->unacked_bytes < ACK_BYTES))
+        return;
+    struct link_frame ack = { .type = LINK_ACK, .number = number };
+    l->acked = number;
+    l->unacked_bytes = 0;
+    link_client_send(l, &ack);
+}
+
+uint64_t link_client_take_mark(struct link_client *l)
+{
+    l->pending++;
+    return l->seen;
+}
+
+void link_client_committed(struct link_client *l, uint64_t number)
+{
+    assert(l->pending > 0);
+    l->pending--;
+    if (number > l->committed)
+        l->committed = number;
+    if (!l->handling)
+        acknowledge(l);
+}
+
+static void on_frame(struct link_client *l, const struct link_frame *f)
+{
+    if (f->number) {
+        if (f->number <= l->seen)
+            return; /* sent again after a reconnect */
+        l->seen = f->number;
+        l->unacked_bytes += link_encoded_bytes(f);
+    }
+    l->handler.on_frame(l->handler.arg, f);
+}
+
+static bool decode_all(struct link_client *l)
+{
+    static struct link_frame f; /* 8 KiB: one loop, one thread */
+    size_t used, done = 0;
+    enum decode d;
+    l->handling = true;
+    while (l->fd >= 0 &&
+           (d = link_decode(slice_of(l->in.data + done, l->in.len - done), &f, &used)) == DECODE_OK) {
+        on_frame(l, &f);
+        done += used;
+    }
+    l->handling = false;
+    if (l->fd < 0)
+        return false;
+    buf_drop(&l->in, done);
+    if (l->in.len == 0 && l->in.capacity > KEEP_IN_BYTES)
+        buf_done(&l->in);
+    return d == DECODE_MORE;
+}
+
+static void on_readable(struct link_client *l)
+{
+    char *room = buf_room(&l->in, READ_BYTES);
+    ssize_t n = room ? recv(l->fd, room, READ_BYTES, MSG_DONTWAIT) : -1;
+    if (n == 0 || (n < 0 && (!room || (errno != EAGAIN && errno != EINTR)))) {
+        fail(l, n == 0 ? "the warden closed the link" : "the link broke");
+        return;
+    }
+    if (n < 0)
+        return;
+    l->in.len += (size_t)n;
+    if (!decode_all(l)) {
+        fail(l, "the warden broke the link's rules");
+        return;
+    }
+    acknowledge(l);
+}
+
+static int on_epoll(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    struct hub *h = arg;
+    struct epoll_event events[1]; /* one a turn: a handler may free another link */
+    int n = epoll_wait(h->link_epoll, events, 1, 0);
+    if (n < 1)
+        return 0;
+    struct link_client *l = events[0].data.ptr;
+    if (events[0].events & EPOLLOUT && !flush(l))
+        fail(l, "the link broke");
+    else if (events[0].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        on_readable(l);
+    return 0;
+}
+
+int link_clients_open(struct hub *h, struct err *e)
+{
+    h->link_epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (h->link_epoll < 0)
+        return err_errno(e, ERR_INTERNAL, "epoll");
+    zmq_pollitem_t item = { .fd = h->link_epoll, .events = ZMQ_POLLIN };
+    if (zloop_poller(h->loop, &item, on_epoll, h) < 0)
+        return err_set(e, ERR_INTERNAL, "watch the links");
+    return 0;
+}
+
+void link_clients_close(struct hub *h)
+{
+    if (h->link_epoll < 0)
+        return;
+    zmq_pollitem_t item = { .fd = h->link_epoll };
+    zloop_poller_end(h->loop, &item);
+    close(h->link_epoll);
+    h->link_epoll = -1;
+}

@@ -1,0 +1,34 @@
+/* output.h - what an execution prints, cut to its limit: the head goes on at once, the newest part waits in a ring until the end. */
+#ifndef KERNELHUB_OUTPUT_H
+#define KERNELHUB_OUTPUT_H
+
+#include "base/buf.h"
+#include "protocol/event_record.h"
+
+struct output {
+    int64_t max_bytes;      /* head and tail together */
+    int64_t head_bytes;     /* gone on so far */
+    int64_t tail_bytes;     /* in the ring */
+    int64_t dropped_bytes, dropped_messages;
+    struct output_item *first, *last;
+    unsigned n_blobs;       /* large values put aside so far */
+};
+
+void output_init(struct output *o, int64_t max_bytes);
+void output_done(struct output *o);
+
+/* True: send it on. False: it was put in the ring (copied). Three quarters of the limit are head. */
+bool output_admit(struct output *o, enum event_type type, struct slice fields, int64_t unix_us);
+
+bool output_has_gap(const struct output *o);
+/* At the end: the fields of the `gap` event (when output_has_gap), then the ring's items, oldest first, each removed. */
+void output_write_gap(const struct output *o, struct buf *fields);
+bool output_next(struct output *o, enum event_type *ret_type, char **ret_fields, size_t *ret_len, int64_t *ret_unix_us); /* caller frees */
+
+/* Copies the fields of a display or result, with each MIME value above OUTPUT_INLINE_BYTES replaced by {"ref","bytes"}. put is called
+ * with the value's text for each, n counts on from o->n_blobs. */
+#define OUTPUT_INLINE_BYTES (256u * 1024)
+typedef void (*output_blob_fn)(void *arg, unsigned n, const char *media_type, struct slice text);
+void output_put_aside(struct output *o, const struct uuid *execution_id, struct slice fields, struct buf *out, output_blob_fn put, void *arg);
+
+#endif

@@ -1,0 +1,357 @@
+#include "kernelhub/sandbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "kernelhub/catalog.h"
+#include "kernelhub/keeper_client.h"
+#include "kernelhub/link_client.h"
+#include "kernelhub/session_internal.h"
+#include "protocol/jupyter_message.h"
+
+#define CREATE_TIMEOUT_MS  60000
+#define HELLO_TIMEOUT_MS   10000
+#define DESTROY_TIMEOUT_MS 60000
+#define RECONNECT_MS       50
+
+static const char *const STATES[] = {
+    [SANDBOX_RECOVERED] = "recovering", [SANDBOX_CREATING] = "creating", [SANDBOX_CONNECTING] = "connecting",
+    [SANDBOX_UP] = "running",           [SANDBOX_GONE] = "gone",
+};
+
+static void on_frame(void *arg, const struct link_frame *f);
+static void on_closed(void *arg, const char *why);
+
+static void save(const struct sandbox *s, int64_t ended_us, const char *reason)
+{
+    struct sandbox_row row = {
+        .id = s->id, .user_id = s->user->id, .name = s->name, .template_name = s->template_name,
+        .image = s->image, .digest = s->digest, .epoch = s->epoch[0] ? s->epoch : NULL,
+        .last_number = s->last_number, .created_us = s->created_us, .ended_us = ended_us, .end_reason = reason,
+    };
+    store_put_sandbox(s->hub->store, &row, NULL, NULL);
+}
+
+static void stop_timer(struct sandbox *s)
+{
+    if (s->timer >= 0)
+        zloop_timer_end(s->hub->loop, s->timer);
+    s->timer = -1;
+}
+
+static int on_deadline(zloop_t *loop, int timer, void *arg)
+{
+    struct sandbox *s = arg;
+    s->timer = -1;
+    sandbox_end(s, ERR_TIMEOUT, s->state == SANDBOX_CREATING ? "the sandbox was not made in time" : "the sandbox's warden did not answer in time", STATUS_LOST);
+    return 0;
+}
+
+static void enter(struct sandbox *s, enum sandbox_state state, int deadline_ms)
+{
+    stop_timer(s);
+    s->state = state;
+    if (deadline_ms)
+        s->timer = zloop_timer(s->hub->loop, (size_t)deadline_ms, 1, on_deadline, s);
+}
+
+static struct sandbox *sandbox_new(struct hub *h, struct user *u, const struct uuid *id, const char *name, const char *template_name)
+{
+    struct sandbox *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->hub = h;
+    s->user = u;
+    s->id = *id;
+    s->timer = -1;
+    (void)snprintf(s->name, sizeof s->name, "%s", name);
+    (void)snprintf(s->template_name, sizeof s->template_name, "%s", template_name);
+    s->link = link_client_new(h, (struct link_handler){ on_frame, on_closed, s });
+    zhashx_insert(h->sandboxes, s->id.text, s);
+    return s;
+}
+
+void sandbox_free(struct sandbox *s)
+{
+    stop_timer(s);
+    link_client_free(s->link);
+    free(s);
+}
+
+static int on_reap(zloop_t *loop, int timer, void *arg)
+{
+    struct sandbox *s = arg;
+    s->timer = -1;
+    sandbox_free(s);
+    return 0;
+}
+
+static void on_destroyed(void *arg, const struct err *e, struct slice body)
+{
+    if (e)
+        log_warning("keeper could not destroy a sandbox: %s", e->text);
+}
+
+void sandbox_end(struct sandbox *s, enum err_code code, const char *reason, enum status status)
+{
+    if (s->state == SANDBOX_GONE)
+        return;
+    log_info("sandbox ended id=%s reason=%s", s->id.text, log_quote(slice_str(reason)));
+    enter(s, SANDBOX_GONE, 0);
+    zhashx_delete(s->hub->sandboxes, s->id.text);
+    save(s, hub_unix_us(), reason);
+    struct err e;
+    (void)err_set(&e, code, "%s", reason);
+    sessions_sandbox_gone(s, &e, status);
+    struct verb_request r = { .verb = VERB_DESTROY, .sandbox_id = s->id };
+    keeper_client_ask(s->hub->keeper, &r, DESTROY_TIMEOUT_MS, on_destroyed, NULL);
+    /* we may be inside a frame of its link: its memory goes in the loop's next turn */
+    s->timer = zloop_timer(s->hub->loop, 1, 1, on_reap, s);
+}
+
+void sandbox_connect(struct sandbox *s)
+{
+    struct err e;
+    char path[200];
+    (void)snprintf(path, sizeof path, "%s/sandboxes/%s/link.sock", config_text(s->hub->config, CONFIG_PATHS_RUN), s->id.text);
+    if (s->state != SANDBOX_CONNECTING)
+        enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
+    if (link_client_connect(s->link, path, s->epoch, &e) < 0) {
+        log_warning("sandbox id=%s: %s", s->id.text, e.text);
+        sandbox_end(s, ERR_SANDBOX, e.text, STATUS_LOST);
+    }
+}
+
+/* The sandbox may be gone when the keeper answers: it is found by its id. */
+struct ticket {
+    struct hub *hub;
+    struct uuid id;
+};
+
+static void on_created(void *arg, const struct err *e, struct slice body)
+{
+    struct ticket *ticket = arg;
+    struct sandbox *s = zhashx_lookup(ticket->hub->sandboxes, ticket->id.text);
+    free(ticket);
+    if (!s || s->state != SANDBOX_CREATING)
+        return;
+    if (e) {
+        sandbox_end(s, e->code == ERR_INTERNAL ? ERR_SANDBOX : e->code, e->text, STATUS_LOST);
+        return;
+    }
+    struct slice v;
+    if (json_member_string(body, "image", &v))
+        (void)json_copy_string(v, s->image, sizeof s->image);
+    if (json_member_string(body, "digest", &v))
+        (void)json_copy_string(v, s->digest, sizeof s->digest);
+    if (json_member(body, "phases", &v) && v.len < sizeof s->phases)
+        memcpy(s->phases, v.data, v.len);
+    sandbox_connect(s);
+}
+
+static void ask_keeper(struct sandbox *s)
+{
+    const struct config *c = s->hub->config;
+    struct verb_request r = {
+        .verb = VERB_CREATE,
+        .sandbox_id = s->id,
+        .limits = { .memory_bytes = config_number(c, CONFIG_LIMITS_MEMORY),
+                    .cpus = (double)config_number(c, CONFIG_LIMITS_CPUS) / 1000.0,
+                    .pids = config_number(c, CONFIG_LIMITS_PIDS),
+                    .workspace_bytes = config_number(c, CONFIG_LIMITS_WORKSPACE) },
+    };
+    memcpy(r.user_id, s->user->id.text, sizeof r.user_id);
+    memcpy(r.template_name, s->template_name, sizeof r.template_name);
+    struct ticket *ticket = calloc(1, sizeof *ticket);
+    if (!ticket)
+        abort();
+    *ticket = (struct ticket){ s->hub, s->id };
+    keeper_client_ask(s->hub->keeper, &r, CREATE_TIMEOUT_MS, on_created, ticket);
+}
+
+static struct sandbox *find(struct hub *h, const struct user *u, const char *name)
+{
+    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
+        if (s->user == u && strcmp(s->name, name) == 0)
+            return s;
+    return NULL;
+}
+
+int sandbox_get(struct hub *h, struct user *u, const char *template_name, struct sandbox **ret, struct err *e)
+{
+    bool is_default = strcmp(template_name, catalog_default_template(h->catalog)) == 0;
+    const char *name = is_default ? "default" : template_name;
+    *ret = find(h, u, name);
+    if (*ret && strcmp((*ret)->template_name, template_name) == 0)
+        return 0;
+    if (*ret) /* the default template has changed since: the old one keeps running under its template's name */
+        (void)snprintf((*ret)->name, sizeof (*ret)->name, "%s", (*ret)->template_name);
+    int64_t max = config_number(h->config, CONFIG_LIMITS_SANDBOXES);
+    if ((int64_t)zhashx_size(h->sandboxes) >= max)
+        return err_set(e, ERR_QUOTA, "%lld sandboxes run, the limit of this service", (long long)max);
+    struct uuid id = uuid_new();
+    struct sandbox *s = sandbox_new(h, u, &id, name, template_name);
+    s->created_us = hub_unix_us();
+    s->asked_us = hub_mono_us();
+    enter(s, SANDBOX_CREATING, CREATE_TIMEOUT_MS + 1000);
+    save(s, 0, NULL);
+    log_info("sandbox asked for id=%s user=%s template=%s", s->id.text, log_quote(slice_str(u->name)), template_name);
+    *ret = s;
+    ask_keeper(s);
+    return 0;
+}
+
+struct sandbox *sandbox_recover(struct hub *h, const struct sandbox_row *r)
+{
+    struct user *u = zhashx_lookup(h->users, r->user_id.text);
+    if (!u)
+        return NULL;
+    struct sandbox *s = sandbox_new(h, u, &r->id, r->name ? r->name : "default", r->template_name ? r->template_name : "");
+    (void)snprintf(s->image, sizeof s->image, "%s", r->image ? r->image : "");
+    (void)snprintf(s->digest, sizeof s->digest, "%s", r->digest ? r->digest : "");
+    (void)snprintf(s->epoch, sizeof s->epoch, "%s", r->epoch ? r->epoch : "");
+    s->last_number = r->last_number;
+    link_client_set_seen(s->link, r->last_number);
+    s->created_us = r->created_us;
+    enter(s, SANDBOX_RECOVERED, CREATE_TIMEOUT_MS);
+    return s;
+}
+
+void sandbox_confirm(struct sandbox *s, bool runs)
+{
+    if (s->state == SANDBOX_RECOVERED && runs)
+        sandbox_connect(s);
+    else if (!runs && s->state != SANDBOX_CREATING && s->state != SANDBOX_GONE)
+        sandbox_end(s, ERR_GONE, "the sandbox is gone", STATUS_LOST);
+}
+
+static void on_hello(struct sandbox *s, const struct link_frame *f)
+{
+    struct slice v, hello = f->n_parts ? f->parts[0] : slice_of(NULL, 0);
+    char epoch[37];
+    int64_t first = 1;
+    if (!json_valid(hello) || !json_member_string(hello, "epoch", &v) || !json_copy_string(v, epoch, sizeof epoch)) {
+        sandbox_end(s, ERR_SANDBOX, "the sandbox's warden said no proper hello", STATUS_LOST);
+        return;
+    }
+    bool known = s->epoch[0] != '\0';
+    if (known && strcmp(epoch, s->epoch) != 0) {
+        sandbox_end(s, ERR_SANDBOX, "the sandbox's warden was replaced", STATUS_LOST);
+        return;
+    }
+    (void)json_member_int(hello, "first", &first);
+    if (s->state == SANDBOX_CONNECTING && (uint64_t)first > link_client_seen(s->link) + 1)
+        link_client_set_seen(s->link, (uint64_t)first - 1); /* what lies between was acknowledged without a commit */
+    memcpy(s->epoch, epoch, sizeof s->epoch);
+    enter(s, SANDBOX_UP, 0);
+    save(s, 0, NULL);
+    log_info("sandbox up id=%s phases=%s", s->id.text, s->phases[0] ? s->phases : "-");
+    sessions_sandbox_up(s, hello);
+}
+
+static void on_frame(void *arg, const struct link_frame *f)
+{
+    struct sandbox *s = arg;
+    if (s->state == SANDBOX_CONNECTING && f->type == LINK_HELLO) {
+        on_hello(s, f);
+        return;
+    }
+    if (s->state == SANDBOX_UP)
+        session_on_frame(s, f);
+}
+
+static int on_reconnect(zloop_t *loop, int timer, void *arg)
+{
+    struct sandbox *s = arg;
+    s->timer = -1;
+    sandbox_connect(s);
+    return 0;
+}
+
+static void on_closed(void *arg, const char *why)
+{
+    struct sandbox *s = arg;
+    if (s->state != SANDBOX_UP && s->state != SANDBOX_CONNECTING)
+        return;
+    log_warning("link lost sandbox=%s why=%s", s->id.text, log_quote(slice_str(why)));
+    if (s->state == SANDBOX_CONNECTING || strstr(why, "rules")) {
+        sandbox_end(s, ERR_SANDBOX, why, STATUS_LOST);
+        return;
+    }
+    stop_timer(s);
+    s->timer = zloop_timer(s->hub->loop, RECONNECT_MS, 1, on_reconnect, s);
+}
+
+void sandbox_exited(struct sandbox *s, struct slice event)
+{
+    struct slice reason = { 0 };
+    char *message = json_member_dup(event, "message", 300), text[400];
+    (void)json_member_string(event, "reason", &reason);
+    enum status status = slice_is(reason, "oom") ? STATUS_OOM : slice_is(reason, "died") || slice_is(reason, "killed") ? STATUS_KERNEL_DIED : STATUS_LOST;
+    (void)snprintf(text, sizeof text, "the sandbox ended: %.*s%s%s", (int)reason.len, reason.data, message && *message ? ": " : "",
+                   message ? message : "");
+    free(message);
+    sandbox_end(s, ERR_SANDBOX, text, status);
+}
+
+void sandbox_send(struct sandbox *s, const struct link_frame *f)
+{
+    if (s->state == SANDBOX_UP)
+        link_client_send(s->link, f);
+}
+
+struct store_mark sandbox_take_mark(struct sandbox *s)
+{
+    struct store_mark mark = { .number = 0 };
+    if (!s || s->state != SANDBOX_UP)
+        return mark;
+    mark.sandbox_id = s->id;
+    mark.number = link_client_take_mark(s->link);
+    return mark;
+}
+
+void sandbox_committed(struct hub *h, struct store_mark mark)
+{
+    struct sandbox *s = uuid_is_set(&mark.sandbox_id) ? zhashx_lookup(h->sandboxes, mark.sandbox_id.text) : NULL;
+    if (s)
+        link_client_committed(s->link, mark.number);
+}
+
+struct mark_ticket {
+    struct hub *hub;
+    struct store_mark mark;
+};
+
+void *sandbox_mark_ticket(struct hub *h, struct store_mark mark)
+{
+    struct mark_ticket *t = calloc(1, sizeof *t);
+    if (!t)
+        abort();
+    *t = (struct mark_ticket){ h, mark };
+    return t;
+}
+
+void sandbox_mark_done(void *ticket)
+{
+    struct mark_ticket *t = ticket;
+    sandbox_committed(t->hub, t->mark);
+    free(t);
+}
+
+void sandbox_write(const struct sandbox *s, struct buf *out)
+{
+    char ts[28];
+    jupyter_format_time(s->created_us, ts);
+    buf_addf(out, "{\"id\":\"%s\",\"name\":", s->id.text);
+    json_quote_str(out, s->name);
+    buf_add_str(out, ",\"template\":");
+    json_quote_str(out, s->template_name);
+    buf_add_str(out, ",\"image\":");
+    json_quote_str(out, s->image[0] ? s->image : NULL);
+    buf_add_str(out, ",\"user\":");
+    json_quote_str(out, s->user->name);
+    buf_addf(out, ",\"status\":\"%s\",\"created_at\":\"%s\",\"start_phases\":%s}", STATES[s->state], ts,
+             s->phases[0] ? s->phases : "null");
+}

@@ -1,0 +1,487 @@
+/* The life of a session's kernel:
+ *
+ *   NONE ──need──► WAITING ──sandbox up──► STARTING ──ready──► READY
+ *     ▲               │ sandbox failed         │ died              │ died, stopped, sandbox gone
+ *     └───────────────┴────────────────────────┴──────────────────┘
+ *
+ * Each wait has a deadline elsewhere: the sandbox's own (sandbox.c), the warden's for STARTING. */
+#include "kernelhub/session_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "kernelhub/catalog.h"
+#include "kernelhub/execution_internal.h"
+#include "kernelhub/wait.h"
+#include "protocol/jupyter_message.h"
+
+static void table_key(const struct user *u, const char *name, char ret[200])
+{
+    (void)snprintf(ret, 200, "%s/%s", u->id.text, name);
+}
+
+struct session *session_find(struct hub *h, const struct user *u, const char *name)
+{
+    char key[200];
+    table_key(u, name, key);
+    return zhashx_lookup(h->sessions, key);
+}
+
+static struct session *session_new(struct hub *h, struct user *u, const char *name, int64_t feed, uint64_t last_seq)
+{
+    char key[200];
+    struct session *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->hub = h;
+    s->user = u;
+    s->feed = feed_new(feed, last_seq);
+    s->queue = zlistx_new();
+    s->waits = wait_list_new();
+    (void)snprintf(s->name, sizeof s->name, "%s", name);
+    table_key(u, name, key);
+    zhashx_insert(h->sessions, key, s);
+    return s;
+}
+
+void session_free(struct session *s)
+{
+    wait_list_free(&s->waits);
+    zlistx_destroy(&s->queue);
+    feed_unref(s->feed);
+    free(s->start);
+    free(s->env);
+    free(s);
+}
+
+void session_save(const struct session *s, int64_t ended_us)
+{
+    struct session_row row = {
+        .feed = feed_number(s->feed), .user_id = s->user->id, .kernel_id = s->kernel_id, .name = s->name,
+        .language = s->language, .kernelspec = s->kernelspec, .template_name = s->template_name,
+        .ephemeral = s->ephemeral, .created_us = s->created_us, .ended_us = ended_us,
+    };
+    if (s->sandbox)
+        row.sandbox_id = s->sandbox->id;
+    store_put_session(s->hub->store, &row, NULL, NULL);
+}
+
+static unsigned sessions_of(struct hub *h, const struct user *u)
+{
+    unsigned n = 0;
+    for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
+        n += s->user == u;
+    return n;
+}
+
+static bool is_session_name(const char *name)
+{
+    size_t n = strlen(name);
+    if (n == 0 || n > 127)
+        return false;
+    for (const char *p = name; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return false;
+    return true;
+}
+
+static int check_language(struct session *s, const char *language, struct err *e)
+{
+    if (!language || strcasecmp(catalog_language(language), s->language) == 0 || strcasecmp(language, s->kernelspec) == 0)
+        return 0;
+    return err_set(e, ERR_CONFLICT, "session '%s' speaks %s, not %s", s->name, s->language, language);
+}
+
+static void take_spec(struct session *s, const struct catalog_kernel *k)
+{
+    CLEANUP_BUF struct buf start = BUF_INIT(1 << 20);
+    catalog_write_start(k, slice_str(s->env), &start);
+    free(s->start);
+    s->start = buf_take(&start);
+    s->env_by_metadata = k->env_by_metadata;
+    s->env_by_code = k->env_code != NULL;
+    (void)snprintf(s->language, sizeof s->language, "%s", k->language);
+    (void)snprintf(s->kernelspec, sizeof s->kernelspec, "%s", k->kernelspec);
+    (void)snprintf(s->template_name, sizeof s->template_name, "%s", k->template_name);
+    (void)snprintf(s->display_name, sizeof s->display_name, "%s", k->display_name ? k->display_name : k->kernelspec);
+}
+
+int session_open(struct hub *h, struct user *u, const char *name, const char *language, const char *template_name,
+                 bool ephemeral, struct session **ret, struct err *e)
+{
+    const struct catalog_kernel *k;
+    struct session *s = session_find(h, u, name);
+    if (s) {
+        if (check_language(s, language, e) < 0)
+            return -1;
+        if (template_name && strcmp(template_name, s->template_name) != 0)
+            return err_set(e, ERR_CONFLICT, "session '%s' is of template '%s'", name, s->template_name);
+        *ret = s;
+        return 0;
+    }
+    if (!is_session_name(name))
+        return err_set(e, ERR_INVALID, "a session's name is 1 to 127 bytes without control characters");
+    int64_t max = config_number(h->config, CONFIG_LIMITS_SESSIONS);
+    if ((int64_t)sessions_of(h, u) >= max)
+        return err_set(e, ERR_QUOTA, "%lld sessions are open, the limit: delete one", (long long)max);
+    if (catalog_find(h->catalog, template_name, language ? language : "python", &k, e) < 0)
+        return -1;
+    s = session_new(h, u, name, store_next_feed(h->store), 0);
+    s->ephemeral = ephemeral;
+    s->created_us = s->last_used_us = hub_unix_us();
+    take_spec(s, k);
+    session_save(s, 0);
+    *ret = s;
+    return 0;
+}
+
+struct session *session_recover(struct hub *h, const struct session_row *r)
+{
+    struct user *u = zhashx_lookup(h->users, r->user_id.text);
+    if (!u)
+        return NULL;
+    struct session *s = session_new(h, u, r->name, r->feed, store_last_seq(h->store, r->feed));
+    s->ephemeral = r->ephemeral;
+    s->created_us = s->last_used_us = r->created_us;
+    (void)snprintf(s->language, sizeof s->language, "%s", r->language);
+    (void)snprintf(s->kernelspec, sizeof s->kernelspec, "%s", r->kernelspec ? r->kernelspec : "");
+    (void)snprintf(s->template_name, sizeof s->template_name, "%s", r->template_name ? r->template_name : "");
+    (void)snprintf(s->display_name, sizeof s->display_name, "%s", s->kernelspec);
+    struct sandbox *sandbox = uuid_is_set(&r->sandbox_id) ? zhashx_lookup(h->sandboxes, r->sandbox_id.text) : NULL;
+    if (sandbox && uuid_is_set(&r->kernel_id)) {
+        s->sandbox = sandbox;
+        s->kernel_id = r->kernel_id;
+        s->kernel = KERNEL_STARTING; /* until the warden's hello says more */
+        zhashx_insert(h->kernels, s->kernel_id.text, s);
+    }
+    return s;
+}
+
+struct event_ticket {
+    struct hub *hub;
+    struct feed *feed;
+    struct store_mark mark;
+};
+
+static void on_event_committed(void *arg, uint64_t seq, struct slice line)
+{
+    struct event_ticket *t = arg;
+    feed_add(t->feed, seq, line);
+    sandbox_committed(t->hub, t->mark);
+    feed_unref(t->feed);
+    free(t);
+}
+
+void session_add_event(struct session *s, enum event_type type, struct slice fields, struct store_mark mark)
+{
+    struct event_ticket *t = calloc(1, sizeof *t);
+    if (!t)
+        abort();
+    *t = (struct event_ticket){ s->hub, feed_ref(s->feed), mark };
+    struct event_head head = { .unix_us = hub_unix_us(), .session = s->name, .kernel_id = s->kernel_id, .type = type };
+    store_add_event(s->hub->store, feed_number(s->feed), &head, fields, mark, on_event_committed, t);
+}
+
+static void say_status(struct session *s, const char *state)
+{
+    CLEANUP_BUF struct buf fields = BUF_INIT(256);
+    buf_addf(&fields, ",\"state\":\"%s\"", state);
+    session_add_event(s, EVENT_KERNEL_STATUS, buf_slice(&fields), (struct store_mark){ .number = 0 });
+}
+
+static void leave_kernel(struct session *s)
+{
+    if (uuid_is_set(&s->kernel_id))
+        zhashx_delete(s->hub->kernels, s->kernel_id.text);
+    s->kernel = KERNEL_NONE;
+    s->kernel_id = (struct uuid){ "" };
+    s->sandbox = NULL;
+    s->execution_count = 0;
+}
+
+/* What ran ends by `end`, what waited is cancelled. */
+static void end_all(struct session *s, const struct outcome_end *end, const char *reason, const struct err *failure, struct store_mark mark)
+{
+    bool marked = false;
+    if (s->running) {
+        struct execution *x = s->running;
+        struct outcome outcome = outcome_of(&x->reply, end, x->saw_error);
+        execution_finish(x, outcome, end, NULL, mark);
+        marked = true;
+    }
+    for (struct execution *x = zlistx_first(s->queue); x; x = zlistx_first(s->queue))
+        execution_cancel_queued(x, reason, failure);
+    if (!marked && mark.number)
+        sandbox_committed(s->hub, mark); /* nothing was written for it */
+}
+
+static void kernel_failed(struct session *s, const struct err *why)
+{
+    leave_kernel(s);
+    session_save(s, 0);
+    wait_list_answer(s->waits, why, slice_of(NULL, 0));
+    for (struct execution *x = zlistx_first(s->queue); x; x = zlistx_first(s->queue))
+        execution_cancel_queued(x, why->text, why);
+}
+
+static void send_start(struct session *s)
+{
+    s->kernel = KERNEL_STARTING;
+    struct link_frame f = { .type = LINK_START, .kernel_id = s->kernel_id, .n_parts = 1, .parts = { slice_str(s->start) } };
+    sandbox_send(s->sandbox, &f);
+}
+
+void session_need_kernel(struct session *s)
+{
+    const struct catalog_kernel *k;
+    struct sandbox *sandbox;
+    struct err e;
+    if (s->kernel != KERNEL_NONE)
+        return;
+    if (catalog_find(s->hub->catalog, s->template_name, s->kernelspec, &k, &e) < 0 ||
+        sandbox_get(s->hub, s->user, k->template_name, &sandbox, &e) < 0) {
+        kernel_failed(s, &e);
+        return;
+    }
+    take_spec(s, k);
+    s->sandbox = sandbox;
+    s->kernel_id = uuid_new();
+    zhashx_insert(s->hub->kernels, s->kernel_id.text, s);
+    s->kernel = KERNEL_WAITING;
+    s->start_us = hub_mono_us();
+    session_save(s, 0);
+    say_status(s, "starting");
+    if (sandbox->state == SANDBOX_UP)
+        send_start(s);
+}
+
+void session_pump(struct session *s)
+{
+    if (s->removed || s->running || zlistx_size(s->queue) == 0)
+        return;
+    if (s->kernel == KERNEL_NONE)
+        session_need_kernel(s);
+    if (s->kernel != KERNEL_READY || s->sandbox->state != SANDBOX_UP)
+        return;
+    struct execution *x = zlistx_first(s->queue);
+    if (x && x->inserted)
+        execution_send(x);
+}
+
+static void session_ready(struct session *s)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(4096);
+    s->kernel = KERNEL_READY;
+    session_write(s, &json);
+    wait_list_answer(s->waits, NULL, buf_slice(&json));
+    session_pump(s);
+}
+
+static void on_ready(struct session *s)
+{
+    metric_histogram_observe(s->hub->start_seconds, (double)(hub_mono_us() - s->start_us) / 1e6);
+    metric_counter_add(s->hub->kernel_starts_total, "ok", s->language, 1);
+    if (s->restarting)
+        session_add_event(s, EVENT_RESTARTED, slice_of(NULL, 0), (struct store_mark){ .number = 0 });
+    s->restarting = false;
+    say_status(s, "idle");
+    session_ready(s);
+}
+
+static void on_dead(struct session *s, struct slice json, struct store_mark mark)
+{
+    struct outcome_end end;
+    struct err why;
+    bool expected = false;
+    (void)outcome_read_end(json, &end); /* shares exit_code, signal and oom */
+    (void)snprintf(end.how, sizeof end.how, "died");
+    (void)json_member_bool(json, "expected", &expected);
+    char *output = json_member_dup(json, "output", 1 << 16), *reason = json_member_dup(json, "reason", 200);
+    size_t n = output ? strlen(output) : 0;
+    bool starting = s->kernel == KERNEL_STARTING;
+    (void)err_set(&why, ERR_KERNEL_DIED, "the %s kernel died%s: %s%s%s", s->language, starting ? " while starting" : "",
+                  reason && *reason ? reason : "it ended by itself", n ? "; the end of its output: " : "", n ? output + (n > 300 ? n - 300 : 0) : "");
+    free(output);
+    free(reason);
+    log_info("kernel dead kernel=%s session=%s starting=%d", s->kernel_id.text, log_quote(slice_str(s->name)), starting);
+    say_status(s, "dead");
+    if (starting)
+        metric_counter_add(s->hub->kernel_starts_total, "failed", s->language, 1);
+    end_all(s, &end, "the kernel died before it was this code's turn", starting ? &why : NULL, mark);
+    kernel_failed(s, &why);
+}
+
+static void on_kernel(struct session *s, struct sandbox *sandbox, const struct link_frame *f)
+{
+    struct slice json = f->n_parts ? f->parts[0] : slice_of(NULL, 0), state;
+    if (!json_valid(json) || !json_member_string(json, "state", &state))
+        return;
+    bool expected = false;
+    (void)json_member_bool(json, "expected", &expected);
+    if (slice_is(state, "ready") && s->kernel == KERNEL_STARTING)
+        on_ready(s);
+    else if (slice_is(state, "dead") && (s->kernel == KERNEL_READY || s->kernel == KERNEL_STARTING) && !(expected && s->restarting))
+        on_dead(s, json, sandbox_take_mark(sandbox));
+}
+
+static void add_late(struct session *s, struct sandbox *sandbox, const struct link_frame *f, const char *msg_type)
+{
+    enum event_type type;
+    CLEANUP_BUF struct buf fields = BUF_INIT(LINK_MAX_FRAME_BYTES), late = BUF_INIT(LINK_MAX_FRAME_BYTES);
+    if (!uuid_is_set(&f->execution_id) || !event_from_message(msg_type, f->parts[3], &type, &fields))
+        return;
+    buf_addf(&late, ",\"of\":\"%s\",\"output\":\"%s\"", f->execution_id.text, event_type_name(type));
+    buf_add_slice(&late, buf_slice(&fields));
+    session_add_event(s, EVENT_LATE, buf_slice(&late), sandbox_take_mark(sandbox));
+}
+
+static void on_message(struct session *s, struct sandbox *sandbox, const struct link_frame *f)
+{
+    struct jupyter_header header;
+    if (f->n_parts < 4 || !jupyter_read_header(f->parts[0], &header))
+        return;
+    struct execution *x = zhashx_lookup(s->hub->executions, f->execution_id.text);
+    if (x && x->session == s && x == s->running)
+        execution_on_message(x, sandbox, f, header.msg_type);
+    else if (f->channel == LINK_IOPUB)
+        add_late(s, sandbox, f, header.msg_type);
+}
+
+static void on_refused(struct session *s, const struct link_frame *f)
+{
+    struct slice json = f->n_parts ? f->parts[0] : slice_of(NULL, 0);
+    char *text = json_valid(json) ? json_member_dup(json, "message", 300) : NULL;
+    struct err why;
+    (void)err_set(&why, ERR_SANDBOX, "the warden refused an order: %s", text ? text : "it did not say why");
+    free(text);
+    log_warning("kernel=%s %s", s->kernel_id.text, why.text);
+    struct execution *x = zhashx_lookup(s->hub->executions, f->execution_id.text);
+    if (x && x == s->running) {
+        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false, "the sandbox did not take it" };
+        execution_finish(x, outcome, NULL, &why, (struct store_mark){ .number = 0 });
+        session_pump(s);
+    } else if (s->kernel == KERNEL_STARTING) {
+        kernel_failed(s, &why);
+    }
+}
+
+void session_on_frame(struct sandbox *sandbox, const struct link_frame *f)
+{
+    struct session *s = zhashx_lookup(sandbox->hub->kernels, f->kernel_id.text);
+    if (!s || s->sandbox != sandbox)
+        return; /* of a kernel we gave up; or a foreign id, which gets it nowhere */
+    struct execution *x = uuid_is_set(&f->execution_id) ? zhashx_lookup(sandbox->hub->executions, f->execution_id.text) : NULL;
+    bool ours = x && x == s->running;
+    switch (f->type) {
+    case LINK_KERNEL:
+        on_kernel(s, sandbox, f);
+        break;
+    case LINK_MESSAGE:
+        on_message(s, sandbox, f);
+        break;
+    case LINK_END:
+        if (ours)
+            execution_on_end(x, sandbox, f);
+        break;
+    case LINK_GAP:
+        if (ours)
+            execution_on_gap(x, sandbox, f);
+        break;
+    case LINK_ERROR:
+        on_refused(s, f);
+        break;
+    case LINK_HELLO:
+    case LINK_START:
+    case LINK_STOP:
+    case LINK_EXECUTE:
+    case LINK_INTERRUPT:
+    case LINK_ACK:
+    case LINK_SAMPLE:
+    case LINK_USAGE:
+        break;
+    }
+}
+
+/* The state a warden's hello gives for a kernel; empty when it does not know it. */
+static struct slice kernel_in_hello(struct slice hello, const struct uuid *id)
+{
+    struct slice list, text, state;
+    struct json_iter it = json_iter(json_member(hello, "kernels", &list) ? list : slice_of(NULL, 0));
+    while (json_next(&it))
+        if (json_member_string(it.value, "kernel_id", &text) && slice_is(text, id->text) &&
+            json_member_string(it.value, "state", &state))
+            return state;
+    return slice_of(NULL, 0);
+}
+
+static bool execution_in_hello(struct slice hello, const struct uuid *id)
+{
+    struct slice list, text;
+    struct json_iter it = json_iter(json_member(hello, "executions", &list) ? list : slice_of(NULL, 0));
+    while (json_next(&it))
+        if (json_member_string(it.value, "execution_id", &text) && slice_is(text, id->text))
+            return true;
+    return false;
+}
+
+/* After the hub came back: what the warden knows of this session's kernel and running execution. */
+static void take_over(struct session *s, struct slice hello)
+{
+    struct slice state = kernel_in_hello(hello, &s->kernel_id);
+    struct execution *x = s->running;
+    if (slice_is(state, "ready"))
+        s->kernel = KERNEL_READY;
+    if (state.len == 0 || slice_is(state, "dead")) {
+        /* its last words, if any, are among the frames that come now */
+        if (x && execution_in_hello(hello, &x->id))
+            return;
+        struct err why;
+        struct outcome_end lost = { .how = "lost" };
+        (void)err_set(&why, ERR_KERNEL_DIED, "the kernel was gone when the service came back");
+        end_all(s, &lost, why.text, NULL, (struct store_mark){ .number = 0 });
+        kernel_failed(s, &why);
+        return;
+    }
+    if (x && !execution_in_hello(hello, &x->id))
+        execution_transmit(x); /* it was committed as sent, but never arrived */
+    session_pump(s);
+}
+
+void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello)
+{
+    zlistx_t *mine = zlistx_new(); /* a session may close while we walk */
+    for (struct session *s = zhashx_first(sandbox->hub->sessions); s; s = zhashx_next(sandbox->hub->sessions))
+        if (s->sandbox == sandbox)
+            zlistx_add_end(mine, s);
+    for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine)) {
+        if (s->kernel == KERNEL_WAITING)
+            send_start(s);
+        else
+            take_over(s, hello);
+    }
+    zlistx_destroy(&mine);
+}
+
+void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum status status)
+{
+    struct outcome_end end = { .how = "lost", .exit_code = OUTCOME_NO_CODE, .signal = OUTCOME_NO_CODE };
+    if (status != STATUS_LOST)
+        (void)snprintf(end.how, sizeof end.how, "died");
+    if (status == STATUS_OOM)
+        end.oom = true;
+    if (status == STATUS_KERNEL_DIED)
+        end.signal = SIGKILL;
+    zlistx_t *mine = zlistx_new();
+    for (struct session *s = zhashx_first(sandbox->hub->sessions); s; s = zhashx_next(sandbox->hub->sessions))
+        if (s->sandbox == sandbox)
+            zlistx_add_end(mine, s);
+    for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine)) {
+        bool started = s->kernel == KERNEL_READY;
+        say_status(s, "dead");
+        end_all(s, &end, why->text, started ? NULL : why, (struct store_mark){ .number = 0 });
+        kernel_failed(s, why);
+    }
+    zlistx_destroy(&mine);
+}

@@ -1,0 +1,62 @@
+/* session_internal.h - a session from inside the hub: its kernel's life, its queue, its feed. */
+#ifndef KERNELHUB_SESSION_INTERNAL_H
+#define KERNELHUB_SESSION_INTERNAL_H
+
+#include "kernelhub/feed.h"
+#include "kernelhub/hub_internal.h"
+#include "kernelhub/sandbox.h"
+#include "kernelhub/session.h"
+
+struct execution;
+struct catalog_kernel;
+
+enum kernel_state {
+    KERNEL_NONE,     /* none; the next execution starts one */
+    KERNEL_WAITING,  /* for its sandbox */
+    KERNEL_STARTING, /* LINK_START is sent */
+    KERNEL_READY,
+};
+
+struct session {
+    struct hub *hub;
+    struct user *user;
+    struct feed *feed;
+    char name[128], language[64], kernelspec[64], template_name[64], display_name[128];
+    bool ephemeral;   /* for one execution alone: hidden, ended with it */
+    bool removed;     /* taken out of the tables; memory goes in the loop's next turn */
+    bool restarting;
+    bool env_by_metadata, env_by_code;
+    char *start;      /* LINK_START's JSON; refreshed from the catalog at each start */
+    char *env;        /* more variables for START (ephemeral only), JSON; NULL */
+    enum kernel_state kernel;
+    struct uuid kernel_id;
+    struct sandbox *sandbox; /* NULL in KERNEL_NONE */
+    struct execution *running;
+    zlistx_t *queue;  /* struct execution, not owned, oldest first */
+    zlistx_t *waits;  /* for ready */
+    int64_t created_us, last_used_us, start_us;
+    int64_t execution_count; /* the kernel's own, as last heard */
+};
+
+/* Finds the session or makes it (no kernel yet). language NULL: the session's own, else python. */
+int session_open(struct hub *h, struct user *u, const char *name, const char *language, const char *template_name,
+                 bool ephemeral, struct session **ret, struct err *e);
+struct session *session_recover(struct hub *h, const struct session_row *r);
+void session_free(struct session *s); /* of memory only */
+
+/* Starts a kernel unless there is one or one is on its way. */
+void session_need_kernel(struct session *s);
+/* Sends the next execution when kernel and queue allow. */
+void session_pump(struct session *s);
+/* Appends to the session's own feed. */
+void session_add_event(struct session *s, enum event_type type, struct slice fields, struct store_mark mark);
+void session_save(const struct session *s, int64_t ended_us);
+/* Ends kernel and session (also an ephemeral one's). */
+void session_close(struct session *s, const char *reason);
+const char *session_status(const struct session *s);
+
+void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello);
+void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum status status);
+void session_on_frame(struct sandbox *sandbox, const struct link_frame *f);
+
+#endif

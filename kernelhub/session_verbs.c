@@ -1,0 +1,171 @@
+/* The verbs of session.h that clients reach: make, restart, interrupt, delete, list. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "kernelhub/execution_internal.h"
+#include "kernelhub/wait.h"
+#include "protocol/jupyter_message.h"
+
+#define STOP_GRACE_MS 1000
+
+const char *session_status(const struct session *s)
+{
+    switch (s->kernel) {
+    case KERNEL_NONE:
+        return "none";
+    case KERNEL_WAITING:
+    case KERNEL_STARTING:
+        return s->restarting ? "restarting" : "starting";
+    case KERNEL_READY:
+        return s->running ? "busy" : "idle";
+    }
+    return "none";
+}
+
+static void write_uuid(struct buf *out, const char *name, const struct uuid *id)
+{
+    if (id && uuid_is_set(id))
+        buf_addf(out, ",\"%s\":\"%s\"", name, id->text);
+    else
+        buf_addf(out, ",\"%s\":null", name);
+}
+
+void session_write(const struct session *s, struct buf *out)
+{
+    char created[28], used[28];
+    jupyter_format_time(s->created_us, created);
+    jupyter_format_time(s->last_used_us, used);
+    buf_add_str(out, "{\"name\":");
+    json_quote_str(out, s->name);
+    buf_add_str(out, ",\"language\":");
+    json_quote_str(out, s->language);
+    buf_add_str(out, ",\"kernelspec\":");
+    json_quote_str(out, s->kernelspec);
+    buf_add_str(out, ",\"template\":");
+    json_quote_str(out, s->template_name);
+    buf_addf(out, ",\"status\":\"%s\"", session_status(s));
+    write_uuid(out, "kernel_id", &s->kernel_id);
+    write_uuid(out, "sandbox_id", s->sandbox ? &s->sandbox->id : NULL);
+    write_uuid(out, "running", s->running ? &s->running->id : NULL);
+    buf_addf(out, ",\"queued\":%zu,\"execution_count\":%lld,\"created_at\":\"%s\",\"last_used_at\":\"%s\"}", zlistx_size(s->queue),
+             (long long)s->execution_count, created, used);
+}
+
+void session_write_all(struct hub *h, const struct user *u, struct buf *out)
+{
+    const char *comma = "";
+    buf_add_str(out, "{\"items\":[");
+    for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions)) {
+        if (s->user != u || s->ephemeral)
+            continue;
+        buf_add_str(out, comma);
+        session_write(s, out);
+        comma = ",";
+    }
+    buf_add_str(out, "],\"next\":null}");
+}
+
+static struct wait *when_ready(struct session *s, reply_fn done, void *arg)
+{
+    if (s->kernel == KERNEL_READY && !s->restarting) {
+        CLEANUP_BUF struct buf json = BUF_INIT(4096);
+        session_write(s, &json);
+        done(arg, NULL, buf_slice(&json));
+        return NULL;
+    }
+    return wait_new(s->waits, done, arg);
+}
+
+struct wait *session_create(struct hub *h, struct user *u, const char *name, const char *language, const char *template_name,
+                            reply_fn done, void *arg)
+{
+    struct session *s;
+    struct err e;
+    if (session_open(h, u, name, language, template_name, false, &s, &e) < 0) {
+        done(arg, &e, slice_of(NULL, 0));
+        return NULL;
+    }
+    s->last_used_us = hub_unix_us();
+    /* the wait first: a kernel that cannot even be asked for answers it at once */
+    if (s->kernel == KERNEL_READY)
+        return when_ready(s, done, arg);
+    struct wait *w = wait_new(s->waits, done, arg);
+    session_need_kernel(s);
+    return zlistx_find(s->waits, w) ? w : NULL; /* answered at once when it cannot start */
+}
+
+static void end_work(struct session *s, const char *reason)
+{
+    if (s->running) {
+        struct outcome outcome = { STATUS_INTERRUPTED, 130, false, reason };
+        execution_finish(s->running, outcome, NULL, NULL, (struct store_mark){ .number = 0 });
+    }
+    for (struct execution *x = zlistx_first(s->queue); x; x = zlistx_first(s->queue))
+        execution_cancel_queued(x, reason, NULL);
+}
+
+struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, void *arg)
+{
+    end_work(s, "the session was restarted");
+    s->last_used_us = hub_unix_us();
+    if (s->kernel == KERNEL_READY && s->sandbox->state == SANDBOX_UP) {
+        s->restarting = true;
+        s->kernel = KERNEL_STARTING;
+        s->start_us = hub_mono_us();
+        s->execution_count = 0;
+        struct link_frame f = { .type = LINK_START, .kernel_id = s->kernel_id, .n_parts = 1, .parts = { slice_str(s->start) } };
+        sandbox_send(s->sandbox, &f);
+    }
+    struct wait *w = wait_new(s->waits, done, arg);
+    session_need_kernel(s);
+    return zlistx_find(s->waits, w) ? w : NULL;
+}
+
+int session_interrupt(struct hub *h, struct session *s, struct err *e)
+{
+    if (s->kernel != KERNEL_READY || s->sandbox->state != SANDBOX_UP)
+        return 0; /* nothing runs */
+    if (s->running)
+        s->running->interrupt_asked = true;
+    struct link_frame f = { .type = LINK_INTERRUPT, .kernel_id = s->kernel_id };
+    sandbox_send(s->sandbox, &f);
+    return 0;
+}
+
+static int on_reap(zloop_t *loop, int timer, void *arg)
+{
+    session_free(arg);
+    return 0;
+}
+
+void session_close(struct session *s, const char *reason)
+{
+    char key[200];
+    if (s->removed)
+        return;
+    s->removed = true;
+    end_work(s, reason);
+    if (s->kernel != KERNEL_NONE && s->sandbox->state == SANDBOX_UP) {
+        CLEANUP_BUF struct buf json = BUF_INIT(64);
+        buf_addf(&json, "{\"grace_ms\":%d}", s->ephemeral ? 0 : STOP_GRACE_MS);
+        struct link_frame f = { .type = LINK_STOP, .kernel_id = s->kernel_id, .n_parts = 1, .parts = { buf_slice(&json) } };
+        sandbox_send(s->sandbox, &f);
+    }
+    if (uuid_is_set(&s->kernel_id))
+        zhashx_delete(s->hub->kernels, s->kernel_id.text);
+    session_save(s, hub_unix_us());
+    feed_end(s->feed);
+    (void)snprintf(key, sizeof key, "%s/%s", s->user->id.text, s->name);
+    zhashx_delete(s->hub->sessions, key);
+    log_info("session closed name=%s reason=%s", log_quote(slice_str(s->name)), log_quote(slice_str(reason)));
+    /* a caller up the stack may still hold it */
+    (void)zloop_timer(s->hub->loop, 1, 1, on_reap, s);
+}
+
+int session_delete(struct hub *h, struct session *s, struct err *e)
+{
+    session_close(s, "the session was deleted");
+    return 0;
+}

@@ -1,0 +1,326 @@
+/* How an execution comes in: checked, committed, then queued; or found to be one that is there already. */
+#include <math.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "kernelhub/catalog.h"
+#include "kernelhub/execution_internal.h"
+#include "kernelhub/wait.h"
+
+#define DEFAULT_TIMEOUT_SECONDS 30
+#define MIN_OUTPUT_BYTES        1024
+
+static const struct store_mark NO_MARK;
+
+static int check_limits(const struct config *c, const struct execution_request *r, struct err *e)
+{
+    int64_t code = config_number(c, CONFIG_LIMITS_CODE), timeout = config_number(c, CONFIG_LIMITS_TIMEOUT);
+    int64_t output = config_number(c, CONFIG_LIMITS_OUTPUT);
+    if ((int64_t)r->code.len > code)
+        return err_set(e, ERR_TOO_LARGE, "code has %zu bytes; the limit (max_code_bytes) is %lld", r->code.len, (long long)code);
+    if (!isfinite(r->timeout_seconds) || r->timeout_seconds < 0 || r->timeout_seconds > (double)timeout)
+        return err_set(e, ERR_INVALID, "timeout_seconds must be above 0 and at most %lld", (long long)timeout);
+    if (!isfinite(r->queue_timeout_seconds) || r->queue_timeout_seconds < 0 || r->queue_timeout_seconds > (double)timeout)
+        return err_set(e, ERR_INVALID, "queue_timeout_seconds must be above 0 and at most %lld", (long long)timeout);
+    if (r->max_output_bytes < 0 || r->max_output_bytes > output)
+        return err_set(e, ERR_INVALID, "max_output_bytes must be %d to %lld", MIN_OUTPUT_BYTES, (long long)output);
+    if (r->max_output_bytes && r->max_output_bytes < MIN_OUTPUT_BYTES)
+        return err_set(e, ERR_INVALID, "max_output_bytes must be at least %d", MIN_OUTPUT_BYTES);
+    return 0;
+}
+
+/* The session's name when none is given: the language's. */
+static const char *default_session(const struct execution_request *r)
+{
+    return catalog_language(r->language ? r->language : "python");
+}
+
+static int open_session(struct hub *h, struct user *u, const struct execution_request *r, struct session **ret, struct err *e)
+{
+    char name[64];
+    if (r->sandbox && strcmp(r->sandbox, "default") != 0)
+        return err_set(e, ERR_NOT_FOUND, "there is no sandbox '%.64s'", r->sandbox);
+    if (!r->not_persistent)
+        return session_open(h, u, r->session ? r->session : default_session(r), r->language, r->template_name, false, ret, e);
+    if (r->session)
+        return err_set(e, ERR_INVALID, "persistent:false runs in a kernel of its own: leave 'session' out");
+    (void)snprintf(name, sizeof name, "once-%.36s", uuid_new().text);
+    return session_open(h, u, name, r->language, r->template_name, true, ret, e);
+}
+
+static int check_session(struct session *s, const struct execution_request *r, struct err *e)
+{
+    int64_t max = config_number(s->hub->config, CONFIG_LIMITS_QUEUE);
+    bool busy = s->running || zlistx_size(s->queue);
+    if (r->no_queue && busy)
+        return err_set(e, ERR_BUSY, "session '%s' is running something else", s->name);
+    if ((int64_t)zlistx_size(s->queue) >= max)
+        return err_set(e, ERR_QUOTA, "%lld executions wait in session '%s', the limit", (long long)max, s->name);
+    if (r->env.len && !s->ephemeral && !s->env_by_metadata && !s->env_by_code)
+        return err_set(e, ERR_INVALID, "env cannot be set for one run in %s: use persistent:false", s->language);
+    return 0;
+}
+
+static char *copy(struct slice s)
+{
+    char *text = s.data ? malloc(s.len + 1) : NULL;
+    if (!text)
+        return NULL;
+    memcpy(text, s.data, s.len);
+    text[s.len] = '\0';
+    return text;
+}
+
+static struct execution *execution_new(struct hub *h, struct user *u, struct session *s, const struct execution_request *r, const struct uuid *id)
+{
+    struct execution *x = calloc(1, sizeof *x);
+    if (!x)
+        abort();
+    x->hub = h;
+    x->user = u;
+    x->session = s;
+    x->id = *id;
+    x->feed = feed_new(store_next_feed(h->store), 0);
+    x->waits = wait_list_new();
+    x->queue_timer = -1;
+    x->execution_count = -1;
+    x->reply = (struct outcome_reply){ .execution_count = -1, .exit_code = OUTCOME_NO_CODE };
+    x->session_feed = feed_number(s->feed);
+    (void)snprintf(x->session_name, sizeof x->session_name, "%s", s->name);
+    (void)snprintf(x->language, sizeof x->language, "%s", s->language);
+    (void)snprintf(x->client, sizeof x->client, "%s", r->client ? r->client : "rest");
+    x->code = copy(r->code);
+    x->code_len = r->code.len;
+    x->labels = copy(r->labels);
+    x->env = s->ephemeral ? NULL : copy(r->env); /* an ephemeral kernel is started with it */
+    x->has_stdin = r->has_stdin;
+    x->input = copy(r->stdin_text);
+    x->input_len = r->stdin_text.len;
+    x->timeout_ms = (int64_t)(1000 * (r->timeout_seconds > 0 ? r->timeout_seconds : DEFAULT_TIMEOUT_SECONDS));
+    x->max_output_bytes = r->max_output_bytes ? r->max_output_bytes : config_number(h->config, CONFIG_LIMITS_OUTPUT);
+    output_init(&x->output, x->max_output_bytes);
+    x->created_us = hub_unix_us();
+    x->created_mono_us = hub_mono_us();
+    return x;
+}
+
+/* What a hub that comes after us needs to run it. */
+static void write_options(const struct execution *x, struct buf *out)
+{
+    buf_addf(out, "{\"timeout_ms\":%lld,\"max_output_bytes\":%lld,\"has_stdin\":%s,\"env\":%s,\"input\":", (long long)x->timeout_ms,
+             (long long)x->max_output_bytes, x->has_stdin ? "true" : "false", x->env ? x->env : "null");
+    json_quote_str(out, x->input);
+    buf_add_char(out, '}');
+}
+
+static char *dup_env(struct slice options)
+{
+    struct slice env;
+    return json_member(options, "env", &env) && json_type(env) == JSON_OBJECT ? strndup(env.data, env.len) : NULL;
+}
+
+struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq)
+{
+    struct user *u = zhashx_lookup(h->users, r->user_id.text);
+    struct session *s = u ? session_find(h, u, r->session) : NULL;
+    if (!s)
+        return NULL;
+    struct execution_request request = { .code = r->code, .labels = r->labels, .client = r->client };
+    struct execution *x = execution_new(h, u, s, &request, &r->id);
+    int64_t max = x->max_output_bytes;
+    feed_unref(x->feed);
+    x->feed = feed_new(r->feed, last_seq);
+    x->env = dup_env(r->options);
+    x->input = json_member_dup(r->options, "input", 16u << 20);
+    x->input_len = x->input ? strlen(x->input) : 0;
+    (void)json_member_bool(r->options, "has_stdin", &x->has_stdin); /* what is missing keeps its default */
+    (void)json_member_int(r->options, "timeout_ms", &x->timeout_ms);
+    (void)json_member_int(r->options, "max_output_bytes", &max);
+    output_init(&x->output, x->max_output_bytes = max);
+    x->output.dropped_bytes = r->dropped_bytes;
+    x->output.dropped_messages = r->dropped_messages;
+    x->created_us = r->created_us;
+    x->started_us = r->started_us;
+    x->started = r->started_us != 0;
+    x->execution_count = r->execution_count;
+    x->inserted = true;
+    outcome_parse_reply(r->reply, &x->reply);
+    zhashx_insert(h->executions, x->id.text, x);
+    if (r->epoch && !s->running) {
+        (void)snprintf(x->epoch, sizeof x->epoch, "%s", r->epoch);
+        x->kernel_id = r->kernel_id;
+        x->sandbox_id = r->sandbox_id;
+        x->sent_mono_us = hub_mono_us();
+        x->status = STATUS_RUNNING;
+        s->running = x;
+    } else {
+        x->queue_handle = zlistx_add_end(s->queue, x);
+    }
+    return x;
+}
+
+static void write_accepted(const struct uuid *id, const char *status, const char *session, unsigned position, bool attached, struct buf *out)
+{
+    buf_addf(out, "{\"execution_id\":\"%s\",\"status\":\"%s\",\"position\":%u,\"session\":", id->text, status, position);
+    json_quote_str(out, session);
+    buf_addf(out, ",\"attached\":%s}", attached ? "true" : "false");
+}
+
+/* ---- it was there already ---- */
+
+struct attach {
+    struct hub *hub;
+    struct wait *wait;
+    struct uuid id, user_id;
+    char code_hash[65];
+};
+
+static void hash_code(struct slice code, char ret[65])
+{
+    unsigned char raw[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(raw, (const unsigned char *)code.data, code.len);
+    sodium_bin2hex(ret, 65, raw, sizeof raw);
+}
+
+static void on_found(void *arg, const struct err *e, struct slice json)
+{
+    struct attach *a = arg;
+    struct wait *w = a->wait;
+    struct slice user, hash, status = SLICE_LITERAL("queued"), session = { 0 };
+    CLEANUP_BUF struct buf out = BUF_INIT(1024);
+    struct err conflict;
+    (void)err_set(&conflict, ERR_CONFLICT, "execution_id %s was used before, for other code", a->id.text);
+    bool same = !e && json_member_string(json, "user_id", &user) && slice_is(user, a->user_id.text) &&
+                json_member_string(json, "code_sha256", &hash) && slice_is(hash, a->code_hash);
+    if (same) {
+        struct execution *live = zhashx_lookup(a->hub->executions, a->id.text);
+        (void)json_member_string(json, "status", &status); /* always there */
+        (void)json_member_string(json, "session", &session);
+        char text[32] = "", name[128] = "";
+        (void)json_copy_string(status, text, sizeof text);
+        (void)json_copy_string(session, name, sizeof name);
+        write_accepted(&a->id, live ? status_name(live->status) : text, name, live ? execution_position(live) : 0, true, &out);
+    }
+    free(a);
+    if (same)
+        wait_answer(w, NULL, buf_slice(&out));
+    else
+        wait_answer(w, e && e->code != ERR_NOT_FOUND ? e : &conflict, slice_of(NULL, 0));
+}
+
+static void attach(struct execution *x)
+{
+    struct attach *a = calloc(1, sizeof *a);
+    if (!a)
+        abort();
+    *a = (struct attach){ .hub = x->hub, .wait = x->accept, .id = x->id, .user_id = x->user->id };
+    hash_code(slice_of(x->code, x->code_len), a->code_hash);
+    if (!a->wait) {
+        free(a);
+        return; /* nobody wants to know any more */
+    }
+    wait_leave(a->wait); /* x goes, the wait stays */
+    wait_set_ticket(a->wait, store_find_execution(x->hub->store, &x->id, on_found, a), a);
+}
+
+/* ---- it is new ---- */
+
+static int on_queue_timeout(zloop_t *loop, int timer, void *arg)
+{
+    struct execution *x = arg;
+    x->queue_timer = -1;
+    execution_cancel_queued(x, "it waited longer than queue_timeout_seconds", NULL);
+    return 0;
+}
+
+static void drop_new(struct execution *x)
+{
+    if (x->session && x->queue_handle)
+        (void)zlistx_detach(x->session->queue, x->queue_handle);
+    if (x->queue_timer >= 0)
+        zloop_timer_end(x->hub->loop, x->queue_timer);
+    if (x->session && x->session->ephemeral)
+        session_close(x->session, "its execution was there already");
+    zhashx_delete(x->hub->submitted, x->feed_key);
+    execution_free(x);
+}
+
+static void on_inserted(void *arg, bool exists)
+{
+    struct execution *x = arg;
+    struct session *s = x->session;
+    if (exists) {
+        attach(x);
+        drop_new(x);
+        return;
+    }
+    x->inserted = true;
+    zhashx_delete(x->hub->submitted, x->feed_key);
+    zhashx_insert(x->hub->executions, x->id.text, x);
+    CLEANUP_BUF struct buf out = BUF_INIT(1024);
+    unsigned position = execution_position(x);
+    write_accepted(&x->id, "queued", x->session_name, position, false, &out);
+    if (x->failure.code != ERR_NONE) {
+        struct err why = x->failure;
+        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false, why.text };
+        execution_finish(x, outcome, NULL, &why, NO_MARK);
+    } else {
+        if (position) {
+            CLEANUP_BUF struct buf fields = BUF_INIT(64);
+            buf_addf(&fields, ",\"position\":%u", position);
+            execution_add_event(x, EVENT_QUEUED, buf_slice(&fields), x->created_us, NO_MARK);
+        }
+        session_pump(s);
+    }
+    if (x->accept)
+        wait_answer(x->accept, NULL, buf_slice(&out));
+}
+
+static struct wait *refuse(const struct err *e, reply_fn done, void *arg)
+{
+    done(arg, e, slice_of(NULL, 0));
+    return NULL;
+}
+
+struct wait *execution_submit(struct hub *h, struct user *u, const struct execution_request *r, reply_fn on_accepted, void *arg)
+{
+    struct session *s;
+    struct err e = ERR_INIT;
+    struct uuid id = uuid_new();
+    char why[200];
+    if (r->execution_id && !uuid_parse(slice_str(r->execution_id), &id)) {
+        (void)err_set(&e, ERR_INVALID, "execution_id must be a UUID");
+        return refuse(&e, on_accepted, arg);
+    }
+    if (!store_healthy(h->store, why, sizeof why)) {
+        (void)err_set(&e, ERR_UNAVAILABLE, "the history cannot be written: %s", why);
+        return refuse(&e, on_accepted, arg);
+    }
+    if (check_limits(h->config, r, &e) < 0 || open_session(h, u, r, &s, &e) < 0)
+        return refuse(&e, on_accepted, arg);
+    if (check_session(s, r, &e) < 0 && (e.code != ERR_BUSY || !zhashx_lookup(h->executions, id.text))) {
+        if (s->ephemeral)
+            session_close(s, "its execution was refused");
+        return refuse(&e, on_accepted, arg);
+    }
+    if (s->ephemeral && r->env.len && !s->env)
+        s->env = copy(r->env);
+    struct execution *x = execution_new(h, u, s, r, &id);
+    s->last_used_us = x->created_us;
+    x->queue_handle = zlistx_add_end(s->queue, x);
+    if (r->queue_timeout_seconds > 0)
+        x->queue_timer = zloop_timer(h->loop, (size_t)(1000 * r->queue_timeout_seconds), 1, on_queue_timeout, x);
+    (void)snprintf(x->feed_key, sizeof x->feed_key, "%lld", (long long)feed_number(x->feed));
+    zhashx_insert(h->submitted, x->feed_key, x);
+    x->accept = wait_new_owned(&x->accept, on_accepted, arg);
+    struct execution_row row;
+    CLEANUP_BUF struct buf options = BUF_INIT(32u << 20);
+    write_options(x, &options);
+    execution_row(x, &row);
+    row.options = buf_slice(&options);
+    store_insert_execution(h->store, &row, on_inserted, x);
+    return x->accept;
+}
