@@ -1,0 +1,474 @@
+#include "kernelhub/config.h"
+
+#include <ctype.h>
+#include <czmq.h>
+#include <errno.h>
+
+#include "base/cleanup.h"
+
+#define MAX_FILE_BYTES (1024 * 1024)
+#define MAX_TEXT_BYTES 1024 /* of a value */
+#define MAX_LINES      8192
+
+#define KI 1024ll
+#define MI (1024 * KI)
+#define GI (1024 * MI)
+#define TI (1024 * GI)
+
+enum type { TEXT, NUMBER, FLAG, BYTES, MILLI, CHOICE };
+
+/* min and max of a TEXT are its length; MILLI: a number with up to three decimals, kept in thousandths. */
+static const struct setting {
+    const char *name, *initial;
+    enum type type;
+    int64_t min, max;
+    const char *choices; /* "a b c" */
+    const char *help;
+} SETTINGS[CONFIG_N_KEYS] = {
+    [CONFIG_SERVER_ADDRESS] = { "server/address", "127.0.0.1", TEXT, 1, 253, NULL, "address to listen on" },
+    [CONFIG_SERVER_PORT] = { "server/port", "8080", NUMBER, 0, 65535, NULL, "port to listen on, 0: any free one" },
+    [CONFIG_SERVER_AUTH] = { "server/auth", "key", CHOICE, 0, 0, "key none", "none only on loopback" },
+    [CONFIG_SERVER_METRICS_TOKEN] = { "server/metrics_token", "loopback", CHOICE, 0, 0, "loopback always never",
+                                      "when /metrics needs a token; loopback: not from there" },
+    [CONFIG_SERVER_MAX_BODY] = { "server/max_body_bytes", "10M", BYTES, 64 * KI, GI, NULL, "largest request body" },
+    [CONFIG_SERVER_MAX_CONNECTIONS] = { "server/max_connections", "1024", NUMBER, 8, 100000, NULL, "open at a time" },
+    [CONFIG_PATHS_STATE] = { "paths/state", "/var/lib/kernelhub", TEXT, 1, MAX_TEXT_BYTES, NULL, "database, workspaces" },
+    [CONFIG_PATHS_RUN] = { "paths/run", "/run/kernelhub", TEXT, 1, 60, NULL, "sockets (their names have 108 bytes)" },
+    [CONFIG_PATHS_TOKEN_FILE] = { "paths/token_file", "", TEXT, 0, MAX_TEXT_BYTES, NULL,
+                                  "where serve leaves its user's key; empty: ~/.config/kernelhub/token" },
+    [CONFIG_HUB_USER] = { "hub/user", "kernelhub", TEXT, 1, 32, NULL, "who the hub runs as when root starts it" },
+    [CONFIG_KEEPER_RUNTIME] = { "keeper/runtime", "", TEXT, 0, 255, NULL, "OCI runtime; empty: probe" },
+    [CONFIG_KEEPER_PODMAN_SOCKET] = { "keeper/podman_socket", "", TEXT, 0, 107, NULL, "empty: start a private one" },
+    [CONFIG_KEEPER_ALLOW_WEAK] = { "keeper/allow_weak", "0", FLAG, 0, 1, NULL, "run where limits cannot be enforced" },
+    [CONFIG_KEEPER_ID_BASE] = { "keeper/id_base", "1879048192", NUMBER, 65536, 4294901760, NULL, "first host id of ours" },
+    [CONFIG_KEEPER_ID_COUNT] = { "keeper/id_count", "4095", NUMBER, 1, 65535, NULL, "ranges of 65536 host ids" },
+    [CONFIG_TEMPLATE_DEFAULT] = { "template/default", "slim", TEXT, 1, 63, NULL, "used when none is named" },
+    [CONFIG_TEMPLATE_PREFERRED] = { "template/preferred", "python", TEXT, 0, 63, NULL,
+                                    "used instead once its image exists" },
+    [CONFIG_LIMITS_MEMORY] = { "limits/memory_bytes", "2G", BYTES, 32 * MI, 64 * TI, NULL, "of a sandbox" },
+    [CONFIG_LIMITS_CPUS] = { "limits/cpus", "2", MILLI, 10, 4096000, NULL, "of a sandbox" },
+    [CONFIG_LIMITS_PIDS] = { "limits/pids", "256", NUMBER, 16, 4194304, NULL, "processes and threads of a sandbox" },
+    [CONFIG_LIMITS_WORKSPACE] = { "limits/workspace_bytes", "10G", BYTES, MI, 1024 * TI, NULL, "of a user" },
+    [CONFIG_LIMITS_OUTPUT] = { "limits/max_output_bytes", "32M", BYTES, 4 * KI, 16 * GI, NULL,
+                               "default and ceiling of an execution's output" },
+    [CONFIG_LIMITS_CODE] = { "limits/max_code_bytes", "1M", BYTES, KI, 64 * MI, NULL, "of one execution" },
+    [CONFIG_LIMITS_TIMEOUT] = { "limits/max_timeout_seconds", "86400", NUMBER, 1, 31536000, NULL, "ceiling of timeouts" },
+    [CONFIG_LIMITS_SESSIONS] = { "limits/max_sessions", "16", NUMBER, 1, 10000, NULL, "of a user" },
+    [CONFIG_LIMITS_QUEUE] = { "limits/max_queue", "256", NUMBER, 1, 100000, NULL, "executions waiting in a session" },
+    [CONFIG_LIMITS_SANDBOXES] = { "limits/max_sandboxes", "64", NUMBER, 1, 4095, NULL, "in all" },
+    [CONFIG_HISTORY_MAX_EXECUTIONS] = { "history/max_executions", "100000", NUMBER, 1, 1000000000, NULL, "kept" },
+    [CONFIG_HISTORY_MAX_DAYS] = { "history/max_days", "90", NUMBER, 1, 36500, NULL, "kept" },
+    [CONFIG_HISTORY_MAX_BYTES] = { "history/max_bytes", "10G", BYTES, MI, 1024 * TI, NULL, "kept, outputs included" },
+    [CONFIG_LOG_LEVEL] = { "log/level", "info", CHOICE, 0, 0, "error warning info debug", "what is logged" },
+};
+
+struct value {
+    char *text, *source;
+    int64_t number;
+};
+
+struct config {
+    struct value values[CONFIG_N_KEYS];
+};
+
+/* The longest is "a number from A to B with at most three decimals". */
+static void write_allowed(const struct setting *s, struct buf *out)
+{
+    switch (s->type) {
+    case TEXT:
+        buf_addf(out, "text of %lld to %lld bytes", (long long)s->min, (long long)s->max);
+        return;
+    case NUMBER:
+        buf_addf(out, "a whole number from %lld to %lld", (long long)s->min, (long long)s->max);
+        return;
+    case FLAG:
+        buf_add_str(out, "0 or 1 (also no, yes, false, true, off, on)");
+        return;
+    case BYTES:
+        buf_addf(out, "bytes from %lld to %lld, K, M, G or T may follow (1024s)", (long long)s->min, (long long)s->max);
+        return;
+    case MILLI:
+        buf_addf(out, "a number from %g to %g with at most three decimals", (double)s->min / 1000, (double)s->max / 1000);
+        return;
+    case CHOICE:
+        buf_addf(out, "one of: %s", s->choices);
+        return;
+    }
+}
+
+/* Digits only. False also when the number does not fit. */
+static bool read_digits(const char **at, int64_t *ret)
+{
+    char *end;
+    if (!isdigit((unsigned char)**at))
+        return false;
+    errno = 0;
+    *ret = strtoll(*at, &end, 10);
+    *at = end;
+    return errno == 0;
+}
+
+static bool parse_bytes(const char *at, int64_t *ret)
+{
+    static const char UNITS[] = "KMGT";
+    int64_t n;
+    if (!read_digits(&at, &n))
+        return false;
+    const char *unit = *at ? strchr(UNITS, toupper((unsigned char)*at)) : NULL;
+    if (unit) {
+        for (const char *u = UNITS; u <= unit; u++)
+            if (__builtin_mul_overflow(n, KI, &n))
+                return false;
+        at++;
+        if (strcmp(at, "iB") == 0)
+            at += 2;
+    }
+    *ret = n;
+    return *at == '\0';
+}
+
+static bool parse_milli(const char *at, int64_t *ret)
+{
+    int64_t n;
+    int unit = 100;
+    if (!read_digits(&at, &n) || __builtin_mul_overflow(n, 1000, &n))
+        return false;
+    if (*at == '.') {
+        for (at++; isdigit((unsigned char)*at) && unit; at++, unit /= 10)
+            n += (*at - '0') * unit;
+        if (unit == 100)
+            return false;
+    }
+    *ret = n;
+    return *at == '\0';
+}
+
+static bool parse_flag(const char *text, int64_t *ret)
+{
+    static const char *const NAMES[] = { "0", "1", "no", "yes", "false", "true", "off", "on" };
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+        if (strcasecmp(text, NAMES[i]) == 0) {
+            *ret = i % 2;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The place of text among the choices. */
+static bool parse_choice(const char *choices, const char *text, int64_t *ret)
+{
+    size_t len = strlen(text);
+    for (int64_t i = 0; *choices; i++) {
+        size_t n = strcspn(choices, " ");
+        if (n == len && memcmp(choices, text, n) == 0) {
+            *ret = i;
+            return true;
+        }
+        choices += n;
+        choices += strspn(choices, " ");
+    }
+    return false;
+}
+
+static bool is_printable(const char *text)
+{
+    for (; *text; text++)
+        if (iscntrl((unsigned char)*text))
+            return false;
+    return true;
+}
+
+static bool parse(const struct setting *s, const char *text, int64_t *ret)
+{
+    int64_t n = 0;
+    bool ok = false;
+    switch (s->type) {
+    case TEXT:
+        n = (int64_t)strlen(text);
+        ok = is_printable(text);
+        break;
+    case NUMBER:
+        ok = read_digits(&text, &n) && *text == '\0';
+        break;
+    case FLAG:
+        ok = parse_flag(text, &n);
+        break;
+    case BYTES:
+        ok = parse_bytes(text, &n);
+        break;
+    case MILLI:
+        ok = parse_milli(text, &n);
+        break;
+    case CHOICE:
+        *ret = 0;
+        return parse_choice(s->choices, text, ret);
+    }
+    *ret = n;
+    return ok && n >= s->min && n <= s->max;
+}
+
+static void set_value(struct value *v, const char *text, const char *source, int64_t number)
+{
+    free(v->text);
+    free(v->source);
+    v->text = strdup(text);
+    v->source = strdup(source);
+    assert(v->text && v->source);
+    v->number = number;
+}
+
+struct config *config_new(void)
+{
+    struct config *c = zmalloc(sizeof *c);
+    for (int i = 0; i < CONFIG_N_KEYS; i++) {
+        int64_t number;
+        bool ok = parse(&SETTINGS[i], SETTINGS[i].initial, &number);
+        assert(ok); /* the table is ours */
+        set_value(&c->values[i], SETTINGS[i].initial, "default", number);
+    }
+    return c;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    for (int i = 0; i < CONFIG_N_KEYS; i++) {
+        free(c->values[i].text);
+        free(c->values[i].source);
+    }
+    free(c);
+}
+
+static int find_key(const char *name)
+{
+    for (int i = 0; i < CONFIG_N_KEYS; i++)
+        if (strcmp(SETTINGS[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+/* The names the unknown one may have been meant to be: the section's, or the sections. */
+static int unknown(const char *name, struct err *e)
+{
+    CLEANUP_BUF struct buf names = BUF_INIT(400);
+    size_t n = strcspn(name, "/") + (strchr(name, '/') != NULL);
+    for (int i = 0; i < CONFIG_N_KEYS; i++)
+        if (strchr(name, '/') && strncmp(SETTINGS[i].name, name, n) == 0)
+            buf_addf(&names, "%s%s", names.len ? ", " : "", SETTINGS[i].name + n);
+    if (names.len)
+        return err_set(e, ERR_INVALID, "unknown setting '%.60s'; %.*s has: %s", name, (int)n - 1, name, names.data);
+    for (int i = 0; i < CONFIG_N_KEYS; i++) {
+        size_t m = strcspn(SETTINGS[i].name, "/") + 1;
+        if (i == 0 || strncmp(SETTINGS[i].name, SETTINGS[i - 1].name, m) != 0)
+            buf_addf(&names, "%s%.*s", names.len ? ", " : "", (int)m - 1, SETTINGS[i].name);
+    }
+    return err_set(e, ERR_INVALID, "unknown setting '%.60s'; the sections are: %s", name, names.data);
+}
+
+int config_set(struct config *c, const char *name, const char *value, const char *source, struct err *e)
+{
+    int key = find_key(name);
+    if (key < 0)
+        return unknown(name, e);
+    int64_t number;
+    if (!parse(&SETTINGS[key], value, &number)) {
+        CLEANUP_BUF struct buf allowed = BUF_INIT(400);
+        write_allowed(&SETTINGS[key], &allowed);
+        return err_set(e, ERR_INVALID, "%s = '%.100s' is not allowed; allowed is %s", name, value, allowed.data);
+    }
+    set_value(&c->values[key], value, source, number);
+    return 0;
+}
+
+/* zconfig says no line numbers; but each line that is not empty makes one node of its tree, in the same order. */
+struct file {
+    struct config *config;
+    const char *path;
+    int lines[MAX_LINES]; /* of the nodes, in order */
+    int n_lines, at;
+    char section[64];
+    int set_in[CONFIG_N_KEYS]; /* line, 0: not in this file */
+    struct err *e;
+};
+
+static int at_line(const struct file *f, int line)
+{
+    char place[300];
+    (void)snprintf(place, sizeof place, "%.200s, line %d", f->path, line); /* cut is fine: it is for reading */
+    return err_in(f->e, place);
+}
+
+static int check_line(struct file *f, const char *line, int number, int *depth)
+{
+    size_t indent = strspn(line, " ");
+    const char *text = line + indent;
+    if (*text == '\0' || *text == '#')
+        return 0;
+    int level = (int)indent / 4;
+    if (*text == '\t' || indent % 4 || level > *depth + 1 || level > 1)
+        (void)err_set(f->e, ERR_INVALID, "sections stand at the line's start, settings below them, 4 spaces in");
+    else if (!isalnum((unsigned char)*text))
+        (void)err_set(f->e, ERR_INVALID, "this is no setting; one looks like: port = 8080");
+    else if (level == 0 && strchr(text, '='))
+        (void)err_set(f->e, ERR_INVALID, "a setting stands below its section, 4 spaces in");
+    else if (level == 1 && !strchr(text, '='))
+        (void)err_set(f->e, ERR_INVALID, "no value; a setting looks like: port = 8080");
+    else if (f->n_lines == MAX_LINES)
+        (void)err_set(f->e, ERR_INVALID, "more than %d settings", MAX_LINES);
+    else {
+        *depth = level;
+        f->lines[f->n_lines++] = number;
+        return 0;
+    }
+    return at_line(f, number);
+}
+
+static int check_lines(struct file *f, const char *text)
+{
+    int depth = -1, number = 0;
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        char line[MAX_TEXT_BYTES];
+        number++;
+        if (n >= sizeof line) {
+            (void)err_set(f->e, ERR_INVALID, "longer than %zu bytes", sizeof line - 1);
+            return at_line(f, number);
+        }
+        memcpy(line, text, n);
+        line[n] = '\0';
+        if (n && line[n - 1] == '\r')
+            line[n - 1] = '\0';
+        if (check_line(f, line, number, &depth) < 0)
+            return -1;
+        text += n + (text[n] == '\n');
+    }
+    return 0;
+}
+
+static int read_setting(struct file *f, const char *name, const char *value, int line)
+{
+    char full[160], source[300];
+    (void)snprintf(full, sizeof full, "%s/%.64s", f->section, name);                /* a longer one is unknown */
+    (void)snprintf(source, sizeof source, "%.200s, line %d", f->path, line); /* cut is fine: it is for reading */
+    int key = find_key(full);
+    if (key >= 0 && f->set_in[key]) {
+        (void)err_set(f->e, ERR_INVALID, "%s is set in line %d already", full, f->set_in[key]);
+        return at_line(f, line);
+    }
+    if (config_set(f->config, full, value ? value : "", source, f->e) < 0)
+        return at_line(f, line);
+    f->set_in[key] = line;
+    return 0;
+}
+
+static int read_node(zconfig_t *node, void *arg, int level)
+{
+    struct file *f = arg;
+    if (level == 0)
+        return 0;
+    int line = f->at < f->n_lines ? f->lines[f->at++] : 0;
+    if (level == 2)
+        return read_setting(f, zconfig_name(node), zconfig_value(node), line);
+    (void)snprintf(f->section, sizeof f->section, "%s", zconfig_name(node)); /* a longer one is unknown */
+    for (int i = 0; i < CONFIG_N_KEYS; i++)
+        if (strncmp(SETTINGS[i].name, f->section, strlen(f->section)) == 0 &&
+            SETTINGS[i].name[strlen(f->section)] == '/')
+            return 0;
+    (void)unknown(f->section, f->e); /* -1 comes from at_line */
+    return at_line(f, line);
+}
+
+/* The whole file, NUL-terminated; the caller frees. */
+static char *read_text(const char *path, bool missing_ok, struct err *e)
+{
+    FILE *in = fopen(path, "re");
+    if (!in) {
+        if (missing_ok && errno == ENOENT)
+            (void)err_set(e, ERR_NONE, "%s", ""); /* absent: told by the code */
+        else
+            (void)err_errno(e, ERR_INVALID, "read %s", path); /* told by NULL */
+        return NULL;
+    }
+    char *text = zmalloc(MAX_FILE_BYTES + 1);
+    size_t n = fread(text, 1, MAX_FILE_BYTES + 1, in);
+    bool failed = ferror(in) != 0;
+    (void)fclose(in); /* only read */
+    if (!failed && n <= MAX_FILE_BYTES && !memchr(text, '\0', n))
+        return text;
+    free(text);
+    (void)(failed ? err_errno(e, ERR_INVALID, "read %s", path)
+                  : err_set(e, ERR_INVALID, "%s is no text of at most %d bytes", path, MAX_FILE_BYTES));
+    return NULL;
+}
+
+static int read_tree(struct file *f, const char *text)
+{
+    zconfig_t *root = zconfig_str_load(text);
+    if (!root)
+        return err_set(f->e, ERR_INVALID, "%s is no ZPL (see the line above)", f->path);
+    int failed = zconfig_execute(root, read_node, f);
+    zconfig_destroy(&root);
+    return failed ? -1 : 0;
+}
+
+int config_read_file(struct config *c, const char *path, bool missing_ok, struct err *e)
+{
+    struct err own = ERR_INIT;
+    char *text = read_text(path, missing_ok, &own);
+    if (!text)
+        return own.code == ERR_NONE ? 0 : err_set(e, own.code, "%s", own.text);
+    struct file *f = zmalloc(sizeof *f);
+    f->config = c;
+    f->path = path;
+    f->e = &own;
+    int failed = check_lines(f, text) < 0 || read_tree(f, text) < 0;
+    free(f);
+    free(text);
+    return failed ? err_set(e, own.code, "%s", own.text) : 0;
+}
+
+int config_read_environment(struct config *c, char **environment, struct err *e)
+{
+    static const char PREFIX[] = "KERNELHUB__";
+    for (; *environment; environment++) {
+        char name[160], variable[200];
+        const char *at = *environment, *value = strchr(at, '=');
+        size_t n = 0;
+        if (!value || strncmp(at, PREFIX, sizeof PREFIX - 1) != 0)
+            continue;
+        (void)snprintf(variable, sizeof variable, "%.*s", (int)(value - at), at); /* a longer one is unknown */
+        for (at += sizeof PREFIX - 1; at < value && n < sizeof name - 1; at++) {
+            bool slash = at[0] == '_' && at[1] == '_';
+            name[n++] = slash ? '/' : (char)tolower((unsigned char)*at);
+            at += slash;
+        }
+        name[n] = '\0';
+        if (config_set(c, name, value + 1, variable, e) < 0)
+            return err_in(e, variable);
+    }
+    return 0;
+}
+
+const char *config_text(const struct config *c, enum config_key key)
+{
+    return c->values[key].text;
+}
+
+int64_t config_number(const struct config *c, enum config_key key)
+{
+    return c->values[key].number;
+}
+
+bool config_flag(const struct config *c, enum config_key key)
+{
+    return c->values[key].number != 0;
+}
+
+void config_print(const struct config *c, struct buf *out)
+{
+    for (int i = 0; i < CONFIG_N_KEYS; i++)
+        buf_addf(out, "%-28s = %-24s # %s; %s\n", SETTINGS[i].name, *c->values[i].text ? c->values[i].text : "\"\"",
+                 c->values[i].source, SETTINGS[i].help);
+}

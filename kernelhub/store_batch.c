@@ -1,0 +1,204 @@
+/* A write's way:   store_put_…() ─► queued ─► batch ──pipe──► writer's thread: BEGIN, run each, marks, COMMIT
+ *                                               done, in order ◄── batch ◄──pipe──┘
+ * One batch is in flight; what is called meanwhile is the next one. A batch that failed stays in flight and is sent again. */
+#include "kernelhub/store_internal.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+static void hand_batch(struct store *s)
+{
+    void *p = &s->flight;
+    atomic_store_explicit(&s->flight.handed, 1, memory_order_release);
+    int rc = zmq_send(zsock_resolve(s->writer_actor), &p, sizeof p, 0);
+    assert(rc == sizeof p); /* one pointer at a time never fills the pipe */
+}
+
+/* Moves what is queued, up to the bounds of a batch. */
+static void fill_batch(struct store *s)
+{
+    struct op_queue *from = &s->queued, *to = &s->flight.ops;
+    while (from->first && to->n < STORE_BATCH_OPS && (to->n == 0 || to->bytes + from->first->bytes <= STORE_BATCH_BYTES)) {
+        struct op *op = from->first;
+        from->first = op->next;
+        from->n--;
+        from->bytes -= op->bytes;
+        op->next = NULL;
+        if (to->last)
+            to->last->next = op;
+        else
+            to->first = op;
+        to->last = op;
+        to->n++;
+        to->bytes += op->bytes;
+    }
+    if (!from->first)
+        from->last = NULL;
+}
+
+static void send_batch(struct store *s)
+{
+    if (s->in_flight || !s->queued.first)
+        return;
+    fill_batch(s);
+    s->in_flight = true;
+    s->flight_ops = s->flight.ops.n;
+    s->flight_bytes = s->flight.ops.bytes;
+    hand_batch(s);
+}
+
+void store_send(struct store *s, struct op *op)
+{
+    op->next = NULL;
+    if (s->queued.last)
+        s->queued.last->next = op;
+    else
+        s->queued.first = op;
+    s->queued.last = op;
+    s->queued.n++;
+    s->queued.bytes += op->bytes;
+    send_batch(s);
+}
+
+static void free_ops(struct op_queue *ops)
+{
+    struct op *next;
+    for (struct op *op = ops->first; op; op = next) {
+        next = op->next;
+        free(op);
+    }
+    *ops = (struct op_queue){ 0 };
+}
+
+static void answer_batch(struct store *s)
+{
+    struct batch *b = &s->flight;
+    while (b->ops.first) {
+        struct op *op = b->ops.first;
+        b->ops.first = op->next;
+        s->flight_ops--;
+        s->flight_bytes -= op->bytes;
+        op->type->answer(s, op, b);
+        free(op);
+    }
+    b->ops = (struct op_queue){ 0 };
+    if (b->lines.capacity > 1024 * 1024)
+        buf_done(&b->lines);
+}
+
+static int retry(zloop_t *loop, int timer, void *arg)
+{
+    struct store *s = arg;
+    s->retry_timer = -1;
+    hand_batch(s);
+    return 0;
+}
+
+static void batch_failed(struct store *s)
+{
+    metric_counter_add(s->failures, NULL, NULL, 1);
+    if (!s->why || strcmp(s->why, s->flight.e.text) != 0) {
+        log_error("event=store_failed waiting=%zu why=%s", store_queued(s), log_quote(slice_str(s->flight.e.text)));
+        free(s->why);
+        s->why = strdup(s->flight.e.text);
+        assert(s->why);
+    }
+    s->retry_timer = zloop_timer(s->loop, STORE_RETRY_MS, 1, retry, s);
+}
+
+static void batch_committed(struct store *s)
+{
+    metric_histogram_observe(s->batch_ops, (double)s->flight.ops.n);
+    metric_histogram_observe(s->commit_seconds, s->flight.commit_seconds);
+    metric_counter_add(s->ops, NULL, NULL, (double)s->flight.ops.n);
+    if (s->why) {
+        log_info("event=store_recovered waiting=%zu", store_queued(s));
+        free(TAKE(s->why));
+    }
+    answer_batch(s);
+    s->in_flight = false;
+    send_batch(s);
+}
+
+void *store_take_pointer(zactor_t *actor)
+{
+    void *p = NULL;
+    int n = zmq_recv(zsock_resolve(actor), &p, sizeof p, ZMQ_DONTWAIT);
+    return n == sizeof p ? p : NULL;
+}
+
+static int writer_readable(zloop_t *loop, zsock_t *pipe, void *arg)
+{
+    struct store *s = arg;
+    struct batch *b = store_take_pointer(s->writer_actor);
+    if (!b)
+        return 0;
+    (void)atomic_load_explicit(&b->handed, memory_order_acquire); /* for the order alone */
+    if (b->failed)
+        batch_failed(s);
+    else
+        batch_committed(s);
+    return 0;
+}
+
+int store_batch_start(struct store *s, const char *path, struct err *e)
+{
+    struct writer *w = store_writer_new(path, s->blob_dir, e);
+    if (!w)
+        return -1;
+    s->writer_actor = zactor_new(store_writer_actor, w);
+    assert(s->writer_actor); /* no thread, no memory */
+    (void)zloop_reader(s->loop, zactor_sock(s->writer_actor), writer_readable, s); /* fails only without memory */
+    return 0;
+}
+
+/* Waits for the batch in flight. True when it came back before the deadline. */
+static bool wait_for_batch(struct store *s, int64_t deadline_ms)
+{
+    while (s->in_flight) {
+        int64_t left_ms = deadline_ms - zclock_mono();
+        zmq_pollitem_t item = { .socket = zsock_resolve(s->writer_actor), .events = ZMQ_POLLIN };
+        if (left_ms <= 0)
+            return false;
+        if (zmq_poll(&item, 1, left_ms) <= 0)
+            continue;
+        struct batch *b = store_take_pointer(s->writer_actor);
+        if (b && atomic_load_explicit(&b->handed, memory_order_acquire))
+            return true;
+    }
+    return false;
+}
+
+static void commit_rest(struct store *s)
+{
+    int64_t deadline_ms = zclock_mono() + STORE_CLOSE_MS;
+    if (s->retry_timer >= 0) {
+        (void)zloop_timer_end(s->loop, s->retry_timer); /* always 0 */
+        hand_batch(s);
+    }
+    send_batch(s);
+    while (wait_for_batch(s, deadline_ms)) {
+        if (s->flight.failed) {
+            zclock_sleep(STORE_RETRY_MS);
+            hand_batch(s);
+            continue;
+        }
+        free_ops(&s->flight.ops);
+        s->in_flight = false;
+        send_batch(s);
+    }
+    if (s->in_flight)
+        log_error("event=store_closed_early lost=%zu", s->flight.ops.n + s->queued.n);
+}
+
+void store_batch_stop(struct store *s)
+{
+    if (s->writer_actor) {
+        zloop_reader_end(s->loop, zactor_sock(s->writer_actor));
+        commit_rest(s);
+        zactor_destroy(&s->writer_actor); /* returns when its thread has ended */
+    }
+    free_ops(&s->flight.ops);
+    free_ops(&s->queued);
+    buf_done(&s->flight.lines);
+}

@@ -1,0 +1,186 @@
+/* store_internal.h - what the files store*.c share: ops on their way to the writer, queries on their way to the reader.
+ *
+ *   store.c         opening, closing, numbers of feeds, health
+ *   store_batch.c   the way of a write: batches to the writer and back
+ *   store_writer.c  the writer's thread
+ *   store_rows.c    writes of users, keys, sandboxes, sessions, executions
+ *   store_events.c  writes of events and blobs: numbers and heads
+ *   store_retain.c  removal of what is too old or too much
+ *   store_query.c   the way of a query: to the reader and back
+ *   store_read.c    queries of one execution: pages of events, records, blobs
+ *   store_list.c    the query of the history
+ *   store_load.c    what is read at start
+ *
+ * An op or a query is touched by one thread at a time: whoever holds the batch or has taken it from the pipe. */
+#ifndef KERNELHUB_STORE_INTERNAL_H
+#define KERNELHUB_STORE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/cleanup.h"
+#include "kernelhub/metrics.h"
+#include "kernelhub/sql.h"
+#include "kernelhub/store.h"
+
+#define STORE_BODY_BYTES      (256 * 1024)       /* a bigger body stands in the feed's blob file */
+#define STORE_BATCH_OPS       8192               /* what queues beyond goes into the next batch */
+#define STORE_BATCH_BYTES     (16 * 1024 * 1024)
+#define STORE_RETRY_MS        250
+#define STORE_CLOSE_MS        5000
+#define STORE_CACHED_FEEDS    4096               /* more: forget all, a feed is read again with two queries */
+#define STORE_MAX_LINES_BYTES ((size_t)1 << 31)  /* one batch's lines: bodies are bounded by the link's frames */
+
+#define STORE_EXECUTION_COLUMNS                                                                                        \
+    "feed, id, user_id, kernel_id, sandbox_id, replay_of, session, session_feed, language, client, code, labels, options," \
+    " reply, status, epoch, created_us, started_us, finished_us, execution_count, result, dropped_bytes, dropped_messages"
+#define STORE_EXECUTION_N_COLUMNS 23
+
+DEFINE_CLEANUP(char, free)
+
+struct writer;
+struct batch;
+struct op;
+struct store_list_filter;
+
+/* run: in the writer's thread, inside the transaction; may be called again after a rollback. answer: in the loop's
+ * thread after the commit. */
+struct op_type {
+    int (*run)(struct writer *w, struct op *op, struct batch *b, struct err *e);
+    void (*answer)(struct store *s, struct op *op, struct batch *b);
+};
+
+struct op { /* first member of each kind of op; one malloc, freed with free() */
+    struct op *next;
+    const struct op_type *type;
+    size_t bytes;
+    struct store_mark mark;
+    void *arg;
+};
+
+struct op_queue {
+    struct op *first, *last;
+    size_t n, bytes;
+};
+
+struct batch {
+    atomic_int handed; /* written before, read after the pipe: orders memory between the two threads */
+    struct op_queue ops;
+    struct buf lines;       /* the event lines of its ops */
+    bool failed;
+    struct err e;           /* why it failed */
+    double commit_seconds;
+};
+
+/* What the next event of a feed needs to know. */
+struct feed_state {
+    int64_t feed;
+    uint64_t last_seq;
+    int head; /* -1: none yet */
+    struct uuid execution_id, kernel_id;
+    char *session;
+};
+
+struct blob_extent { /* a blob file that this batch made longer */
+    int64_t feed, bytes_before;
+};
+
+/* Lives in the writer's thread. */
+struct writer {
+    struct sql sql;
+    int blob_dir;
+    zhashx_t *feeds; /* feed → struct feed_state */
+    zhashx_t *marks; /* sandbox → struct store_mark, of this batch */
+    struct blob_extent *extents;
+    size_t n_extents;
+    int64_t blob_bytes;     /* in all files; -1: not counted yet */
+    struct buf scratch;
+};
+
+/* Lives in the reader's thread. */
+struct reader {
+    struct sql sql;
+    int blob_dir;
+    struct store_query *now;
+};
+
+/* Reads are jobs: run in the reader's thread, answer in the loop's, unless cancelled. */
+struct store_query {
+    atomic_int handed; /* as in struct batch */
+    atomic_bool cancelled;
+    struct store_query *next;
+    struct store *store;
+    int (*run)(struct reader *r, struct store_query *q); /* -1: q->e says why */
+    void (*answer)(struct store_query *q, const struct err *e);
+    bool failed;
+    struct err e;
+    void *arg;
+    union {
+        store_page_fn page;
+        store_json_fn json;
+        store_blob_fn blob;
+    } done;
+    /* what is asked */
+    struct uuid id, user_id;
+    int64_t feed;
+    uint64_t after;
+    size_t max_bytes;
+    unsigned n;
+    struct store_list_filter *filter;
+    /* what was found */
+    struct buf out;
+    uint64_t first_seq;
+    size_t n_lines;
+    bool ended;
+    char *media_type;
+};
+
+struct store {
+    zloop_t *loop;
+    char *dir;
+    int lock_fd;
+    int blob_dir;
+    struct sql sync; /* for what is done at start, in the loop's thread */
+    zactor_t *writer_actor, *reader_actor;
+
+    struct op_queue queued;
+    struct batch flight;
+    bool in_flight;   /* the writer has it, it waits for its retry, or its answers are being called */
+    size_t flight_ops, flight_bytes;
+    int retry_timer;  /* -1: none */
+    char *why;        /* NULL: healthy */
+    bool retaining;   /* a step of retention is queued or under way */
+
+    struct store_query *waiting_first, *waiting_last, *reading, *answering;
+
+    int64_t next_feed, reserved_feeds; /* numbers below reserved_feeds are ours to give */
+
+    struct metric_histogram *batch_ops, *commit_seconds;
+    struct metric_counter *ops, *failures;
+};
+
+/* store_batch.c: an op goes out at once, or with the next batch. */
+void store_send(struct store *s, struct op *op);
+int store_batch_start(struct store *s, const char *path, struct err *e);
+void store_batch_stop(struct store *s);
+void *store_take_pointer(zactor_t *actor); /* what the actor sent, NULL: nothing */
+
+/* store_writer.c. The actor takes the writer and frees it. */
+struct writer *store_writer_new(const char *path, int blob_dir, struct err *e);
+void store_writer_actor(zsock_t *pipe, void *writer);
+int store_writer_append(struct writer *w, int64_t feed, struct slice bytes, int64_t *ret_offset, struct err *e);
+
+/* store_query.c */
+struct store_query *store_query_new(struct store *s, int (*run)(struct reader *r, struct store_query *q),
+                                    void (*answer)(struct store_query *q, const struct err *e), void *arg);
+struct store_query *store_query_send(struct store_query *q); /* returns q */
+int store_query_start(struct store *s, const char *path, struct err *e);
+void store_query_stop(struct store *s);
+
+/* store_rows.c: one row as it stands in a statement's columns. */
+void store_row_of_execution(sqlite3_stmt *stmt, struct execution_row *ret);
+void store_queue_setting(struct store *s, const char *name, const char *value);
+
+/* store_list.c */
+void store_list_filter_free(struct store_list_filter *f);
+
+#endif
