@@ -1,0 +1,50 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "cmd/restart.h"
+
+static void the_first_death_is_answered_at_once(void **state)
+{
+    struct restart r = { 0 };
+    restart_started(&r, 1000);
+    assert_int_equal(restart_after_death(&r, 1001), 0);
+}
+
+static void one_death_after_the_other_is_answered_later_and_later(void **state)
+{
+    static const int64_t WAITS_MS[] = { 0, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000 };
+    struct restart r = { 0 };
+    for (size_t i = 0; i < ARRAY_LEN(WAITS_MS); i++) {
+        restart_started(&r, 1000);
+        assert_int_equal(restart_after_death(&r, 1001), WAITS_MS[i]);
+    }
+    r.deaths = 4000000000u;
+    assert_int_equal(restart_after_death(&r, 1001), 5000);
+}
+
+static void ten_seconds_of_life_forget_the_deaths_before(void **state)
+{
+    struct restart r = { 0 };
+    for (int i = 0; i < 5; i++) {
+        restart_started(&r, 1000);
+        (void)restart_after_death(&r, 10999);
+    }
+    restart_started(&r, 1000);
+    assert_int_equal(restart_after_death(&r, 11000), 0);
+    restart_started(&r, 11000);
+    assert_int_equal(restart_after_death(&r, 11001), 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_death_is_answered_at_once),
+        cmocka_unit_test(one_death_after_the_other_is_answered_later_and_later),
+        cmocka_unit_test(ten_seconds_of_life_forget_the_deaths_before),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
