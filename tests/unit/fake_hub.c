@@ -1,0 +1,794 @@
+#include "fake_hub.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "kernelhub/execution.h"
+#include "kernelhub/follower.h"
+#include "kernelhub/metrics.h"
+#include "kernelhub/session.h"
+#include "kernelhub/user.h"
+
+#define MAX_RUNS 4096
+
+struct config {
+    const char *text[CONFIG_N_KEYS];
+    int64_t number[CONFIG_N_KEYS];
+};
+
+struct line {
+    char *text;
+    size_t len;
+};
+
+struct run {
+    struct hub *hub;
+    struct uuid id;
+    const struct user *user;
+    char code[128];
+    struct line *lines;
+    size_t n_lines;
+    size_t left; /* events to come */
+    size_t event_bytes;
+    int period_ms;
+    bool ended, fails, dies;
+    const char *status;
+};
+
+struct session {
+    char name[256], language[64];
+    const struct user *user;
+};
+
+struct hub {
+    zloop_t *loop;
+    struct config config;
+    struct user users[8];
+    size_t n_users;
+    struct run *runs[MAX_RUNS];
+    size_t n_runs;
+    struct session *sessions[16];
+    zlistx_t *followers;
+    zlistx_t *waits;
+    unsigned n_interrupts;
+};
+
+struct wait {
+    struct hub *hub;
+    struct run *run;
+    reply_fn done;
+    void *arg;
+    bool until_end;
+    void *place;
+};
+
+struct follower {
+    struct hub *hub;
+    struct run *run;
+    uint64_t after;
+    bool live, hungry;
+    void (*on_ready)(void *arg);
+    void *arg;
+    void *place;
+};
+
+/* ---- config and metrics ---- */
+
+const char *config_text(const struct config *c, enum config_key key)
+{
+    return c->text[key] ? c->text[key] : "";
+}
+
+int64_t config_number(const struct config *c, enum config_key key)
+{
+    return c->number[key];
+}
+
+bool config_flag(const struct config *c, enum config_key key)
+{
+    return c->number[key] != 0;
+}
+
+struct metric_counter {
+    double n;
+};
+struct metric_histogram {
+    double n;
+};
+
+struct metric_counter *metric_counter_new(const char *name, const char *help, const char *a,
+                                          const char *b)
+{
+    return calloc(1, sizeof(struct metric_counter));
+}
+
+void metric_counter_free(struct metric_counter *c)
+{
+    free(c);
+}
+
+void metric_counter_add(struct metric_counter *c, const char *a, const char *b, double n)
+{
+    c->n += n;
+}
+
+void metric_counter_write(const struct metric_counter *c, struct buf *out)
+{
+    buf_addf(out, "kernelhub_http_requests_total %.0f\n", c->n);
+}
+
+struct metric_histogram *metric_histogram_new(const char *name, const char *help,
+                                              const double *bounds, size_t n)
+{
+    return calloc(1, sizeof(struct metric_histogram));
+}
+
+void metric_histogram_free(struct metric_histogram *m)
+{
+    free(m);
+}
+
+void metric_histogram_observe(struct metric_histogram *m, double value)
+{
+    m->n++;
+}
+
+void metric_histogram_write(const struct metric_histogram *m, struct buf *out)
+{
+    buf_addf(out, "kernelhub_http_request_seconds_count %.0f\n", m->n);
+}
+
+/* ---- hub ---- */
+
+static void add_user(struct hub *h, const char *name, bool admin)
+{
+    struct user *u = &h->users[h->n_users++];
+    u->id = uuid_new();
+    (void)snprintf(u->name, sizeof u->name, "%s", name);
+    u->admin = admin;
+}
+
+struct hub *fake_hub_new(zloop_t *loop)
+{
+    struct hub *h = calloc(1, sizeof *h);
+    assert(h);
+    h->loop = loop;
+    h->followers = zlistx_new();
+    h->waits = zlistx_new();
+    fake_hub_set(h, CONFIG_SERVER_ADDRESS, "127.0.0.1", 0);
+    fake_hub_set(h, CONFIG_SERVER_AUTH, "key", 0);
+    fake_hub_set(h, CONFIG_SERVER_METRICS_TOKEN, "loopback", 0);
+    fake_hub_set(h, CONFIG_SERVER_MAX_BODY, NULL, 10 << 20);
+    fake_hub_set(h, CONFIG_SERVER_MAX_CONNECTIONS, NULL, 64);
+    fake_hub_set(h, CONFIG_LIMITS_CODE, NULL, 1 << 20);
+    fake_hub_set(h, CONFIG_LIMITS_TIMEOUT, NULL, 86400);
+    fake_hub_set(h, CONFIG_LIMITS_OUTPUT, NULL, 32 << 20);
+    add_user(h, "admin", true);
+    add_user(h, "anna", false);
+    return h;
+}
+
+void fake_hub_set(struct hub *h, enum config_key key, const char *text, int64_t number)
+{
+    h->config.text[key] = text;
+    h->config.number[key] = number;
+}
+
+void hub_free(struct hub *h)
+{
+    for (size_t i = 0; i < h->n_runs; i++) {
+        for (size_t k = 0; k < h->runs[i]->n_lines; k++)
+            free(h->runs[i]->lines[k].text);
+        free(h->runs[i]->lines);
+        free(h->runs[i]);
+    }
+    for (size_t i = 0; i < 16; i++)
+        free(h->sessions[i]);
+    zlistx_destroy(&h->followers);
+    zlistx_destroy(&h->waits);
+    free(h);
+}
+
+zloop_t *hub_loop(const struct hub *h)
+{
+    return h->loop;
+}
+
+const struct config *hub_config(const struct hub *h)
+{
+    return &h->config;
+}
+
+unsigned fake_hub_interrupts(const struct hub *h)
+{
+    return h->n_interrupts;
+}
+
+unsigned fake_hub_followers(const struct hub *h)
+{
+    return (unsigned)zlistx_size(h->followers);
+}
+
+unsigned fake_hub_waits(const struct hub *h)
+{
+    return (unsigned)zlistx_size(h->waits);
+}
+
+void hub_write_health(struct hub *h, struct buf *out, bool *ret_healthy)
+{
+    *ret_healthy = true;
+    buf_add_str(out, "{\"status\":\"healthy\",\"version\":\"0\",\"timestamp\":\"2026-01-01T00:00:"
+                     "00Z\",\"checks\":{}}");
+}
+
+void hub_write_languages(struct hub *h, const struct user *u, struct buf *out)
+{
+    buf_add_str(out, "{\"items\":[{\"language\":\"python\"},{\"language\":\"bash\"},{\"language\":"
+                     "\"r\"}],\"next\":null}");
+}
+
+void hub_write_images(struct hub *h, const struct user *u, struct buf *out)
+{
+    buf_add_str(out, "{\"items\":[{\"template\":\"slim\",\"image\":\"kernelhub/"
+                     "slim\",\"digest\":null}],\"next\":null}");
+}
+
+void hub_write_metrics(struct hub *h, struct buf *out)
+{
+    buf_add_str(out, "kernelhub_up 1\n");
+    metric_gauge_write(out, "kernelhub_test_interrupts", "", h->n_interrupts);
+    metric_gauge_write(out, "kernelhub_test_followers", "", fake_hub_followers(h));
+    metric_gauge_write(out, "kernelhub_test_waits", "", fake_hub_waits(h));
+}
+
+void metric_gauge_write(struct buf *out, const char *name, const char *help, double value)
+{
+    buf_addf(out, "%s %.0f\n", name, value);
+}
+
+void hub_write_sandboxes(struct hub *h, const struct user *u, bool all_users, struct buf *out)
+{
+    buf_addf(out, "{\"items\":[{\"all\":%s}],\"next\":null}", all_users ? "true" : "false");
+}
+
+/* ---- users ---- */
+
+int user_authenticate(struct hub *h, struct slice token, struct user **ret, struct err *e)
+{
+    bool none = strcmp(config_text(&h->config, CONFIG_SERVER_AUTH), "none") == 0;
+    if (none || slice_is(token, FAKE_KEY))
+        *ret = &h->users[0];
+    else if (slice_is(token, FAKE_KEY_2))
+        *ret = &h->users[1];
+    else
+        return err_set(e, ERR_UNAUTHORIZED, "the token is unknown, expired or revoked");
+    return 0;
+}
+
+int user_create(struct hub *h, const char *name, bool admin, struct user **ret, struct err *e)
+{
+    if (user_find(h, name))
+        return err_set(e, ERR_CONFLICT, "user '%s' exists", name);
+    if (h->n_users == 8)
+        return err_set(e, ERR_QUOTA, "8 users");
+    add_user(h, name, admin);
+    *ret = &h->users[h->n_users - 1];
+    return 0;
+}
+
+int user_remove(struct hub *h, struct user *u, struct err *e)
+{
+    u->removed = true;
+    return 0;
+}
+
+struct user *user_find(struct hub *h, const char *name_or_id)
+{
+    for (size_t i = 0; i < h->n_users; i++)
+        if (!h->users[i].removed && (strcmp(h->users[i].name, name_or_id) == 0 ||
+                                     strcmp(h->users[i].id.text, name_or_id) == 0))
+            return &h->users[i];
+    return NULL;
+}
+
+void user_write(const struct hub *h, const struct user *u, struct buf *out)
+{
+    buf_addf(out, "{\"id\":\"%s\",\"name\":\"%s\",\"admin\":%s}", u->id.text, u->name,
+             u->admin ? "true" : "false");
+}
+
+void user_write_all(const struct hub *h, struct buf *out)
+{
+    buf_add_str(out, "{\"items\":[");
+    for (size_t i = 0; i < h->n_users; i++) {
+        buf_add_str(out, i ? "," : "");
+        user_write(h, &h->users[i], out);
+    }
+    buf_add_str(out, "],\"next\":null}");
+}
+
+int user_key_create(struct hub *h, struct user *u, const char *name, int64_t expires_us,
+                    char ret_key[USER_KEY_CHARS + 1], struct buf *ret_json, struct err *e)
+{
+    (void)snprintf(ret_key, USER_KEY_CHARS + 1, "kh_%043d", 7);
+    buf_addf(ret_json, "{\"id\":\"%s\",\"name\":\"%s\",\"user\":\"%s\",\"expires_us\":%lld}",
+             uuid_new().text, name, u->name, (long long)expires_us);
+    return 0;
+}
+
+int user_key_revoke(struct hub *h, const struct uuid *key_id, struct err *e)
+{
+    return err_set(e, ERR_NOT_FOUND, "no key '%s'", key_id->text);
+}
+
+void user_write_keys(const struct hub *h, const struct user *only_of, struct buf *out)
+{
+    buf_add_str(out, "{\"items\":[],\"next\":null}");
+}
+
+/* ---- waits ---- */
+
+void wait_cancel(struct wait *w)
+{
+    if (!w)
+        return;
+    (void)zlistx_delete(w->hub->waits, w->place);
+    w->hub = NULL;
+    if (!w->run) /* a timer still points to it: that frees it */
+        return;
+    free(w);
+}
+
+static struct wait *wait_new(struct hub *h, struct run *run, reply_fn done, void *arg)
+{
+    struct wait *w = calloc(1, sizeof *w);
+    assert(w);
+    *w = (struct wait){ .hub = h, .run = run, .done = done, .arg = arg };
+    w->place = zlistx_add_end(h->waits, w);
+    return w;
+}
+
+/* ---- runs ---- */
+
+static void wake_followers(struct run *run)
+{
+    for (struct follower *f = zlistx_first(run->hub->followers); f;
+         f = zlistx_next(run->hub->followers)) {
+        if (f->run == run && f->hungry) {
+            f->hungry = false;
+            f->on_ready(f->arg);
+            return; /* one at a time: the list may have changed; on_step comes again */
+        }
+    }
+}
+
+static void add_line(struct run *run, const char *type, const char *more, size_t bytes)
+{
+    struct buf b = BUF_INIT(256 << 20);
+    buf_addf(&b, "{\"v\":1,\"seq\":%zu,\"execution_id\":\"%s\",\"type\":\"%s\"%s", run->n_lines + 1,
+             run->id.text, type, more);
+    if (bytes) {
+        buf_add_str(&b, ",\"text\":\"");
+        memset(buf_room(&b, bytes), 'x', bytes);
+        b.len += bytes;
+        buf_add_str(&b, "\"");
+    }
+    buf_add_str(&b, "}");
+    run->lines = realloc(run->lines, (run->n_lines + 1) * sizeof *run->lines);
+    assert(run->lines);
+    size_t len = b.len;
+    run->lines[run->n_lines++] = (struct line){ .text = buf_take(&b), .len = len };
+}
+
+static void write_record(const struct run *run, struct buf *out)
+{
+    buf_addf(out, "{\"execution_id\":\"%s\",\"status\":\"%s\",\"stdout\":\"\",\"exit_code\":0}",
+             run->id.text, run->status);
+}
+
+static void answer_record(struct wait *w)
+{
+    struct buf json = BUF_INIT(4096);
+    struct err e = ERR_INIT;
+    reply_fn done = w->done;
+    void *arg = w->arg;
+    struct run *run = w->run;
+    bool failed = run->fails && w->until_end;
+    wait_cancel(w);
+    write_record(run, &json);
+    if (failed)
+        (void)err_set(&e, ERR_SANDBOX, "the container did not start: no such image");
+    done(arg, failed ? &e : NULL, buf_slice(&json));
+    buf_done(&json);
+}
+
+static void end(struct run *run, const char *status)
+{
+    char more[64];
+    if (run->ended)
+        return;
+    run->status = status;
+    (void)snprintf(more, sizeof more, ",\"status\":\"%s\"", status);
+    if (!run->fails && !run->dies)
+        add_line(run, "finished", more, 0);
+    run->ended = true;
+    struct wait *w = zlistx_first(run->hub->waits);
+    while (w) {
+        if (w->run == run && w->until_end) {
+            answer_record(w);
+            w = zlistx_first(run->hub->waits);
+        } else {
+            w = zlistx_next(run->hub->waits);
+        }
+    }
+}
+
+static int on_step(zloop_t *loop, int id, void *arg)
+{
+    struct run *run = arg;
+    int period = run->period_ms;
+    if (!run->ended && run->left > 0) {
+        do {
+            add_line(run, "stdout", "", run->event_bytes);
+            run->left--;
+        } while (run->left > 0 && period == 0);
+    }
+    if (run->left == 0 && !run->ended)
+        end(run, "ok");
+    wake_followers(run);
+    bool again = run->left > 0;
+    for (struct follower *f = zlistx_first(run->hub->followers); f;
+         f = zlistx_next(run->hub->followers))
+        again |= f->run == run && f->hungry && run->ended;
+    if (again)
+        zloop_timer(loop, (size_t)period, 1, on_step, run);
+    return 0;
+}
+
+static struct run *run_find(struct hub *h, const struct user *u, const struct uuid *id)
+{
+    for (size_t i = 0; i < h->n_runs; i++)
+        if (uuid_equal(&h->runs[i]->id, id) && h->runs[i]->user == u)
+            return h->runs[i];
+    return NULL;
+}
+
+static void begin(struct run *run)
+{
+    const char *code = run->code;
+    unsigned a = 0, b = 0;
+    int delay = 0;
+    if (strncmp(code, "later ", 6) == 0)
+        code += 6;
+    if (strcmp(code, "nosandbox") == 0) {
+        run->fails = true;
+        run->ended = true;
+        run->status = "error";
+        return;
+    }
+    run->dies = strcmp(code, "die") == 0;
+    run->status = "running";
+    add_line(run, "queued", ",\"position\":0", 0);
+    add_line(run, "started", "", 0);
+    if (strcmp(code, "hang") == 0)
+        return;
+    if (sscanf(code, "print %u %u", &a, &b) == 2) {
+        run->left = a;
+        run->event_bytes = b;
+    } else if (sscanf(code, "stream %u %u", &a, &b) == 2) {
+        run->left = a;
+        run->event_bytes = 5;
+        run->period_ms = (int)b;
+        delay = (int)b;
+    } else if (sscanf(code, "big %u", &a) == 1) {
+        run->left = 1;
+        run->event_bytes = a;
+    } else if (sscanf(code, "sleep %u", &a) == 1) {
+        delay = (int)a;
+    } else {
+        end(run, "ok");
+        return;
+    }
+    zloop_timer(run->hub->loop, (size_t)delay, 1, on_step, run);
+}
+
+static void accept_run(struct run *run, reply_fn done, void *arg)
+{
+    struct buf json = BUF_INIT(1024);
+    begin(run);
+    buf_addf(&json,
+             "{\"execution_id\":\"%s\",\"status\":\"%s\",\"position\":0,\"session\":\"python\","
+             "\"attached\":false}",
+             run->id.text, run->status);
+    done(arg, NULL, buf_slice(&json));
+    buf_done(&json);
+}
+
+struct late {
+    struct run *run;
+    struct wait *wait;
+};
+
+static int on_late(zloop_t *loop, int id, void *arg)
+{
+    struct late *late = arg;
+    struct wait *w = late->wait;
+    struct run *run = late->run;
+    free(late);
+    if (!w->hub) { /* cancelled: it runs all the same */
+        free(w);
+        begin(run);
+        return 0;
+    }
+    reply_fn done = w->done;
+    void *a = w->arg;
+    (void)zlistx_delete(w->hub->waits, w->place);
+    free(w);
+    accept_run(run, done, a);
+    return 0;
+}
+
+static int check(const struct execution_request *r, struct err *e)
+{
+    if (r->language && strcmp(r->language, "klingon") == 0)
+        return err_set(e, ERR_INVALID, "no kernel speaks 'klingon'");
+    if (r->sandbox)
+        return err_set(e, ERR_NOT_FOUND, "no sandbox '%s'", r->sandbox);
+    if (slice_is(r->code, "boom"))
+        return err_set(e, ERR_BUSY, "session 'python' is busy");
+    return 0;
+}
+
+struct wait *execution_submit(struct hub *h, struct user *u, const struct execution_request *r,
+                              reply_fn on_accepted, void *arg)
+{
+    struct err e = ERR_INIT;
+    struct uuid id = uuid_new();
+    if (r->execution_id)
+        (void)uuid_parse(slice_str(r->execution_id), &id);
+    struct run *run = run_find(h, u, &id);
+    if (run && !slice_is(r->code, run->code))
+        (void)err_set(&e, ERR_CONFLICT, "execution '%s' has other code", id.text);
+    if (e.code != ERR_NONE || check(r, &e) < 0) {
+        on_accepted(arg, &e, slice_of(NULL, 0));
+        return NULL;
+    }
+    assert(h->n_runs < MAX_RUNS);
+    run = h->runs[h->n_runs++] = calloc(1, sizeof *run);
+    assert(run);
+    *run = (struct run){ .hub = h, .id = id, .user = u, .status = "queued" };
+    (void)snprintf(run->code, sizeof run->code, "%.*s",
+                   (int)(r->code.len < 100 ? r->code.len : 100), r->code.data);
+    if (strncmp(run->code, "later ", 6) == 0) {
+        struct late *late = calloc(1, sizeof *late);
+        assert(late);
+        *late = (struct late){ .run = run, .wait = wait_new(h, NULL, on_accepted, arg) };
+        zloop_timer(h->loop, 20, 1, on_late, late);
+        return late->wait;
+    }
+    accept_run(run, on_accepted, arg);
+    return NULL;
+}
+
+static struct run *need(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done,
+                        void *arg)
+{
+    struct err e = ERR_INIT;
+    struct run *run = run_find(h, u, id);
+    if (!run) {
+        (void)err_set(&e, ERR_NOT_FOUND, "no execution '%s'", id->text);
+        done(arg, &e, slice_of(NULL, 0));
+    }
+    return run;
+}
+
+struct wait *execution_record(struct hub *h, const struct user *u, const struct uuid *id,
+                              bool until_end, reply_fn done, void *arg)
+{
+    struct run *run = need(h, u, id, done, arg);
+    if (!run)
+        return NULL;
+    struct wait *w = wait_new(h, run, done, arg);
+    w->until_end = until_end;
+    if (until_end && !run->ended)
+        return w;
+    answer_record(w);
+    return NULL;
+}
+
+struct wait *execution_list(struct hub *h, const struct user *u, const struct execution_filter *f,
+                            reply_fn done, void *arg)
+{
+    done(arg, NULL, SLICE_LITERAL("{\"items\":[],\"next\":null}"));
+    return NULL;
+}
+
+struct wait *execution_interrupt(struct hub *h, const struct user *u, const struct uuid *id,
+                                 reply_fn done, void *arg)
+{
+    struct run *run = need(h, u, id, done, arg);
+    if (!run)
+        return NULL;
+    h->n_interrupts++;
+    end(run, "interrupted");
+    run->left = 0;
+    zloop_timer(h->loop, 0, 1, on_step, run);
+    struct buf json = BUF_INIT(1024);
+    buf_addf(&json, "{\"execution_id\":\"%s\",\"status\":\"%s\"}", run->id.text, run->status);
+    done(arg, NULL, buf_slice(&json));
+    buf_done(&json);
+    return NULL;
+}
+
+struct wait *execution_cancel(struct hub *h, const struct user *u, const struct uuid *id,
+                              reply_fn done, void *arg)
+{
+    struct err e = ERR_INIT;
+    if (!need(h, u, id, done, arg))
+        return NULL;
+    (void)err_set(&e, ERR_CONFLICT, "it runs already");
+    done(arg, &e, slice_of(NULL, 0));
+    return NULL;
+}
+
+struct wait *execution_blob(struct hub *h, const struct user *u, const struct uuid *id, unsigned n,
+                            blob_fn done, void *arg)
+{
+    struct err e = ERR_INIT;
+    static const char *const TYPES[] = { "text/html", "image/png\r\nX-Evil: 1" };
+    if (run_find(h, u, id) && n < 2) {
+        done(arg, NULL, TYPES[n], SLICE_LITERAL("0123456789"));
+        return NULL;
+    }
+    (void)err_set(&e, ERR_NOT_FOUND, "no such blob");
+    done(arg, &e, NULL, slice_of(NULL, 0));
+    return NULL;
+}
+
+/* ---- followers ---- */
+
+static struct follower *follow(struct hub *h, struct run *run, uint64_t after, bool live,
+                               void (*on_ready)(void *arg), void *arg)
+{
+    struct follower *f = calloc(1, sizeof *f);
+    assert(f);
+    *f = (struct follower){
+        .hub = h, .run = run, .after = after, .live = live, .on_ready = on_ready, .arg = arg
+    };
+    f->place = zlistx_add_end(h->followers, f);
+    return f;
+}
+
+struct follower *follower_of_execution(struct hub *h, const struct user *u, const struct uuid *id,
+                                       uint64_t after, bool live, void (*on_ready)(void *arg),
+                                       void *arg)
+{
+    return follow(h, run_find(h, u, id), after, live, on_ready, arg);
+}
+
+/* The feed of session 'python' never says anything. */
+struct follower *follower_of_session(struct hub *h, const struct user *u, const char *name,
+                                     uint64_t after, bool live, void (*on_ready)(void *arg),
+                                     void *arg)
+{
+    static struct run quiet = { .status = "running" };
+    return follow(h, session_find(h, u, name) ? &quiet : NULL, after, live, on_ready, arg);
+}
+
+void follower_free(struct follower *f)
+{
+    if (!f)
+        return;
+    (void)zlistx_delete(f->hub->followers, f->place);
+    free(f);
+}
+
+enum follow follower_next(struct follower *f, uint64_t *ret_seq, struct slice *ret_line,
+                          struct err *e)
+{
+    if (!f->run) {
+        (void)err_set(e, ERR_NOT_FOUND, "no such feed");
+        return FOLLOW_FAILED;
+    }
+    if (f->run->fails) {
+        (void)err_set(e, ERR_SANDBOX, "the container did not start: no such image");
+        return FOLLOW_FAILED;
+    }
+    if (f->after < f->run->n_lines) {
+        *ret_line = slice_of(f->run->lines[f->after].text, f->run->lines[f->after].len);
+        *ret_seq = ++f->after;
+        return FOLLOW_LINE;
+    }
+    if (f->run->ended && f->run->dies) {
+        (void)err_set(e, ERR_INTERNAL, "the store is gone");
+        return FOLLOW_FAILED;
+    }
+    if (f->run->ended || !f->live)
+        return FOLLOW_END;
+    f->hungry = true;
+    return FOLLOW_WAIT;
+}
+
+/* ---- sessions ---- */
+
+struct session *session_find(struct hub *h, const struct user *u, const char *name)
+{
+    for (size_t i = 0; i < 16; i++)
+        if (h->sessions[i] && h->sessions[i]->user == u && strcmp(h->sessions[i]->name, name) == 0)
+            return h->sessions[i];
+    return NULL;
+}
+
+void session_write(const struct session *s, struct buf *out)
+{
+    buf_add_str(out, "{\"name\":");
+    json_quote_str(out, s->name);
+    buf_addf(out, ",\"language\":\"%s\",\"state\":\"idle\"}", s->language);
+}
+
+void session_write_all(struct hub *h, const struct user *u, struct buf *out)
+{
+    const char *comma = "";
+    buf_add_str(out, "{\"items\":[");
+    for (size_t i = 0; i < 16; i++) {
+        if (!h->sessions[i] || h->sessions[i]->user != u)
+            continue;
+        buf_add_str(out, comma);
+        session_write(h->sessions[i], out);
+        comma = ",";
+    }
+    buf_add_str(out, "],\"next\":null}");
+}
+
+static void answer_session(const struct session *s, reply_fn done, void *arg)
+{
+    struct buf json = BUF_INIT(2048);
+    session_write(s, &json);
+    done(arg, NULL, buf_slice(&json));
+    buf_done(&json);
+}
+
+struct wait *session_create(struct hub *h, struct user *u, const char *name, const char *language,
+                            const char *template_name, reply_fn done, void *arg)
+{
+    struct err e = ERR_INIT;
+    struct session *s = session_find(h, u, name);
+    if (s && language && strcmp(s->language, language) != 0)
+        (void)err_set(&e, ERR_CONFLICT, "session '%s' speaks %s", name, s->language);
+    for (size_t i = 0; i < 16 && !s; i++) {
+        if (h->sessions[i])
+            continue;
+        s = h->sessions[i] = calloc(1, sizeof *s);
+        assert(s);
+        s->user = u;
+        (void)snprintf(s->name, sizeof s->name, "%s", name);
+        (void)snprintf(s->language, sizeof s->language, "%s", language ? language : "python");
+    }
+    if (e.code == ERR_NONE && s)
+        answer_session(s, done, arg);
+    else
+        done(arg, &e, slice_of(NULL, 0));
+    return NULL;
+}
+
+struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, void *arg)
+{
+    answer_session(s, done, arg);
+    return NULL;
+}
+
+int session_interrupt(struct hub *h, struct session *s, struct err *e)
+{
+    return 0;
+}
+
+int session_delete(struct hub *h, struct session *s, struct err *e)
+{
+    for (size_t i = 0; i < 16; i++)
+        if (h->sessions[i] == s)
+            h->sessions[i] = NULL;
+    free(s);
+    return 0;
+}

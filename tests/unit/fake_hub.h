@@ -1,0 +1,22 @@
+/* fake_hub.h - the verbs of kernelhub/ that web/ uses, with scripted answers, so that the server
+ * can be tested alone.
+ *
+ * What happens is said by the code: "pass"; "print N BYTES"; "stream N MS" (one line every MS);
+ * "big BYTES" (one event); "sleep MS"; "hang" (until interrupted); "nosandbox"; "boom"; "die" (the
+ * feed fails in the middle). With "later " before it the execution is accepted 20 ms later, not at
+ * once. */
+#ifndef TESTS_FAKE_HUB_H
+#define TESTS_FAKE_HUB_H
+
+#include "kernelhub/hub.h"
+
+#define FAKE_KEY   "kh_admin"
+#define FAKE_KEY_2 "kh_user"
+
+struct hub *fake_hub_new(zloop_t *loop);
+void fake_hub_set(struct hub *h, enum config_key key, const char *text, int64_t number);
+unsigned fake_hub_interrupts(const struct hub *h);
+unsigned fake_hub_followers(const struct hub *h); /* open now */
+unsigned fake_hub_waits(const struct hub *h);     /* open now */
+
+#endif

@@ -1,0 +1,71 @@
+/* Serves the API from a fake hub, for tests that want a real socket: prints its port, ends on
+ * SIGTERM or SIGINT (draining first for half a second) or when stdin is closed.
+ *
+ *     serve_fake [server/KEY=VALUE …] */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../unit/fake_hub.h"
+#include "base/log.h"
+#include "web/server.h"
+
+static int on_drained(zloop_t *loop, int id, void *arg)
+{
+    return -1;
+}
+
+static int on_stdin(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    char c;
+    if (read(STDIN_FILENO, &c, 1) == 1 && c == 'd') {
+        server_drain(arg);
+        zloop_timer(loop, 500, 1, on_drained, NULL);
+        return 0;
+    }
+    return c == '\n' ? 0 : -1;
+}
+
+static void set(struct hub *hub, const char *option)
+{
+    static const struct {
+        const char *name;
+        enum config_key key;
+        bool is_number;
+    } KEYS[] = {
+        { "address=", CONFIG_SERVER_ADDRESS, false },
+        { "auth=", CONFIG_SERVER_AUTH, false },
+        { "metrics=", CONFIG_SERVER_METRICS_TOKEN, false },
+        { "connections=", CONFIG_SERVER_MAX_CONNECTIONS, true },
+    };
+    for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
+        size_t n = strlen(KEYS[i].name);
+        if (strncmp(option, KEYS[i].name, n) == 0)
+            fake_hub_set(hub, KEYS[i].key, KEYS[i].is_number ? NULL : option + n,
+                         atoll(option + n));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    zloop_t *loop = zloop_new();
+    struct hub *hub = fake_hub_new(loop);
+    struct server *server = NULL;
+    struct err e = ERR_INIT;
+    zmq_pollitem_t in = { .fd = STDIN_FILENO, .events = ZMQ_POLLIN };
+    log_open("fake", getenv("DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+    for (int i = 1; i < argc; i++)
+        set(hub, argv[i]);
+    if (server_new(hub, &server, &e) < 0) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
+    printf("%u\n", server_port(server));
+    fflush(stdout);
+    zloop_poller(loop, &in, on_stdin, server);
+    zloop_start(loop);
+    server_free(server);
+    hub_free(hub);
+    zloop_destroy(&loop);
+    return 0;
+}

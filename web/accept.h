@@ -1,0 +1,13 @@
+/* accept.h - the form a client wants events in, from its Accept header (RFC 9110, 12.5.1). */
+#ifndef WEB_ACCEPT_H
+#define WEB_ACCEPT_H
+
+enum form { FORM_JSON, FORM_SSE, FORM_NDJSON };
+
+/* The wanted form with the highest q, of equals the first; JSON when none is named. `accept` may be
+ * NULL. */
+enum form accept_form(const char *accept);
+
+const char *form_media_type(enum form form);
+
+#endif

@@ -1,0 +1,47 @@
+/* fields.h - reads the members of a request's body into a struct, by a table. */
+#ifndef WEB_FIELDS_H
+#define WEB_FIELDS_H
+
+#include "base/err.h"
+#include "kernelhub/config.h"
+
+enum field_type {
+    FIELD_NAME,    /* const char *: 1 to `max` bytes */
+    FIELD_TEXT,    /* struct slice: up to `max` bytes, may be empty; data is NULL when not given */
+    FIELD_FLAG,    /* bool */
+    FIELD_NUMBER,  /* double in (0, max] */
+    FIELD_INTEGER, /* int64_t in [1, max] */
+    FIELD_ENV,     /* struct slice, a JSON object of strings; names as POSIX wants them */
+    FIELD_LABELS,  /* struct slice, a JSON object of strings */
+};
+
+#define FIELD_NO_CONFIG CONFIG_N_KEYS
+
+/* Adding a field is adding a line. What is not given, or null, leaves its place untouched. */
+struct field {
+    const char *name;
+    enum field_type type;
+    size_t offset; /* of its place in the struct */
+    bool required;
+    double max;              /* bytes, or the largest number */
+    enum config_key setting; /* FIELD_NO_CONFIG, or the setting that holds the maximum instead */
+    const char *choices;     /* FIELD_NAME: "continue interrupt" */
+};
+
+/* Keeps what the struct points to. */
+struct fields {
+    struct json_t *tree;
+    char *objects[2]; /* env and labels, as text */
+    size_t n_objects;
+};
+
+/* ERR_INVALID for anything that is wrong, with the field's name; ERR_TOO_LARGE for a text above its
+ * maximum. Call fields_done in any case. */
+int fields_read(struct fields *f, struct slice body, const struct field *table, size_t n,
+                const struct config *config, void *ret, struct err *e)
+    __attribute__((warn_unused_result));
+void fields_done(struct fields *f);
+
+#define CLEANUP_FIELDS __attribute__((cleanup(fields_done)))
+
+#endif

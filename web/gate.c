@@ -1,0 +1,125 @@
+#include "web/gate.h"
+
+#include "base/log.h"
+#include "web/origin.h"
+#include "web/reply.h"
+#include "web/request.h"
+#include "web/routes.h"
+#include "web/token.h"
+
+static const char SAME_SITE[] =
+    "send the token in a header, or open the service under the address it is bound to";
+
+/* Two lengths, or a length beside chunks, are how requests are smuggled past a proxy. */
+static int check_framing(const struct request *r, struct err *e)
+{
+    if (r->head.twice)
+        return err_set(e, ERR_INVALID, "header %s is given twice", r->head.twice);
+    if (r->head.content_length && r->head.transfer_encoding)
+        return err_set(e, ERR_INVALID, "Content-Length and Transfer-Encoding exclude each other");
+    return 0;
+}
+
+static int check_site(struct request *r, enum token_source source, struct err *e)
+{
+    const struct head *h = &r->head;
+    r->hint = SAME_SITE;
+    if (r->site->is_loopback && h->host && !origin_host_allowed(h->host, r->site->address))
+        return err_set(e, ERR_FORBIDDEN, "Host %s is not this service",
+                       log_quote(slice_str(h->host)));
+    if (h->origin && source != TOKEN_HEADER && !origin_is_own(h->origin, h->host))
+        return err_set(e, ERR_FORBIDDEN, "a page of %s may not call this service",
+                       log_quote(slice_str(h->origin)));
+    r->hint = NULL;
+    return 0;
+}
+
+static int find_route(struct request *r, const char *method, struct err *e)
+{
+    size_t n;
+    const struct route *table = routes_table(&n);
+    switch (router_find(table, n, method, r->path, &r->match)) {
+    case ROUTE_FOUND:
+        return 0;
+    case ROUTE_BAD_PATH:
+        return err_set(e, ERR_INVALID,
+                       "the path has a bad percent escape, a control character, broken UTF-8, or a "
+                       "part above %d bytes",
+                       ROUTER_PART_BYTES - 1);
+    case ROUTE_WRONG_METHOD:
+        break;
+    case ROUTE_NOT_FOUND:
+        r->hint = "GET /docs lists every path";
+        return err_set(e, ERR_NOT_FOUND, "no such path: %s", log_quote(r->path));
+    }
+    struct buf allow = BUF_INIT(sizeof r->allow - 1);
+    router_allow(table, n, r->path, &allow);
+    (void)snprintf(r->allow, sizeof r->allow, "%s", allow.len ? allow.data : "");
+    buf_done(&allow);
+    return err_set(e, ERR_METHOD, "%s is not possible here; allowed: %s",
+                   log_quote(slice_str(method)), r->allow);
+}
+
+static bool is_open(const struct request *r)
+{
+    if (request_has_flag(r, ROUTE_OPEN))
+        return true;
+    if (!request_has_flag(r, ROUTE_METRICS))
+        return false;
+    const char *rule = config_text(r->site->config, CONFIG_SERVER_METRICS_TOKEN);
+    bool direct = !r->head.forwarded && !r->head.x_forwarded_for;
+    return strcmp(rule, "never") == 0 ||
+           (strcmp(rule, "loopback") == 0 && r->socket->is_local && direct);
+}
+
+static int check_user(struct request *r, struct slice token, struct err *e)
+{
+    if (is_open(r))
+        return 0;
+    if (user_authenticate(r->site->hub, token, &r->user, e) < 0) {
+        if (e->code == ERR_UNAUTHORIZED && token.len == 0)
+            return err_set(e, ERR_UNAUTHORIZED, "a token is needed");
+        return -1;
+    }
+    if (request_has_flag(r, ROUTE_ADMIN) && !r->user->admin)
+        return err_set(e, ERR_FORBIDDEN, "only admins may do that");
+    return 0;
+}
+
+static int answer_options(struct request *r)
+{
+    size_t n;
+    const struct route *table = routes_table(&n);
+    struct buf allow = BUF_INIT(sizeof r->allow - 1);
+    router_allow(table, n, r->path, &allow);
+    (void)snprintf(r->allow, sizeof r->allow, "%s",
+                   allow.len ? allow.data : "GET, HEAD, POST, DELETE, OPTIONS");
+    buf_done(&allow);
+    reply_empty(r, 204);
+    reply_header(r, "Allow", r->allow);
+    return 0;
+}
+
+int gate_pass(struct request *r, const char *method, struct err *e)
+{
+    size_t whole = r->path.len;
+    const char *question = memchr(r->path.data, '?', whole);
+    size_t n = question ? (size_t)(question - r->path.data) : whole;
+    struct slice raw_query = question ? slice_of(question + 1, whole - n - 1) : slice_of(NULL, 0);
+    r->path.len = n;
+    struct slice of_path =
+        token_of_path(&r->path); /* first of all: from here on the path may be logged */
+
+    head_read(&r->head, r->mhd);
+    if (check_framing(r, e) < 0 || query_parse(&r->query, raw_query, e) < 0)
+        return -1;
+    struct token token =
+        token_find(r->head.authorization, r->head.api_key, query_get(&r->query, "token"), of_path);
+    if (check_site(r, token.source, e) < 0)
+        return -1;
+    if (strcmp(method, "OPTIONS") == 0)
+        return answer_options(r);
+    if (find_route(r, method, e) < 0 || check_user(r, token.text, e) < 0)
+        return -1;
+    return query_check(&r->query, r->match.route->query, e);
+}

@@ -1,0 +1,22 @@
+/* head.h - the header fields of one request that we look at. */
+#ifndef WEB_HEAD_H
+#define WEB_HEAD_H
+
+#include <stdbool.h>
+
+struct MHD_Connection;
+
+/* Each is NULL when it is not there. They point into libmicrohttpd's memory, good for the whole
+ * request. */
+struct head {
+    const char *authorization, *api_key;
+    const char *host, *origin;
+    const char *accept, *last_event_id, *range;
+    const char *content_length, *transfer_encoding, *expect;
+    const char *forwarded, *x_forwarded_for; /* somebody stands between us and the client */
+    const char *twice; /* name of a field that may be there once only, and is not */
+};
+
+void head_read(struct head *h, struct MHD_Connection *mhd);
+
+#endif

@@ -1,0 +1,17 @@
+/* origin.h - whether a request means us: Host against DNS rebinding, Origin against other sites'
+ * pages. */
+#ifndef WEB_ORIGIN_H
+#define WEB_ORIGIN_H
+
+#include "base/slice.h"
+
+/* 127.0.0.0/8, ::1 (with or without brackets), localhost. */
+bool origin_is_loopback(const char *address);
+
+/* A Host header that names this machine's loopback or `address`, with any port. */
+bool origin_host_allowed(const char *host, const char *address);
+
+/* An Origin header whose host and port are those of the Host header. */
+bool origin_is_own(const char *origin, const char *host);
+
+#endif

@@ -1,0 +1,231 @@
+#include "web/request.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "web/fields.h"
+#include "web/gate.h"
+#include "web/reply.h"
+#include "web/stream.h"
+
+#define SMALL_BODY_BYTES  4096                /* where none is wanted: {} and some white space */
+#define MAX_DISCARD_BYTES (64u * 1024 * 1024) /* of a refused body; what sends more is cut off */
+
+struct request *request_new(struct site *site, struct connection *socket,
+                            struct MHD_Connection *mhd, const char *uri)
+{
+    struct request *r = calloc(1, sizeof *r);
+    char *copy = strdup(uri);
+    assert(r && copy);
+    *r = (struct request){ .site = site,
+                           .socket = socket,
+                           .mhd = mhd,
+                           .uri = copy,
+                           .id = uuid_new(),
+                           .begun_us = zclock_usecs() };
+    r->path = slice_str(r->uri);
+    return r;
+}
+
+static void account(const struct request *r, bool completed)
+{
+    char status[8];
+    double seconds = (double)(zclock_usecs() - r->begun_us) / 1e6;
+    const char *route = r->match.route ? r->match.route->pattern : "none";
+    /* 499 as nginx has it: the client did not wait for the end */
+    (void)snprintf(status, sizeof status, "%u", completed ? r->status : 499);
+    metric_counter_add(r->site->requests, route, status, 1);
+    metric_histogram_observe(r->site->seconds, seconds);
+    log_debug("request id=%s route=%s path=%s status=%s ms=%.3f user=%s", r->id.text, route,
+              log_quote(r->path), status, seconds * 1e3, r->user ? r->user->name : "-");
+}
+
+void request_free(struct request *r, bool completed)
+{
+    if (!r)
+        return;
+    if (r->work_done)
+        r->work_done(r->work, completed); /* may take the wait over */
+    wait_cancel(r->wait);
+    stream_free(r->stream);
+    if (r->response)
+        MHD_destroy_response(r->response);
+    account(r, completed);
+    query_done(&r->query);
+    buf_done(&r->body);
+    free(r->uri);
+    free(r);
+}
+
+/* ---- the body ---- */
+
+static size_t max_body(const struct request *r)
+{
+    if (request_has_flag(r, ROUTE_BODY))
+        return (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY);
+    return SMALL_BODY_BYTES;
+}
+
+static void refuse_size(struct request *r)
+{
+    struct err e = ERR_INIT;
+    (void)err_set(&e, ERR_TOO_LARGE, "the request body is above %zu bytes, the limit%s",
+                  max_body(r),
+                  request_has_flag(r, ROUTE_BODY) ? " (server/max_body_bytes)" : " of this path");
+    buf_done(&r->body);
+    reply_error(r, &e);
+}
+
+/* What is refused is still read: to close with bytes unread would reset the connection under the
+ * reply. */
+static enum MHD_Result feed(struct request *r, const char *data, size_t size)
+{
+    if (!r->response) {
+        buf_add(&r->body, data, size);
+        if (r->body.failed)
+            refuse_size(r);
+    }
+    if (r->response)
+        r->discarded_bytes += size;
+    return r->discarded_bytes > MAX_DISCARD_BYTES ? MHD_NO : MHD_YES;
+}
+
+/* ---- turns ---- */
+
+static enum MHD_Result send_reply(struct request *r)
+{
+    r->state = REQUEST_REPLYING;
+    return MHD_queue_response(r->mhd, r->status, r->response);
+}
+
+/* A client that asked first ("Expect: 100-continue") has not sent its body: no need to read it. The
+ * same for one that announces more than we would throw away. */
+static bool body_is_hopeless(const struct request *r)
+{
+    const char *length = r->head.content_length;
+    return (r->head.expect && strcasecmp(r->head.expect, "100-continue") == 0) ||
+           (length && strtoull(length, NULL, 10) > MAX_DISCARD_BYTES);
+}
+
+static enum MHD_Result begin(struct request *r, const char *method)
+{
+    struct err e = ERR_INIT;
+    r->state = REQUEST_BODY;
+    if (gate_pass(r, method, &e) < 0)
+        reply_error(r, &e);
+    buf_init(&r->body, max_body(r));
+    if (!r->response && r->head.content_length &&
+        strtoull(r->head.content_length, NULL, 10) > max_body(r))
+        refuse_size(r);
+    return r->response && body_is_hopeless(r) ? send_reply(r) : MHD_YES;
+}
+
+static enum MHD_Result act(struct request *r)
+{
+    if (r->state == REQUEST_BODY) {
+        r->state = REQUEST_WAITING;
+        if (!r->response)
+            r->match.route->handle(r); /* may reply at once */
+    }
+    if (r->response)
+        return send_reply(r);
+    request_suspend(r);
+    return MHD_YES;
+}
+
+enum MHD_Result request_turn(struct request *r, const char *method, const char *data, size_t *size)
+{
+    switch (r->state) {
+    case REQUEST_HEAD:
+        return begin(r, method);
+    case REQUEST_BODY:
+        if (*size) {
+            size_t n = *size;
+            *size = 0;
+            return feed(r, data, n);
+        }
+        return act(r);
+    case REQUEST_WAITING:
+        return act(r);
+    case REQUEST_REPLYING:
+        return MHD_YES;
+    case REQUEST_LEFT:
+        break;
+    }
+    return MHD_NO;
+}
+
+void request_suspend(struct request *r)
+{
+    r->is_suspended = true;
+    MHD_suspend_connection(r->mhd);
+}
+
+void request_wake(struct request *r)
+{
+    if (!r->is_suspended)
+        return;
+    r->is_suspended = false;
+    MHD_resume_connection(r->mhd);
+    connection_run_soon(
+        r->socket); /* without an own thread libmicrohttpd has nothing that would wake it */
+}
+
+void request_client_left(struct request *r)
+{
+    if (!r->is_suspended)
+        return;
+    if (r->state == REQUEST_WAITING)
+        r->state = REQUEST_LEFT;
+    else if (r->stream)
+        stream_cut(r->stream);
+    request_wake(r);
+}
+
+void request_drain(struct request *r)
+{
+    struct err e = ERR_INIT;
+    if (r->stream && r->response) {
+        stream_end(r->stream);
+    } else if (r->state == REQUEST_WAITING && !r->response) {
+        wait_cancel(TAKE(r->wait));
+        stream_free(TAKE(r->stream));
+        r->hint = "what was accepted runs on; ask for it again by its execution_id in a moment";
+        (void)err_set(&e, ERR_UNAVAILABLE, "the service is stopping");
+        reply_error(r, &e);
+    }
+}
+
+void request_wait(struct request *r, struct wait *w)
+{
+    if (w) /* NULL: the callback has been, and may have started the next wait */
+        r->wait = w;
+}
+
+void request_answer(void *arg, const struct err *e, struct slice json)
+{
+    struct request *r = arg;
+    r->wait = NULL;
+    if (e)
+        reply_error(r, e);
+    else
+        reply_json(r, 200, json);
+}
+
+void request_work(struct request *r, void *work, void (*done)(void *work, bool completed))
+{
+    r->work = work;
+    r->work_done = done;
+}
+
+bool request_has_empty_body(struct request *r)
+{
+    CLEANUP_FIELDS struct fields fields = { .tree = NULL };
+    struct err e = ERR_INIT;
+    if (fields_read(&fields, buf_slice(&r->body), NULL, 0, r->site->config, NULL, &e) == 0)
+        return true;
+    reply_error(r, &e);
+    return false;
+}

@@ -1,0 +1,95 @@
+/* request.h - one HTTP request, from its first line to its reply's last byte. */
+#ifndef WEB_REQUEST_H
+#define WEB_REQUEST_H
+
+#include <microhttpd.h>
+
+#include "base/uuid.h"
+#include "kernelhub/user.h"
+#include "web/connection.h"
+#include "web/head.h"
+#include "web/query.h"
+#include "web/router.h"
+#include "web/site.h"
+
+struct stream;
+
+enum request_state {
+    REQUEST_HEAD,    /* its first line is known */
+    REQUEST_BODY,    /* the body comes; it may have its reply already (an error) */
+    REQUEST_WAITING, /* the handler has run and the connection is suspended */
+    REQUEST_REPLYING,
+    REQUEST_LEFT, /* the client has gone: libmicrohttpd is told when it asks next */
+};
+
+struct request {
+    struct site *site;
+    struct connection *socket;
+    struct MHD_Connection *mhd;
+    enum request_state state;
+    struct uuid id;    /* X-Request-Id */
+    char *uri;         /* as it came; never logged: it may hold a token */
+    struct slice path; /* of uri, without query and without "/t/T" */
+    int64_t begun_us;
+
+    struct head head;
+    struct query query;
+    struct route_match match;
+    struct user *user; /* NULL on routes that need none */
+    struct buf body;
+    size_t discarded_bytes; /* of a body that nobody wants, read so that the connection stays in
+                               order */
+
+    struct wait *wait; /* a verb of the hub under way */
+    struct stream *stream;
+    void *work; /* whatever else the handler made */
+    void (*work_done)(void *work, bool completed);
+    bool is_suspended;
+
+    struct MHD_Response *response; /* once the reply is decided */
+    unsigned status;
+    const char *hint; /* for the error, when the handler knows better */
+    char allow[64];   /* for 405 */
+};
+
+/* `uri` is copied. */
+struct request *request_new(struct site *site, struct connection *socket,
+                            struct MHD_Connection *mhd, const char *uri);
+/* completed: the reply's last byte has been sent. Calls work_done. NULL is fine. */
+void request_free(struct request *r, bool completed);
+
+/* libmicrohttpd asks what to do next: once for the head, then for each piece of the body, then at
+ * its end and whenever the connection was resumed. Takes *size bytes of data. */
+enum MHD_Result request_turn(struct request *r, const char *method, const char *data, size_t *size);
+
+/* No more turns until request_wake. From within a turn or the stream's reader only. */
+void request_suspend(struct request *r);
+void request_wake(struct request *r);
+
+/* The client has gone. Nothing happens unless the connection is suspended: else libmicrohttpd sees
+ * it itself. */
+void request_client_left(struct request *r);
+/* The server stops: a waiting request gets its 503, a stream its end. */
+void request_drain(struct request *r);
+
+/* Keeps a wait to cancel it when the client leaves. NULL (answered already) changes nothing. */
+void request_wait(struct request *r, struct wait *w);
+/* A reply_fn with the request as its argument: 200 with the JSON, or the error. */
+void request_answer(void *arg, const struct err *e, struct slice json);
+
+/* For a POST that says all in its path: no body, or {}. False: the reply is decided. */
+bool request_has_empty_body(struct request *r);
+
+void request_work(struct request *r, void *work, void (*done)(void *work, bool completed));
+
+static inline const char *request_part(const struct request *r, size_t i)
+{
+    return r->match.part[i];
+}
+
+static inline bool request_has_flag(const struct request *r, enum route_flag flag)
+{
+    return r->match.route && (r->match.route->flags & flag);
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* rest.h - the handlers of the native REST API (API.md "Native REST"). Each decides the request's
+ * reply, at once or later; the lines of the route table name them. */
+#ifndef WEB_REST_H
+#define WEB_REST_H
+
+struct request;
+
+/* rest_execute.c */
+void rest_execute(struct request *r);
+void rest_execute_async(struct request *r);
+
+/* rest_executions.c */
+void rest_executions(struct request *r);
+void rest_execution(struct request *r);
+void rest_execution_interrupt(struct request *r);
+void rest_execution_cancel(struct request *r);
+
+/* rest_blob.c */
+void rest_execution_blob(struct request *r);
+
+/* rest_events.c */
+void rest_execution_events(struct request *r);
+void rest_session_events(struct request *r);
+
+/* rest_sessions.c */
+void rest_sessions(struct request *r);
+void rest_session_create(struct request *r);
+void rest_session(struct request *r);
+void rest_session_delete(struct request *r);
+void rest_session_restart(struct request *r);
+void rest_session_interrupt(struct request *r);
+
+/* rest_info.c */
+void rest_languages(struct request *r);
+void rest_images(struct request *r);
+void rest_templates(struct request *r);
+void rest_sandboxes(struct request *r);
+void rest_admin_sandboxes(struct request *r);
+void rest_health(struct request *r);
+void rest_health_live(struct request *r);
+void rest_health_ready(struct request *r);
+void rest_metrics(struct request *r);
+
+/* rest_admin.c */
+void rest_admin_users(struct request *r);
+void rest_admin_user_create(struct request *r);
+void rest_admin_user(struct request *r);
+void rest_admin_user_delete(struct request *r);
+void rest_admin_keys(struct request *r);
+void rest_admin_key_create(struct request *r);
+void rest_admin_key_delete(struct request *r);
+
+#endif

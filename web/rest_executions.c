@@ -1,0 +1,73 @@
+/* Executions that were accepted: their records, their history, and how to stop them. */
+#include "base/log.h"
+#include "kernelhub/execution.h"
+#include "web/reply.h"
+#include "web/request.h"
+#include "web/rest.h"
+
+/* The execution named in the path; what is no UUID does not exist either. */
+static bool named(struct request *r, struct uuid *ret)
+{
+    struct err e = ERR_INIT;
+    if (uuid_parse(slice_str(request_part(r, 0)), ret))
+        return true;
+    (void)err_set(&e, ERR_NOT_FOUND, "no execution %s", log_quote(slice_str(request_part(r, 0))));
+    reply_error(r, &e);
+    return false;
+}
+
+void rest_execution(struct request *r)
+{
+    struct uuid id;
+    if (named(r, &id))
+        request_wait(r, execution_record(r->site->hub, r->user, &id, false, request_answer, r));
+}
+
+void rest_execution_interrupt(struct request *r)
+{
+    struct uuid id;
+    if (named(r, &id) && request_has_empty_body(r))
+        request_wait(r, execution_interrupt(r->site->hub, r->user, &id, request_answer, r));
+}
+
+void rest_execution_cancel(struct request *r)
+{
+    struct uuid id;
+    if (named(r, &id) && request_has_empty_body(r))
+        request_wait(r, execution_cancel(r->site->hub, r->user, &id, request_answer, r));
+}
+
+static int read_filter(struct request *r, struct execution_filter *f, struct err *e)
+{
+    int64_t limit;
+    const struct query *q = &r->query;
+    *f = (struct execution_filter){
+        .session = query_get(q, "session"),
+        .language = query_get(q, "language"),
+        .status = query_get(q, "status"),
+        .label = query_get(q, "label"),
+        .since = query_get(q, "since"),
+        .until = query_get(q, "until"),
+        .q = query_get(q, "q"),
+        .user = query_get(q, "user"),
+        .cursor = query_get(q, "cursor"),
+    };
+    if (f->user && !r->user->admin && strcmp(f->user, r->user->name) != 0)
+        return err_set(e, ERR_FORBIDDEN, "query parameter 'user' is for admins");
+    if (!r->user->admin)
+        f->user = NULL;
+    if (query_number(q, "limit", 1, 500, 0, &limit, e) < 0)
+        return -1;
+    f->limit = (int)limit;
+    return 0;
+}
+
+void rest_executions(struct request *r)
+{
+    struct execution_filter filter;
+    struct err e = ERR_INIT;
+    if (read_filter(r, &filter, &e) < 0)
+        reply_error(r, &e);
+    else
+        request_wait(r, execution_list(r->site->hub, r->user, &filter, request_answer, r));
+}

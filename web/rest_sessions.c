@@ -1,0 +1,127 @@
+/* Sessions: names for kernels. */
+#include <stddef.h>
+
+#include "base/log.h"
+#include "kernelhub/session.h"
+#include "web/fields.h"
+#include "web/page.h"
+#include "web/reply.h"
+#include "web/request.h"
+#include "web/rest.h"
+
+#define MAX_NAME_BYTES 255
+#define MAX_LIST_BYTES (4u * 1024 * 1024)
+
+struct body {
+    const char *name, *language, *template_name;
+};
+
+static const struct field FIELDS[] = {
+    { "name", FIELD_NAME, offsetof(struct body, name), false, MAX_NAME_BYTES, FIELD_NO_CONFIG,
+      NULL },
+    { "language", FIELD_NAME, offsetof(struct body, language), false, MAX_NAME_BYTES,
+      FIELD_NO_CONFIG, NULL },
+    { "template", FIELD_NAME, offsetof(struct body, template_name), false, MAX_NAME_BYTES,
+      FIELD_NO_CONFIG, NULL },
+};
+
+void rest_sessions(struct request *r)
+{
+    CLEANUP_BUF struct buf list = BUF_INIT(MAX_LIST_BYTES);
+    session_write_all(r->site->hub, r->user, &list);
+    page_reply(r, buf_slice(&list));
+}
+
+/* The session named in the path, or NULL and the reply is decided. */
+static struct session *named(struct request *r)
+{
+    struct err e = ERR_INIT;
+    struct session *s = session_find(r->site->hub, r->user, request_part(r, 0));
+    if (s)
+        return s;
+    r->hint = "GET /api/v1/sessions lists yours";
+    (void)err_set(&e, ERR_NOT_FOUND, "no session %s", log_quote(slice_str(request_part(r, 0))));
+    reply_error(r, &e);
+    return NULL;
+}
+
+static void reply_session(struct request *r, const struct session *s)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(65536);
+    session_write(s, &json);
+    reply_buf(r, 200, &json);
+}
+
+void rest_session(struct request *r)
+{
+    struct session *s = named(r);
+    if (s)
+        reply_session(r, s);
+}
+
+static void on_created(void *arg, const struct err *e, struct slice json)
+{
+    struct request *r = arg;
+    r->wait = NULL;
+    if (e)
+        reply_error(r, e);
+    else
+        reply_json(r, 201, json);
+}
+
+static int read_body(struct request *r, struct fields *fields, struct body *body, struct err *e)
+{
+    *body = (struct body){ .name = NULL };
+    if (fields_read(fields, buf_slice(&r->body), FIELDS, sizeof FIELDS / sizeof *FIELDS,
+                    r->site->config, body, e) < 0)
+        return -1;
+    if (!body->name) /* the language's own session is named like it */
+        body->name = body->language ? body->language : "python";
+    return 0;
+}
+
+void rest_session_create(struct request *r)
+{
+    CLEANUP_FIELDS struct fields fields = { .tree = NULL };
+    struct body body;
+    struct err e = ERR_INIT;
+    if (read_body(r, &fields, &body, &e) < 0) {
+        reply_error(r, &e);
+        return;
+    }
+    r->hint = "GET /api/v1/languages lists what can run here";
+    bool exists = session_find(r->site->hub, r->user, body.name) != NULL;
+    request_wait(r, session_create(r->site->hub, r->user, body.name, body.language,
+                                   body.template_name, exists ? request_answer : on_created, r));
+}
+
+void rest_session_delete(struct request *r)
+{
+    struct err e = ERR_INIT;
+    struct session *s = named(r);
+    if (!s)
+        return;
+    if (session_delete(r->site->hub, s, &e) < 0)
+        reply_error(r, &e);
+    else
+        reply_empty(r, 204);
+}
+
+void rest_session_restart(struct request *r)
+{
+    struct session *s = named(r);
+    if (s && request_has_empty_body(r))
+        request_wait(r, session_restart(r->site->hub, s, request_answer, r));
+}
+
+void rest_session_interrupt(struct request *r)
+{
+    struct err e = ERR_INIT;
+    struct session *s = named(r);
+    if (!s || !request_has_empty_body(r))
+        return;
+    if (session_interrupt(r->site->hub, s, &e) < 0)
+        reply_error(r, &e);
+    else
+        reply_session(r, s);
+}

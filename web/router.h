@@ -1,0 +1,49 @@
+/* router.h - finds the one line of the route table that a method and a path mean. */
+#ifndef WEB_ROUTER_H
+#define WEB_ROUTER_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+
+struct request;
+
+enum route_flag {
+    ROUTE_OPEN = 1,    /* needs no token */
+    ROUTE_ADMIN = 2,   /* only for admins */
+    ROUTE_METRICS = 4, /* a token as server/metrics_token says */
+    ROUTE_HIDDEN = 8,  /* not part of the API: not in docs/openapi.json */
+    ROUTE_BODY =
+        16, /* takes a JSON body up to server/max_body_bytes; without it a body may only be {} */
+    ROUTE_UPGRADE = 32, /* a WebSocket: the handler takes the connection over (later) */
+};
+
+struct route {
+    const char *method;
+    const char
+        *pattern; /* "/sessions/{name}"; a part in braces is one whole, non-empty path segment */
+    unsigned flags;
+    const char *query; /* names of allowed parameters, separated by blanks */
+    void (*handle)(struct request *r);
+};
+
+#define ROUTER_MAX_PARTS  2
+#define ROUTER_PART_BYTES 256
+
+struct route_match {
+    const struct route *route;
+    char part[ROUTER_MAX_PARTS][ROUTER_PART_BYTES]; /* what stood for the braces, decoded */
+};
+
+enum route_found { ROUTE_FOUND, ROUTE_NOT_FOUND, ROUTE_WRONG_METHOD, ROUTE_BAD_PATH };
+
+/* `path` is raw (not decoded), begins with a slash, without query. HEAD finds GET. ROUTE_BAD_PATH:
+ * a bad escape, NUL, broken UTF-8 or a part above ROUTER_PART_BYTES - 1 in a path that else fits.
+ */
+enum route_found router_find(const struct route *table, size_t n, const char *method,
+                             struct slice path, struct route_match *ret);
+
+/* Appends "GET, HEAD, POST": what is allowed at that path. Nothing when there is no such path. */
+void router_allow(const struct route *table, size_t n, struct slice path, struct buf *out);
+
+#endif

@@ -1,0 +1,65 @@
+#include "web/routes.h"
+
+#include "base/cleanup.h"
+#include "web/docs.h"
+#include "web/rest.h"
+
+#define API     "/api/v1"
+#define HISTORY "session language status label since until q user limit cursor"
+#define EVENTS  "after follow limit"
+#define PAGE    "limit cursor"
+
+static const struct route ROUTES[] = {
+    { "POST", API "/execute", ROUTE_BODY, "", rest_execute },
+    { "POST", API "/execute/async", ROUTE_BODY, "", rest_execute_async },
+    { "GET", API "/jobs/{id}", 0, "", rest_execution },
+    { "GET", API "/executions", 0, HISTORY, rest_executions },
+    { "GET", API "/executions/{id}", 0, "", rest_execution },
+    { "GET", API "/executions/{id}/events", 0, EVENTS, rest_execution_events },
+    { "GET", API "/executions/{id}/blobs/{n}", 0, "", rest_execution_blob },
+    { "POST", API "/executions/{id}/interrupt", 0, "", rest_execution_interrupt },
+    { "POST", API "/executions/{id}/cancel", 0, "", rest_execution_cancel },
+
+    { "GET", API "/sessions", 0, PAGE, rest_sessions },
+    { "POST", API "/sessions", ROUTE_BODY, "", rest_session_create },
+    { "GET", API "/sessions/{name}", 0, "", rest_session },
+    { "DELETE", API "/sessions/{name}", 0, "", rest_session_delete },
+    { "POST", API "/sessions/{name}/restart", 0, "", rest_session_restart },
+    { "POST", API "/sessions/{name}/interrupt", 0, "", rest_session_interrupt },
+    { "GET", API "/sessions/{name}/events", 0, EVENTS, rest_session_events },
+
+    { "GET", API "/languages", 0, PAGE, rest_languages },
+    { "GET", API "/images", 0, PAGE, rest_images },
+    { "GET", API "/templates", 0, PAGE, rest_templates },
+    { "GET", API "/sandboxes", 0, PAGE, rest_sandboxes },
+
+    { "GET", API "/admin/users", ROUTE_ADMIN, PAGE, rest_admin_users },
+    { "POST", API "/admin/users", ROUTE_ADMIN | ROUTE_BODY, "", rest_admin_user_create },
+    { "GET", API "/admin/users/{name}", ROUTE_ADMIN, "", rest_admin_user },
+    { "DELETE", API "/admin/users/{name}", ROUTE_ADMIN, "", rest_admin_user_delete },
+    { "GET", API "/admin/keys", ROUTE_ADMIN, PAGE " user", rest_admin_keys },
+    { "POST", API "/admin/keys", ROUTE_ADMIN | ROUTE_BODY, "", rest_admin_key_create },
+    { "DELETE", API "/admin/keys/{id}", ROUTE_ADMIN, "", rest_admin_key_delete },
+    { "GET", API "/admin/sandboxes", ROUTE_ADMIN, PAGE, rest_admin_sandboxes },
+
+    { "GET", API "/health", ROUTE_OPEN, "", rest_health },
+    { "GET", API "/health/live", ROUTE_OPEN, "", rest_health_live },
+    { "GET", API "/health/ready", ROUTE_OPEN, "", rest_health_ready },
+    { "GET", API "/metrics", ROUTE_METRICS, "", rest_metrics },
+    { "GET", API "/openapi.json", ROUTE_OPEN, "", docs_openapi },
+
+    /* the same where probes and scrapers look for them */
+    { "GET", "/health", ROUTE_OPEN | ROUTE_HIDDEN, "", rest_health },
+    { "GET", "/health/live", ROUTE_OPEN | ROUTE_HIDDEN, "", rest_health_live },
+    { "GET", "/health/ready", ROUTE_OPEN | ROUTE_HIDDEN, "", rest_health_ready },
+    { "GET", "/metrics", ROUTE_METRICS | ROUTE_HIDDEN, "", rest_metrics },
+    { "GET", "/docs", ROUTE_OPEN | ROUTE_HIDDEN, "", docs_page },
+    { "GET", "/docs/style.css", ROUTE_OPEN | ROUTE_HIDDEN, "", docs_style },
+    { "GET", "/", ROUTE_OPEN | ROUTE_HIDDEN, "", docs_root },
+};
+
+const struct route *routes_table(size_t *ret_n)
+{
+    *ret_n = ARRAY_LEN(ROUTES);
+    return ROUTES;
+}

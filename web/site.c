@@ -1,0 +1,42 @@
+#include "web/site.h"
+
+#include "base/cleanup.h"
+#include "web/origin.h"
+
+/* Seconds; the fine end is where our own promise lies, the coarse end is other people's code. */
+static const double BOUNDS[] = { 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
+                                 0.2,    0.5,    1,     2,     5,     10,   30,   60,   300 };
+
+int site_init(struct site *site, struct hub *hub, struct err *e)
+{
+    const struct config *config = hub_config(hub);
+    const char *address = config_text(config, CONFIG_SERVER_ADDRESS);
+    *site = (struct site){
+        .hub = hub, .config = config, .address = address, .is_loopback = origin_is_loopback(address)
+    };
+    if (!site->is_loopback && strcmp(config_text(config, CONFIG_SERVER_AUTH), "none") == 0)
+        return err_set(e, ERR_INVALID, "server/auth none is only for a loopback address, not %s",
+                       address);
+    site->requests = metric_counter_new("kernelhub_http_requests_total",
+                                        "HTTP requests by route and status.", "route", "status");
+    site->seconds = metric_histogram_new(
+        "kernelhub_http_request_seconds",
+        "Seconds from a request's first line to its reply's last byte.", BOUNDS, ARRAY_LEN(BOUNDS));
+    site->runs = zlistx_new();
+    return 0;
+}
+
+void site_done(struct site *site)
+{
+    metric_counter_free(site->requests);
+    metric_histogram_free(site->seconds);
+    zlistx_destroy(&site->runs);
+    free(site->docs);
+    *site = (struct site){ .hub = NULL };
+}
+
+void site_write_metrics(const struct site *site, struct buf *out)
+{
+    metric_counter_write(site->requests, out);
+    metric_histogram_write(site->seconds, out);
+}
