@@ -302,6 +302,7 @@ static int open_fds(struct supervisor *s, struct err *e)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGINT, SIG_DFL); /* a shell's background jobs begin with it ignored */
     (void)signal(SIGPIPE, SIG_IGN); /* a terminal or log that has gone must not end us */
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     s->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
