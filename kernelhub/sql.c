@@ -64,8 +64,8 @@ int sql_error(struct sql *s, const char *doing, struct err *e)
         return err_set(e, ERR_UNAVAILABLE, "%s: the database is read-only", doing);
     case SQLITE_IOERR: {
         int number = sqlite3_system_errno(s->db);
-        return err_set(e, ERR_UNAVAILABLE, "%s: disk I/O error: %s", doing,
-                       number ? strerror(number) : sqlite3_errstr(rc));
+        return number ? err_set(e, ERR_UNAVAILABLE, "%s: disk I/O error: %s", doing, strerror(number))
+                      : err_set(e, ERR_UNAVAILABLE, "%s: disk I/O error (SQLite's code %d)", doing, rc);
     }
     case SQLITE_NOTADB:
         return err_set(e, ERR_UNAVAILABLE, "%s: this file is no SQLite database", doing);
