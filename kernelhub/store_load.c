@@ -145,3 +145,15 @@ int store_put_setting(struct store *s, const char *name, const char *value, stru
     sql_bind_text(stmt, 2, value);
     return sql_step(&s->sync, stmt, e) < 0 ? -1 : 0;
 }
+
+uint64_t store_last_seq(struct store *s, int64_t feed)
+{
+    struct err e;
+    sqlite3_stmt *stmt;
+    if (sql_use(&s->sync, SQL_LAST_SEQ, &stmt, &e) < 0)
+        return 0;
+    sqlite3_bind_int64(stmt, 1, feed);
+    uint64_t seq = sql_step(&s->sync, stmt, &e) > 0 ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
+    (void)sqlite3_reset(stmt); /* its one row was read */
+    return seq;
+}

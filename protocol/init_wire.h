@@ -57,7 +57,7 @@ struct init_packet {
 
 /* START's payload:
  *     u16 argc | u16 envc | u32 file_len | cwd NUL | file_path NUL | argv… NUL each | env… ("A=b") NUL each | file bytes
- * file_path is where init writes the connection file (mode 0600) before it starts the kernel. Paths must be absolute. */
+ * env is added to init's own environment, which is the image's. file_path is where init writes the connection file (mode 0600) before it starts the kernel. Paths must be absolute. */
 struct init_start {
     const char *cwd;
     const char *file_path;

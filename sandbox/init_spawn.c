@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,7 +70,10 @@ static void become_kernel(const struct init_start *s, int out, int err)
         return;
     if (chdir(s->cwd) < 0 && chdir("/") < 0)
         return;
-    environ = (char **)(uintptr_t)s->env; /* execvp searches this PATH */
+    /* On top of the image's own environment, which is ours; execvp searches the PATH that results. */
+    for (size_t i = 0; s->env[i]; i++)
+        if (putenv((char *)(uintptr_t)s->env[i]) != 0)
+            return;
     (void)execvp(s->argv[0], (char *const *)(uintptr_t)s->argv);
 }
 

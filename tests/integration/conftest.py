@@ -35,9 +35,10 @@ class Service:
         self.run = self.folder / "run"
         self.token_file = self.folder / "token"
         self.log = self.folder / "log"
+        (self.folder / "conf").touch()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.settings = settings
+        self.settings = ("template/preferred=", *settings)
         self.process: subprocess.Popen[bytes] | None = None
         self.env = dict(
             os.environ,
@@ -53,7 +54,7 @@ class Service:
         return str(BUILD / "kernelhub")
 
     def arguments(self) -> list[str]:
-        return [f"--state={self.state}", f"--run={self.run}"]
+        return [f"--config={self.folder}/conf", f"--state={self.state}", f"--run={self.run}"]
 
     def start(self) -> None:
         command = [self.binary, "serve", *self.arguments(), f"--port={self.port}", f"--set=paths/token_file={self.token_file}"]

@@ -320,6 +320,21 @@ time.sleep(60)
 """
 
 
+# Sends until nothing more fits anywhere.
+FILL = """
+import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()
+c, _ = s.accept(); c.setblocking(False)
+for _ in range(3):
+    try:
+        while True: c.send(b'x' * 65536)
+    except OSError: time.sleep(.1)
+if sys.argv[2] == 'leave': os._exit(6)
+c.close()
+time.sleep(60)
+"""
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -452,10 +467,26 @@ def test_the_last_words_of_a_dying_kernel_arrive_before_its_exit(init: InitDrive
 
 
 def test_a_reader_that_never_reads_holds_an_exit_only_for_a_while(init: InitDriver) -> None:
-    where = serve(init, "ipc", "last", 0, "100000")
-    with init.channel(1, IOPUB, where) as ours:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        init.wait_for(EXITED, 1, timeout_s=8)
+    path = str(init.run / "s")
+    init.start(1, [PYTHON, "-c", FILL, path, "leave"])
+    with init.channel(1, IOPUB, f"ipc:{path}"):
+        exited = init.wait_for(EXITED, 1, timeout_s=8)
+        assert exited.value == 6 << 8
+        assert [p.value for p in init.seen if p.type == CLOSED] == [errno.ETIMEDOUT]
+
+
+def test_a_kernel_that_never_reads_does_not_make_it_spin(init: InitDriver) -> None:
+    path = str(init.run / "s")
+    code = "import socket,sys,time\ns=socket.socket(socket.AF_UNIX);s.bind(sys.argv[1]);s.listen();c=s.accept();time.sleep(60)"
+    init.start(1, [PYTHON, "-c", code, path])
+    with init.channel(1, 0, f"ipc:{path}") as ours:
+        init.wait_for(CONNECTED, 1)
+        ours.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            ours.sendall(b"x" * (8 << 20))
+        before = cpu_ticks(init.pid)
+        time.sleep(1)
+        assert cpu_ticks(init.pid) - before <= 2
 
 
 def test_a_channel_asked_for_again_replaces_the_old_one(init: InitDriver) -> None:
@@ -494,12 +525,8 @@ def test_a_channel_that_never_answered_is_closed_by_the_exit(init: InitDriver) -
 
 def test_a_hung_up_side_does_not_make_it_spin(init: InitDriver) -> None:
     """The kernel closed, the warden does not read: nothing to do but wait."""
-    code = "import socket,sys,time\ns=socket.socket(socket.AF_UNIX);s.bind(sys.argv[1]);s.listen();c=s.accept()[0];c.setblocking(False)\n" + (
-        "try:\n while True: c.send(b'x'*65536)\nexcept OSError: pass\ntime.sleep(.2)\n"
-        "try:\n while True: c.send(b'x'*65536)\nexcept OSError: pass\nc.close();time.sleep(60)"
-    )
     path = str(init.run / "s")
-    init.start(1, [PYTHON, "-c", code, path])
+    init.start(1, [PYTHON, "-c", FILL, path, "stay"])
     with init.channel(1, 0, f"ipc:{path}"):
         init.wait_for(CONNECTED, 1)
         time.sleep(0.6)

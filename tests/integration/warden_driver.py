@@ -26,6 +26,8 @@ WARDEN = os.environ.get("KERNELHUB_WARDEN", str(ROOT / "kernelhub-warden"))
 INIT = os.environ.get("KERNELHUB_INIT", str(ROOT / "kernelhub-init"))
 KERNEL_PYTHON = os.environ.get("KERNEL_PYTHON", sys.executable)
 
+KERNEL_MODULES = ROOT / "images/slim/files/usr/share/kernelhub/python"
+
 HELLO, START, STOP, EXECUTE, MESSAGE, INTERRUPT, ACK, SAMPLE = range(1, 9)
 KERNEL, END, GAP, USAGE, ERROR = range(16, 21)
 SHELL, CONTROL, STDIN, IOPUB = range(4)
@@ -165,8 +167,8 @@ class Hub:
     def start(self, kernel: uuid.UUID | None = None, **options: Any) -> uuid.UUID:
         kernel = kernel or uuid.uuid4()
         spec: dict[str, Any] = {
-            "argv": [KERNEL_PYTHON, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-            "env": {"PATH": os.environ["PATH"], "HOME": "/tmp", "IPYTHONDIR": "/tmp/khw-ipython"},
+            "argv": [KERNEL_PYTHON, "-m", "kernelhub_kernel", "-f", "{connection_file}"],
+            "env": {"PATH": os.environ["PATH"], "HOME": "/nowhere", "PYTHONPATH": str(KERNEL_MODULES)},
             "cwd": "/tmp",
             "transport": "ipc",
             "interrupt_mode": "signal",
@@ -264,6 +266,7 @@ class Sandbox:
             pass_fds=(3,),
             preexec_fn=lambda: os.dup2(theirs.fileno(), 3),
             stderr=self.log,
+            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},  # nobody may trace the warden, not even itself
         )
         theirs.close()
         self.fd.settimeout(20)
