@@ -132,7 +132,7 @@ static int on_stranger(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     for (int i = 0; i < ACCEPTS_PER_WAKE; i++) {
         CLEANUP_FD int fd = accept4(in->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
-            return 0;
+            break;
         if (!is_our_init(in, fd))
             continue;
         in->fd = TAKE_FD(fd);
@@ -140,6 +140,7 @@ static int on_stranger(zloop_t *loop, zmq_pollitem_t *item, void *arg)
         watch(in, false);
         return 0;
     }
+    /* whoever it was, it may be one that dials in a loop */
     listen_now(in, false);
     in->rest_timer = zloop_timer(loop, STRANGERS_REST_MS, 1, on_rested, in);
     return 0;

@@ -129,7 +129,7 @@ static void order_init(struct warden_kernel *k, enum init_type type, int confirm
 /* No process was or will be there. */
 static void fail(struct warden_kernel *k, const struct err *e)
 {
-    (void)snprintf(k->reason, sizeof k->reason, "cannot start: %s", e->text);
+    (void)snprintf(k->reason, sizeof k->reason, "cannot start: %.200s", e->text);
     wk_on_drained(k);
 }
 
