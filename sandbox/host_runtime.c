@@ -131,6 +131,8 @@ static void remove_bundle(const char *dir)
 
 int host_runtime_try(const char *runtime, const struct keeper_options *options, struct err *e)
 {
+    if (access(options->init_path, X_OK) < 0)
+        return err_errno(e, ERR_UNAVAILABLE, "'%.200s'", options->init_path);
     char dir[] = "/tmp/kernelhub-probe-XXXXXX";
     if (!mkdtemp(dir))
         return err_errno(e, ERR_INTERNAL, "make a directory in /tmp");

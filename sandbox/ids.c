@@ -12,7 +12,7 @@ struct ids {
     bool taken[];
 };
 
-int ids_new(unsigned base, unsigned count, struct ids **ret, struct err *e)
+int ids_new(unsigned base, unsigned count, unsigned seed, struct ids **ret, struct err *e)
 {
     uint64_t end = (uint64_t)base + (uint64_t)count * IDS_PER_RANGE;
     if (count == 0 || count > IDS_MAX_RANGES || base < IDS_PER_RANGE || end > UINT32_MAX - 1)
@@ -21,6 +21,7 @@ int ids_new(unsigned base, unsigned count, struct ids **ret, struct err *e)
     assert(ids);
     ids->base = base;
     ids->count = count;
+    ids->next = seed % count;
     *ret = ids;
     return 0;
 }

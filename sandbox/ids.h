@@ -20,8 +20,9 @@
 
 struct ids;
 
-/* Fails when the ranges would pass the end of the 32-bit ids (the last two are not ids). */
-int ids_new(unsigned base, unsigned count, struct ids **ret, struct err *e);
+/* Fails when the ranges would pass the end of the 32-bit ids (the last two are not ids). The first range taken
+ * is `seed` modulo count: two instances on one host, told nothing of each other, hardly ever meet. */
+int ids_new(unsigned base, unsigned count, unsigned seed, struct ids **ret, struct err *e);
 void ids_free(struct ids *ids);
 DEFINE_CLEANUP(struct ids, ids_free)
 

@@ -133,7 +133,10 @@ static int set_up(struct keeper *k, struct err *e)
     k->place.options.runtime = k->runtime; /* so that it is tried only once */
     if (judge_host(k, e) < 0 || start_podman(k, e) < 0 || graph_root(k, root, sizeof root, e) < 0)
         return -1;
-    if (ids_new(k->place.options.id_base, k->place.options.id_count, &k->ids, e) < 0)
+    char four[5] = "";
+    memcpy(four, k->place.instance.text, 4); /* random hex digits */
+    unsigned seed = (unsigned)strtoul(four, NULL, 16);
+    if (ids_new(k->place.options.id_base, k->place.options.id_count, seed, &k->ids, e) < 0)
         return -1;
     k->by_range = calloc(ids_count(k->ids), sizeof *k->by_range);
     k->lives = zhashx_new();

@@ -1,0 +1,40 @@
+/* Property: what is accepted is one line of valid JSON that kernelspecs_valid takes back. The log that it
+ * comes out of is decoded on the way, whatever it is. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "sandbox/container_log.h"
+#include "sandbox/kernelspecs.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+static void check_printed(struct slice printed)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    (void)kernelspecs_valid(printed); /* must not read outside */
+    if (!kernelspecs_parse(printed, &out))
+        return;
+    check(json_valid(buf_slice(&out)) && !memchr(out.data, '\n', out.len));
+    check(kernelspecs_valid(buf_slice(&out)));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    CLEANUP_BUF struct buf printed = BUF_INIT(1 << 20);
+    char tail[40];
+    container_log_decode(slice_of(data, size), CONTAINER_LOG_STDOUT, &printed);
+    check(printed.len <= size);
+    check_printed(buf_slice(&printed));
+    check_printed(slice_of(data, size));
+    container_log_tail(slice_of(data, size), tail, sizeof tail);
+    check(strlen(tail) < sizeof tail);
+    return 0;
+}
