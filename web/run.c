@@ -139,14 +139,13 @@ static void on_request_done(void *arg, bool completed)
     bool has_left = !completed && !run->has_ended && !run->site->is_draining;
     bool is_accepted = uuid_is_set(&run->id);
     run->request = NULL;
-    if (has_left && run->interrupt_on_disconnect) {
-        if (is_accepted) {
-            interrupt(run);
-        } else if (r->wait) {
-            run->wait = TAKE(r->wait); /* on_accepted interrupts and frees */
-            return;
-        }
+    if (has_left && run->interrupt_on_disconnect && !is_accepted && r->wait) {
+        run->wait = TAKE(r->wait); /* on_accepted interrupts and frees */
+        return;
     }
+    wait_cancel(TAKE(r->wait)); /* an interrupt may end the execution at once: nobody is told */
+    if (has_left && run->interrupt_on_disconnect && is_accepted)
+        interrupt(run);
     run_free(run);
 }
 
@@ -168,6 +167,6 @@ void run_start(struct request *r, const struct execution_request *wanted, enum r
 void run_free_all(struct site *site)
 {
     struct run *run;
-    while ((run = zlistx_first(site->runs)) != NULL)
+    while (site->runs && (run = zlistx_first(site->runs)) != NULL)
         run_free(run);
 }

@@ -42,6 +42,7 @@ struct server {
     int epoll_fd; /* libmicrohttpd's own */
     int watch_fd;
     uint16_t port;
+    unsigned max_connections;
     int run_timer; /* -1: none */
     int64_t run_due_ms;
     int tick_timer;
@@ -64,6 +65,8 @@ static int on_run_due(zloop_t *loop, int id, void *arg)
 static void run_within(struct server *s, int64_t ms)
 {
     int64_t due_ms = zclock_mono() + ms;
+    if (!s->loop) /* the server is being freed */
+        return;
     if (s->run_timer >= 0 && s->run_due_ms <= due_ms)
         return;
     if (s->run_timer >= 0)
@@ -143,8 +146,12 @@ static struct connection *connection_new(struct server *s, struct MHD_Connection
     return c;
 }
 
+/* When all places were taken, libmicrohttpd accepts again only in the run after the one that
+ * closed. */
 static void connection_free(struct connection *c)
 {
+    if (zlistx_size(c->server->connections) >= c->server->max_connections)
+        connection_run_soon(c);
     (void)epoll_ctl(c->server->watch_fd, EPOLL_CTL_DEL, c->fd, NULL); /* closing would do it too */
     (void)zlistx_delete(c->server->connections, c->place);            /* it is in there */
     free(c);
@@ -229,7 +236,8 @@ static unsigned per_address(const struct server *s, unsigned max)
 
 static int start(struct server *s, struct err *e)
 {
-    unsigned max = (unsigned)config_number(s->site.config, CONFIG_SERVER_MAX_CONNECTIONS);
+    unsigned max = s->max_connections =
+        (unsigned)config_number(s->site.config, CONFIG_SERVER_MAX_CONNECTIONS);
     s->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, s->port, NULL, NULL,
         on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET,
@@ -274,6 +282,7 @@ static void leave_loop(struct server *s)
         zloop_timer_end(s->loop, s->run_timer);
     if (s->tick_timer >= 0)
         zloop_timer_end(s->loop, s->tick_timer);
+    s->loop = NULL;
 }
 
 DEFINE_CLEANUP(struct server, server_free)

@@ -1,0 +1,154 @@
+"""The HTTP server over a real socket, with a fake hub behind it (tests/unit/fake_hub.c says what it does)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("KERNELHUB_SERVE_FAKE", str(ROOT / "tests/web/serve_fake"))
+KEY = "kh_admin"
+KEY_2 = "kh_user"
+
+
+class Reply:
+    def __init__(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> Any:
+        assert set(self.json) == {"error"}
+        error = self.json["error"]
+        assert set(error) == {"code", "message", "hint", "request_id", "details"}
+        assert error["request_id"] == self.headers["X-Request-Id"]
+        assert error["details"] == {}
+        return error
+
+
+class Server:
+    def __init__(self, log: Path, *options: str) -> None:
+        self.log = log
+        with log.open("wb") as err:
+            self.process = subprocess.Popen(
+                [BINARY, *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                env={**os.environ, "DEBUG": "1"},
+            )
+        assert self.process.stdout and self.process.stdin
+        self.port = int(self.process.stdout.readline() or 0)
+
+    def drain(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(b"d")
+        self.process.stdin.flush()
+
+    def stop(self) -> int:
+        assert self.process.stdin
+        self.process.stdin.close()
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGKILL)
+            raise
+
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str | None = KEY,
+        connection: http.client.HTTPConnection | None = None,
+        **headers: str,
+    ) -> Reply:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            sent.setdefault("Authorization", f"Bearer {key}")
+        if body is not None and not isinstance(body, bytes | Iterator):
+            body = json.dumps(body).encode()
+        used = connection or self.connection()
+        used.request(method, path, body=body, headers=sent)
+        reply = used.getresponse()
+        answer = Reply(reply.status, reply.headers, reply.read())
+        if connection is None:
+            used.close()
+        assert answer.headers["X-Request-Id"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        return answer
+
+    def execute(self, code: str, **fields: Any) -> Reply:
+        return self.ask("POST", "/api/v1/execute", {"code": code, **fields})
+
+    def raw(self, data: bytes = b"") -> socket.socket:
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        s.sendall(data)
+        return s
+
+    def raw_execute(self, body: dict[str, Any], accept: str = "application/json") -> socket.socket:
+        text = json.dumps(body).encode()
+        return self.raw(
+            b"POST /api/v1/execute HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer kh_admin\r\n"
+            b"Accept: %s\r\nContent-Length: %d\r\n\r\n%s" % (accept.encode(), len(text), text)
+        )
+
+    def metric(self, name: str) -> int:
+        for line in self.ask("GET", "/metrics").body.decode().splitlines():
+            if line.startswith(name + " "):
+                return int(line.split()[1])
+        raise AssertionError(name)
+
+    def until(self, what: Callable[[], bool], seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < end, "it did not happen"
+            time.sleep(0.02)
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_bytes(self) -> int:
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts a server; afterwards it must have ended well (sanitizers say so by its exit status)."""
+    servers: list[Server] = []
+
+    def make(*options: str) -> Server:
+        servers.append(Server(tmp_path / f"log{len(servers)}", *options))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        status = server.stop()
+        log = server.log.read_text()
+        assert status == 0, log[-4000:]
+        assert KEY not in log and KEY_2 not in log
+
+
+@pytest.fixture
+def server(start: Callable[..., Server]) -> Server:
+    return start()
