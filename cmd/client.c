@@ -16,7 +16,7 @@
 struct client {
     CURL *curl;
     char url[256], token[256];
-    bool may_retry;
+    bool may_retry, reached;
 };
 
 /* One request under way: either its reply is collected, or it is a stream of events. */
@@ -96,6 +96,11 @@ const char *client_url(const struct client *c)
 bool client_may_retry(const struct client *c)
 {
     return c->may_retry;
+}
+
+bool client_reached(const struct client *c)
+{
+    return c->reached;
 }
 
 char *client_path(const char *before, const char *name, const char *after)
@@ -193,11 +198,12 @@ static int judge(struct transfer *t, CURLcode code, struct err *e)
 
     (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     t->client->may_retry = false;
+    t->client->reached = code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST;
     if (code == CURLE_WRITE_ERROR)
         return err_set(e, ERR_TOO_LARGE, "the reply is too large");
     if (code != CURLE_OK || status == 0) {
         t->client->may_retry = true;
-        if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
+        if (!t->client->reached)
             return err_set(e, ERR_UNAVAILABLE, "no service answers at %s", t->client->url);
         return err_set(e, ERR_UNAVAILABLE, "the connection to %s broke off: %s", t->client->url,
                        t->error[0] ? t->error : curl_easy_strerror(code));

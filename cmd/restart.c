@@ -5,8 +5,10 @@ void restart_started(struct restart *r, int64_t now_ms)
     r->started_ms = now_ms;
 }
 
-int64_t restart_after_death(struct restart *r, int64_t now_ms)
+int64_t restart_after_death(struct restart *r, bool asked, int64_t now_ms)
 {
+    if (asked && now_ms - r->started_ms >= RESTART_LIFE_MS)
+        return 0;
     if (now_ms - r->started_ms >= RESTART_HEALTHY_MS)
         r->deaths = 0;
     unsigned before = r->deaths++;

@@ -8,6 +8,7 @@
 #define RESTART_FIRST_MS   100
 #define RESTART_MAX_MS     5000
 #define RESTART_HEALTHY_MS 10000 /* alive that long: former deaths are forgotten */
+#define RESTART_LIFE_MS    1000
 
 struct restart {
     int64_t started_ms;
@@ -16,7 +17,8 @@ struct restart {
 
 void restart_started(struct restart *r, int64_t now_ms);
 
-/* The process died: how many milliseconds to wait before the next start. */
-int64_t restart_after_death(struct restart *r, int64_t now_ms);
+/* The process died: how many milliseconds to wait before the next start. `asked`: it ended as it
+ * was told to, which is no death unless it lived for less than RESTART_LIFE_MS. */
+int64_t restart_after_death(struct restart *r, bool asked, int64_t now_ms);
 
 #endif

@@ -213,18 +213,15 @@ static int follow(struct run *r, struct err *e)
 
     while (!r->printer.status[0] && !r->leave) {
         int rc = stream_once(r, e);
-        reached = reached || rc == 0 || r->last_seq > 0;
+        reached = reached || client_reached(r->client);
         if (r->printer.status[0] || r->leave)
             break;
         if (rc < 0 && (!client_may_retry(r->client) || !reached))
             return -1;
-        if (r->tries >= MAX_TRIES) {
-            (void)err_set(e, ERR_UNAVAILABLE,
-                          "the connection to %s broke off and does not come back; "
-                          "the code may still run: kernelhub history",
-                          client_url(r->client));
-            return -1;
-        }
+        if (r->tries >= MAX_TRIES)
+            return rc < 0
+                       ? err_in(e, "gave up following (the code may still run: kernelhub history)")
+                       : err_set(e, ERR_INTERNAL, "the events end without an end of the execution");
         back_off(r);
     }
     return 0;

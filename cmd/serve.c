@@ -37,11 +37,12 @@ static int take_snapshot(void *arg, int *ret_fd, struct err *e)
     CLEANUP(config_free) struct config *checked = NULL;
     const char *path = settings_file(&s->settings);
     CLEANUP_FD int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool absent = file < 0 && errno == ENOENT;
 
     *ret_fd = -1;
     if (settings_read(&s->settings, &checked, e) < 0)
         return -1;
-    if (file < 0 && errno == ENOENT)
+    if (absent)
         return 0;
     CLEANUP_FD int copy = memfd_create("kernelhub.conf", MFD_CLOEXEC);
     ssize_t n = file < 0 || copy < 0 ? -1 : 1;

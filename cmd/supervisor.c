@@ -89,7 +89,7 @@ static void on_death(struct supervisor *s, struct role *r)
         fail_start(s, r, status);
         return;
     }
-    int64_t wait_ms = restart_after_death(&r->restart, now_ms());
+    int64_t wait_ms = restart_after_death(&r->restart, status == 0, now_ms());
     role_describe_end(status, end, sizeof end);
     log_warning("event=%s_ended how=%s again_in_ms=%lld", r->name, log_quote(slice_str(end)),
                 (long long)wait_ms);
@@ -302,7 +302,7 @@ static int open_fds(struct supervisor *s, struct err *e)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGINT, SIG_DFL); /* a shell's background jobs begin with it ignored */
+    (void)signal(SIGINT, SIG_DFL);  /* a shell's background jobs begin with it ignored */
     (void)signal(SIGPIPE, SIG_IGN); /* a terminal or log that has gone must not end us */
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     s->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

@@ -11,7 +11,7 @@ static void the_first_death_is_answered_at_once(void **state)
 {
     struct restart r = { 0 };
     restart_started(&r, 1000);
-    assert_int_equal(restart_after_death(&r, 1001), 0);
+    assert_int_equal(restart_after_death(&r, false, 1001), 0);
 }
 
 static void one_death_after_the_other_is_answered_later_and_later(void **state)
@@ -20,10 +20,10 @@ static void one_death_after_the_other_is_answered_later_and_later(void **state)
     struct restart r = { 0 };
     for (size_t i = 0; i < ARRAY_LEN(WAITS_MS); i++) {
         restart_started(&r, 1000);
-        assert_int_equal(restart_after_death(&r, 1001), WAITS_MS[i]);
+        assert_int_equal(restart_after_death(&r, false, 1001), WAITS_MS[i]);
     }
     r.deaths = 4000000000u;
-    assert_int_equal(restart_after_death(&r, 1001), 5000);
+    assert_int_equal(restart_after_death(&r, false, 1001), 5000);
 }
 
 static void ten_seconds_of_life_forget_the_deaths_before(void **state)
@@ -31,12 +31,23 @@ static void ten_seconds_of_life_forget_the_deaths_before(void **state)
     struct restart r = { 0 };
     for (int i = 0; i < 5; i++) {
         restart_started(&r, 1000);
-        (void)restart_after_death(&r, 10999);
+        (void)restart_after_death(&r, false, 10999);
     }
     restart_started(&r, 1000);
-    assert_int_equal(restart_after_death(&r, 11000), 0);
+    assert_int_equal(restart_after_death(&r, false, 11000), 0);
     restart_started(&r, 11000);
-    assert_int_equal(restart_after_death(&r, 11001), 100);
+    assert_int_equal(restart_after_death(&r, false, 11001), 100);
+}
+
+static void an_end_that_was_asked_for_is_no_death(void **state)
+{
+    struct restart r = { 0 };
+    restart_started(&r, 1000);
+    (void)restart_after_death(&r, false, 1001);
+    restart_started(&r, 1000);
+    assert_int_equal(restart_after_death(&r, true, 2000), 0);
+    assert_int_equal(r.deaths, 1);
+    assert_int_equal(restart_after_death(&r, true, 1999), 100); /* else it could spin */
 }
 
 int main(void)
@@ -45,6 +56,7 @@ int main(void)
         cmocka_unit_test(the_first_death_is_answered_at_once),
         cmocka_unit_test(one_death_after_the_other_is_answered_later_and_later),
         cmocka_unit_test(ten_seconds_of_life_forget_the_deaths_before),
+        cmocka_unit_test(an_end_that_was_asked_for_is_no_death),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

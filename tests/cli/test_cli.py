@@ -1,0 +1,237 @@
+"""The commands, against a service that only pretends: what they send, what they print, how they exit."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_service import FakeService, event, finished
+
+BUILD = Path(os.environ.get("KERNELHUB_BUILD", Path(__file__).resolve().parents[2] / "build"))
+BINARY = os.environ.get("KERNELHUB_BINARY", str(BUILD / "cmd" / "kernelhub"))
+EXECUTE = ("POST", "/api/v1/execute")
+
+
+@pytest.fixture
+def service() -> Iterator[FakeService]:
+    fake = FakeService()
+    yield fake
+    fake.close()
+
+
+def command(service: FakeService | None, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("KERNELHUB")}
+    env["KERNELHUB_TOKEN_FILE"] = "/nonexistent/token"
+    env["KERNELHUB_TOKEN"] = "kh_test"
+    env["KERNELHUB_URL"] = service.url if service else "http://127.0.0.1:9"
+    return [BINARY, *arguments], env
+
+
+def cli(service: FakeService | None, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    argv, env = command(service, *arguments)
+    env.update(more)
+    return subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True, timeout=30)
+
+
+def test_output_goes_where_it_belongs(service: FakeService) -> None:
+    service.replies[EXECUTE] = [[
+        event(1, "started"),
+        event(2, "stdout", text="out ü\n"),
+        event(3, "stderr", text="err\n"),
+        event(4, "result", data={"text/plain": "42", "text/html": "<b>42</b>"}, metadata={}),
+        finished(5),
+    ]]
+    done = cli(service, "run", "x", "--session", "s", "-l", "python", "-t", "2.5", "-e", "A=1", "--stdin-text", "in")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out ü\n42\n", "err\n")
+    _, _, body, authorization = service.requests[0]
+    assert authorization == "Bearer kh_test"
+    assert body.pop("execution_id")
+    assert body == {
+        "code": "x", "session": "s", "language": "python", "timeout_seconds": 2.5, "env": {"A": "1"}, "stdin": "in",
+    }
+
+
+@pytest.mark.parametrize(("status", "code", "expected"), [("ok", 0, 0), ("error", 7, 7), ("timeout", 124, 124), ("lost", None, 1)])
+def test_the_exit_code_is_the_runs(service: FakeService, status: str, code: int | None, expected: int) -> None:
+    service.replies[EXECUTE] = [[finished(1, status, code)]]
+    done = cli(service, "run", "x")
+    assert done.returncode == expected
+    assert (status in done.stderr) == (status in ("timeout", "lost"))
+
+
+def test_a_traceback_loses_its_colours_in_a_file(service: FakeService) -> None:
+    trace = ["\x1b[0;31mZeroDivisionError\x1b[0m", "line"]
+    service.replies[EXECUTE] = [[event(1, "error", name="E", value="v", traceback=trace), finished(2, "error", 1)]]
+    assert cli(service, "run", "x").stderr == "ZeroDivisionError\nline\n"
+
+
+def test_a_broken_stream_is_taken_up_where_it_broke(service: FakeService) -> None:
+    service.replies[EXECUTE] = [("cut", [event(1, "started"), event(2, "stdout", text="one ")])]
+    service.replies["GET", "/api/v1/executions/*"] = [
+        (503, {"error": {"code": "unavailable", "message": "starting", "hint": ""}}),
+        ("cut", [event(3, "stdout", text="two ")]),
+        [event(3, "stdout", text="two "), event(4, "stdout", text="three\n"), finished(5)],
+    ]
+    done = cli(service, "run", "x")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "one two three\n", "")
+    asked = [path.split("?")[1] for method, path, _, _ in service.requests if method == "GET"]
+    assert asked == ["after=2&follow=1", "after=2&follow=1", "after=3&follow=1"]
+
+
+def test_broken_off_before_the_first_event_the_same_id_is_sent_again(service: FakeService) -> None:
+    service.replies[EXECUTE] = [("cut", []), [finished(1)]]
+    done = cli(service, "run", "x")
+    ids = [body["execution_id"] for _, _, body, _ in service.requests]
+    assert done.returncode == 0
+    assert len(ids) == 2 and len(set(ids)) == 1
+
+
+def test_an_error_of_the_service_is_said_with_its_hint(service: FakeService) -> None:
+    service.replies[EXECUTE] = [(409, {"error": {"code": "conflict", "message": "session 's' is bash", "hint": "use another"}})]
+    done = cli(service, "run", "x")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert done.stderr == "kernelhub run: session 's' is bash (use another)\n"
+
+
+def test_without_a_service_the_next_step_is_said() -> None:
+    done = cli(None, "run", "x")
+    assert done.returncode == 125
+    assert "no service answers at http://127.0.0.1:9" in done.stderr
+    assert "kernelhub serve" in done.stderr
+
+
+def test_ctrl_c_interrupts_and_waits_for_the_end(service: FakeService) -> None:
+    service.replies[EXECUTE] = [[event(1, "stdout", text="begun\n"), "hold", finished(2, "interrupted", 130)]]
+    service.replies["POST", "/api/v1/executions/*"] = [(200, {"status": "running"})]
+    argv, env = command(service, "run", "x")
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + 10
+    while len(service.requests) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert service.requests[1][1].endswith("/interrupt")
+    service.hold.set()
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "[interrupted]" in err
+
+
+def test_a_second_ctrl_c_leaves(service: FakeService) -> None:
+    service.replies[EXECUTE] = [[event(1, "stdout", text="begun\n"), "hold", finished(2)]]
+    service.replies["POST", "/api/v1/executions/*"] = [(200, {"status": "running"})]
+    argv, env = command(service, "run", "x")
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + 10
+    while len(service.requests) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 130
+
+
+def test_images_are_saved(service: FakeService, tmp_path: Path) -> None:
+    image = bytes(range(256))
+    data = {"image/png": base64.encodebytes(image).decode(), "text/plain": "<Figure>"}
+    service.replies[EXECUTE] = [[event(1, "display", data=data), finished(2)]]
+    assert "--save" in cli(service, "run", "x").stderr
+    assert cli(service, "run", "x", "--save", str(tmp_path / "plots")).returncode == 0
+    assert (tmp_path / "plots" / "output-1.png").read_bytes() == image
+
+
+def test_json_gives_the_events_as_they_came(service: FakeService) -> None:
+    service.replies[EXECUTE] = [[event(1, "stdout", text="a"), finished(2)]]
+    lines = cli(service, "run", "x", "--json").stdout.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [1, 2]
+
+
+def test_no_stream_prints_the_record(service: FakeService) -> None:
+    service.replies[EXECUTE] = [[event(1, "stdout", text="a"), finished(2, "error", 3)]]
+    record = {"status": "error", "exit_code": 3, "stdout": "a\n", "stderr": "b\n", "results": [], "error": None}
+    service.replies["GET", "/api/v1/executions/*"] = [(200, record)]
+    done = cli(service, "run", "x", "--no-stream")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "a\n", "b\n")
+    assert json.loads(cli(service, "run", "x", "--no-stream", "--json").stdout) == record
+
+
+def test_code_comes_from_a_file_or_stdin(service: FakeService, tmp_path: Path) -> None:
+    service.replies[EXECUTE] = [[finished(1)]]
+    (tmp_path / "a.sh").write_text("ls\n")
+    assert cli(service, "run", f"@{tmp_path}/a.sh").returncode == 0
+    assert cli(service, "run", "-", stdin="print(1)").returncode == 0
+    first, second = (body for _, _, body, _ in service.requests)
+    assert (first["code"], first["language"]) == ("ls\n", "bash")
+    assert second["code"] == "print(1)" and "language" not in second
+    missing = cli(service, "run", "@/nonexistent.py")
+    assert missing.returncode == 125 and "/nonexistent.py" in missing.stderr
+
+
+def test_lists_are_tables_for_people_and_json_for_machines(service: FakeService) -> None:
+    items = {"items": [{"name": "python", "language": "python", "state": "idle", "queue": 0}], "next": None}
+    service.replies["GET", "/api/v1/sessions"] = [(200, items)]
+    lines = cli(service, "sessions").stdout.splitlines()
+    assert lines[0].split()[:3] == ["NAME", "LANGUAGE", "STATE"]
+    assert lines[1].split()[:4] == ["python", "python", "idle", "0"]
+    assert json.loads(cli(service, "sessions", "ls", "--json").stdout) == items
+
+
+def test_names_are_escaped_in_paths(service: FakeService) -> None:
+    service.replies["POST", "/api/v1/sessions/*"] = [(200, {})]
+    assert cli(service, "restart", "a/b ü").returncode == 0
+    assert service.requests[0][1] == "/api/v1/sessions/a%2Fb%20%C3%BC/restart"
+
+
+def test_history_passes_its_filters(service: FakeService) -> None:
+    service.replies["GET", "/api/v1/executions"] = [(200, {"items": [], "next": None})]
+    assert cli(service, "history", "-n", "5", "--session", "a b", "--status", "error", "-q", "x&y").stdout == "none\n"
+    assert service.requests[0][1] == "/api/v1/executions?limit=5&session=a%20b&status=error&q=x%26y"
+
+
+def test_users_and_keys(service: FakeService) -> None:
+    service.replies["POST", "/api/v1/admin/users"] = [(201, {"name": "ada"})]
+    service.replies["POST", "/api/v1/admin/keys"] = [(201, {"key": "kh_secret"})]
+    service.replies["DELETE", "/api/v1/admin/*"] = [(204, None)]
+    assert cli(service, "user", "create", "ada", "--admin").returncode == 0
+    assert cli(service, "key", "create", "k", "--user", "ada").stdout == "kh_secret\n"
+    assert cli(service, "key", "revoke", "some-id").returncode == 0
+    assert [body for _, _, body, _ in service.requests] == [
+        {"name": "ada", "admin": True}, {"name": "k", "user": "ada"}, None,
+    ]
+
+
+def test_a_key_from_the_token_file_goes_only_to_its_own_service(service: FakeService, tmp_path: Path) -> None:
+    service.replies["GET", "/api/v1/sessions"] = [(200, {"items": []})]
+    token = tmp_path / "token"
+    token.write_text(f"url={service.url}\ntoken=kh_file\n")
+    argv, env = command(None, "sessions")
+    del env["KERNELHUB_TOKEN"], env["KERNELHUB_URL"]
+    env["KERNELHUB_TOKEN_FILE"] = str(token)
+    assert subprocess.run(argv, env=env, capture_output=True, timeout=30).returncode == 0
+    token.write_text("url=http://127.0.0.1:1\ntoken=kh_file\n")
+    env["KERNELHUB_URL"] = service.url
+    subprocess.run(argv, env=env, capture_output=True, timeout=30)
+    assert [authorization for *_, authorization in service.requests] == ["Bearer kh_file", ""]
+
+
+def test_every_command_explains_itself() -> None:
+    overview = cli(None, "--help")
+    names = [line.split()[0] for line in overview.stdout.splitlines() if line.startswith("  ") and "kernelhub" not in line]
+    assert len(names) >= 13
+    for name in names:
+        done = cli(None, name, "--help")
+        assert done.returncode == 0 and done.stdout.startswith(f"Usage: kernelhub {name}"), name
+
+
+def test_a_mistyped_command_suggests_the_right_one() -> None:
+    done = cli(None, "histroy")
+    assert done.returncode == 2 and "did you mean 'history'?" in done.stderr
