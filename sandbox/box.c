@@ -128,9 +128,12 @@ int box_make(struct box *b, const struct place *place, struct podman *podman, st
     int64_t begin = now_us();
     if (policy_check_limits(&b->limits, e) < 0)
         return -1;
-    if (place_make_sandbox(place, &b->id, b->first_id + IDS_WARDEN, e) < 0 ||
-        place_mount_workspace(place, &b->id, b->user_id, b->private_workspace, b->first_id + IDS_USER, e) < 0)
+    if (place_make_sandbox(place, &b->id, b->first_id + IDS_WARDEN, e) < 0)
+        return err_in(e, "make the sandbox's directories");
+    if (place_mount_workspace(place, &b->id, b->user_id, b->private_workspace, b->first_id + IDS_USER, e) < 0) {
+        e->code = e->code == ERR_FORBIDDEN ? ERR_FORBIDDEN : ERR_SANDBOX; /* never "not found": that is the image's */
         return err_in(e, "prepare the workspace");
+    }
     if (box_warden_spawn(b, place, e) < 0 || box_save(b, place, e) < 0)
         return err_in(e, "start the warden");
     if (create_container(b, place, podman, e) < 0 || still_wanted(b, e) < 0)

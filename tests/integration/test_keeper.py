@@ -399,6 +399,8 @@ def test_memory_that_kills_the_container_is_called_oom(keeper: Keeper) -> None:
 import os
 open('{at}/cgroup.procs', 'w').write('0')
 folders = [os.open('/proc/{pid}/root/' + f, os.O_RDONLY | os.O_DIRECTORY) for f in ('tmp', 'dev/shm')]
+os.setgroups([])
+os.setresgid({user}, {user}, {user})
 os.setresuid({user}, {user}, {user})
 for folder in folders:
     file = os.open('x', os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=folder)
