@@ -116,12 +116,11 @@ static void pump_both(struct init_relay *r)
 {
     pump(r, &r->up, r->kernel.fd, r->warden.fd);
     pump(r, &r->down, r->warden.fd, r->kernel.fd);
-    bool over = (r->up.eof && !r->up.len) || (r->down.eof && !r->down.len) ||
-                (r->up.broken && r->down.broken);
-    if (over)
+    /* An end is only read when all before it is passed on, so a flow at its end holds nothing. */
+    if (r->up.eof || r->down.eof || (r->up.broken && r->down.broken))
         return end(r, r->error);
-    bool read_kernel = !r->up.len && !r->up.eof && !r->up.broken;
-    bool read_warden = !r->down.len && !r->down.eof && !r->down.broken;
+    bool read_kernel = !r->up.len && !r->up.broken;
+    bool read_warden = !r->down.len && !r->down.broken;
     uint32_t kernel = (read_kernel ? EPOLLIN : 0) | (r->down.len ? EPOLLOUT : 0);
     uint32_t warden = (read_warden ? EPOLLIN : 0) | (r->up.len ? EPOLLOUT : 0);
     if (init_watch_want(r->shared->loop, &r->kernel, kernel) < 0 ||

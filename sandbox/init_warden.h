@@ -32,7 +32,7 @@ struct init_warden {
     unsigned first_note, n_notes;
     char packet[INIT_MAX_PACKET];
     void (*on_connected)(void *owner); /* has to say HELLO and the kernels that live */
-    /* fd: what came along or -1; error: why it did not. The receiver closes fd. */
+    /* fd: what came along or -1, the receiver's to close. */
     void (*on_order)(void *owner, const struct init_packet *p, int fd);
     /* An EXITED that init_warden_say had taken will not be heard: say it again after the next
      * HELLO. */
