@@ -1,0 +1,38 @@
+/* Property: whatever content a kernel sends, the fields that event_from_message makes of it give a record that is JSON and one
+ * line. The input is the message's type, a newline, and its content. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "protocol/event_record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char msg_type[64];
+    const uint8_t *end = size ? memchr(data, '\n', size) : NULL;
+    if (!end || (size_t)(end - data) >= sizeof msg_type)
+        return 0;
+    memcpy(msg_type, data, (size_t)(end - data));
+    msg_type[end - data] = '\0';
+    struct slice content = slice_of(end + 1, size - (size_t)(end + 1 - data));
+    CLEANUP_BUF struct buf fields = BUF_INIT(1 << 24), out = BUF_INIT(1 << 24);
+    struct event_head head = { .unix_us = 1, .session = msg_type, .type = EVENT_N_TYPES };
+    if (!event_from_message(msg_type, content, &head.type, &fields)) {
+        check(fields.len == 0);
+        return 0;
+    }
+    check(head.type < EVENT_N_TYPES);
+    check(fields.len == 0 || fields.data[0] == ',');
+    event_record_write(&out, size, &head, buf_slice(&fields));
+    check(json_valid(buf_slice(&out)));
+    check(!memchr(out.data, '\n', out.len) && !memchr(out.data, '\r', out.len));
+    return 0;
+}
