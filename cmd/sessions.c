@@ -10,10 +10,11 @@ static int list(const struct ask *a)
     static const struct table_column COLUMNS[] = {
         { "NAME", "name" },
         { "LANGUAGE", "language" },
-        { "STATE", "state" },
-        { "QUEUE", "queue" },
-        { "EXECUTIONS", "executions" },
-        { "LAST ACTIVITY", "last_activity_at" },
+        { "TEMPLATE", "template" },
+        { "STATUS", "status" },
+        { "QUEUED", "queued" },
+        { "EXECUTIONS", "execution_count" },
+        { "LAST USED", "last_used_at" },
     };
     return ask_list(a, "/api/v1/sessions", COLUMNS, ARRAY_LEN(COLUMNS));
 }

@@ -9,7 +9,7 @@ build=${KERNELHUB_BUILD:-$top/build}
 service_packages=(
     build-essential autoconf automake libtool pkg-config
     libzmq3-dev libczmq-dev libjansson-dev libsodium-dev libmicrohttpd-dev libseccomp-dev libsqlite3-dev
-    libcurl4-openssl-dev libwslay-dev libcmocka-dev
+    libcurl4-openssl-dev libcmocka-dev
     podman runc crun uidmap mmdebstrap ca-certificates
 )
 
@@ -55,7 +55,7 @@ build_tree() {
     shift
     if [ ! -e "$top/configure" ] || [ ! -e "$top/Makefile.in" ]; then
         say 'autoreconf'
-        (cd "$top" && mkdir -p m4 && autoreconf --install)
+        (cd "$top" && autoreconf --install)
     fi
     mkdir -p "$folder"
     if [ ! -e "$folder/Makefile" ] || [ "$(cat "$folder/.configured" 2>/dev/null)" != "$*" ]; then

@@ -177,11 +177,11 @@ def test_code_comes_from_a_file_or_stdin(service: FakeService, tmp_path: Path) -
 
 
 def test_lists_are_tables_for_people_and_json_for_machines(service: FakeService) -> None:
-    items = {"items": [{"name": "python", "language": "python", "state": "idle", "queue": 0}], "next": None}
+    items = {"items": [{"name": "python", "language": "python", "template": "slim", "status": "idle", "queued": 0}], "next": None}
     service.replies["GET", "/api/v1/sessions"] = [(200, items)]
     lines = cli(service, "sessions").stdout.splitlines()
-    assert lines[0].split()[:3] == ["NAME", "LANGUAGE", "STATE"]
-    assert lines[1].split()[:4] == ["python", "python", "idle", "0"]
+    assert lines[0].split()[:3] == ["NAME", "LANGUAGE", "TEMPLATE"]
+    assert lines[1].split()[:5] == ["python", "python", "slim", "idle", "0"]
     assert json.loads(cli(service, "sessions", "ls", "--json").stdout) == items
 
 
