@@ -17,6 +17,8 @@
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
 
+#define MAX_MOVES 2 /* to another sandbox in one start */
+
 static void table_key(const struct user *u, const char *name, char ret[200])
 {
     (void)snprintf(ret, 200, "%s/%s", u->id.text, name);
@@ -286,6 +288,7 @@ static void on_ready(struct session *s)
     if (s->restarting)
         session_add_event(s, EVENT_RESTARTED, slice_of(NULL, 0), (struct store_mark){ .number = 0 });
     s->restarting = false;
+    s->moves = 0;
     say_status(s, "idle");
     session_ready(s);
 }
@@ -479,6 +482,12 @@ void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum 
             zlistx_add_end(mine, s);
     for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine)) {
         bool started = s->kernel == KERNEL_READY;
+        if (!started && !s->running && sandbox->epoch[0] && s->moves++ < MAX_MOVES) {
+            /* it worked once, and died under a kernel that was only starting: nothing of this session is lost, it starts in another */
+            leave_kernel(s);
+            session_need_kernel(s);
+            continue;
+        }
         say_status(s, "dead");
         end_all(s, &end, why->text, started ? NULL : why, (struct store_mark){ .number = 0 });
         kernel_failed(s, why);

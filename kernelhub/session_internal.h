@@ -25,6 +25,7 @@ struct session {
     bool ephemeral;   /* for one execution alone: hidden, ended with it */
     bool removed;     /* taken out of the tables; memory goes in the loop's next turn */
     bool restarting;
+    unsigned moves;   /* to another sandbox since the kernel was last ready */
     bool env_by_metadata, env_by_code;
     char *start;      /* LINK_START's JSON; refreshed from the catalog at each start */
     char *env;        /* more variables for START (ephemeral only), JSON; NULL */

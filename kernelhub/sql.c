@@ -35,10 +35,9 @@ void sql_close(struct sql *s)
 
 int sql_tune(struct sql *s, bool read_only, struct err *e)
 {
-    /* NORMAL: survives kill -9; power loss may cost the last moments, never the file. A checkpoint costs two
-     * fsyncs in the writer's thread: every 16 MiB. */
+    /* NORMAL: survives kill -9; power loss may cost the last moments, never the file. */
     static const char PRAGMAS[] = "PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;"
-                                  "PRAGMA wal_autocheckpoint=4096; PRAGMA journal_size_limit=67108864;"
+                                  "PRAGMA journal_size_limit=67108864;"
                                   "PRAGMA cache_size=-8192; PRAGMA trusted_schema=OFF;";
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(s->db, "PRAGMA journal_mode=WAL", -1, &stmt, NULL) != SQLITE_OK)

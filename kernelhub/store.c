@@ -85,7 +85,8 @@ int store_open(const char *dir, zloop_t *loop, struct store **ret, struct err *e
     CLEANUP(store_close) struct store *s = new_store(dir, loop);
     CLEANUP(free) char *path = zsys_sprintf("%s/kernelhub.db", dir);
     if (take_lock(s, e) < 0 || open_file(s, path, e) < 0 || blob_file_open_dir(dir, &s->blob_dir, e) < 0 ||
-        find_next_feed(s, e) < 0 || store_batch_start(s, path, e) < 0 || store_query_start(s, path, e) < 0)
+        find_next_feed(s, e) < 0 || store_batch_start(s, path, e) < 0 || store_query_start(s, path, e) < 0 ||
+        store_checkpoint_start(s, path, e) < 0)
         return err_in(e, "open the store");
     *ret = TAKE(s);
     return 0;
@@ -96,6 +97,7 @@ void store_close(struct store *s)
     if (!s)
         return;
     store_batch_stop(s);
+    store_checkpoint_stop(s);
     store_query_stop(s);
     sql_close(&s->sync); /* the last to close checkpoints */
     close_fd_at(&s->blob_dir);

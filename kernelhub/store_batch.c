@@ -115,6 +115,7 @@ static void batch_committed(struct store *s)
         log_info("event=store_recovered waiting=%zu", store_queued(s));
         free(TAKE(s->why));
     }
+    store_checkpoint_look(s, s->flight.wal_pages);
     answer_batch(s);
     s->in_flight = false;
     send_batch(s);

@@ -3,6 +3,7 @@
  *   store.c         opening, closing, numbers of feeds, health
  *   store_batch.c   the way of a write: batches to the writer and back
  *   store_writer.c  the writer's thread
+ *   store_checkpoint.c  the thread that moves the WAL into the database
  *   store_rows.c    writes of users, keys, sandboxes, sessions, executions
  *   store_events.c  writes of events and blobs: numbers and heads
  *   store_retain.c  removal of what is too old or too much
@@ -69,6 +70,7 @@ struct batch {
     bool failed;
     struct err e;           /* why it failed */
     double commit_seconds;
+    int wal_pages;          /* in the WAL after it; 0: not known */
 };
 
 /* What the next event of a feed needs to know. */
@@ -93,6 +95,7 @@ struct writer {
     struct blob_extent *extents;
     size_t n_extents;
     int64_t blob_bytes;     /* in all files; -1: not counted yet */
+    int wal_pages;
     struct buf scratch;
 };
 
@@ -140,7 +143,7 @@ struct store {
     int lock_fd;
     int blob_dir;
     struct sql sync; /* for what is done at start, in the loop's thread */
-    zactor_t *writer_actor, *reader_actor;
+    zactor_t *writer_actor, *reader_actor, *checkpoint_actor;
 
     struct op_queue queued;
     struct batch flight;
@@ -148,6 +151,8 @@ struct store {
     size_t flight_ops, flight_bytes;
     int retry_timer;  /* -1: none */
     char *why;        /* NULL: healthy */
+    bool checkpointing;
+    int checkpointed_pages; /* pages of the WAL when the last checkpoint was asked for */
     bool retaining;   /* a step of retention is queued or under way */
 
     struct store_query *waiting_first, *waiting_last, *reading, *answering;
@@ -168,6 +173,11 @@ void *store_take_pointer(zactor_t *actor); /* what the actor sent, NULL: nothing
 struct writer *store_writer_new(const char *path, int blob_dir, struct err *e);
 void store_writer_actor(zsock_t *pipe, void *writer);
 int store_writer_append(struct writer *w, int64_t feed, struct slice bytes, int64_t *ret_offset, struct err *e);
+
+/* store_checkpoint.c: told after each commit how long the WAL is. */
+void store_checkpoint_look(struct store *s, int wal_pages);
+int store_checkpoint_start(struct store *s, const char *path, struct err *e);
+void store_checkpoint_stop(struct store *s);
 
 /* store_query.c */
 struct store_query *store_query_new(struct store *s, int (*run)(struct reader *r, struct store_query *q),

@@ -4,6 +4,8 @@
 #include "kernelhub/blob_file.h"
 #include "kernelhub/store_internal.h"
 
+#define WAL_PAGES_MAX 16384 /* 64 MiB: then the writer itself checkpoints, whatever it costs */
+
 static size_t hash_feed(const void *key)
 {
     uint64_t feed = (uint64_t)*(const int64_t *)key;
@@ -28,6 +30,16 @@ static void free_mark(void **p)
 {
     free(*p);
     *p = NULL;
+}
+
+/* Takes the place of SQLite's own checkpoint at a commit (it uses the same hook). */
+static int after_commit(void *arg, sqlite3 *db, const char *name, int pages)
+{
+    struct writer *w = arg;
+    w->wal_pages = pages;
+    if (pages >= WAL_PAGES_MAX)
+        (void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL); /* next time then */
+    return SQLITE_OK;
 }
 
 static void writer_free(struct writer *w)
@@ -56,8 +68,10 @@ struct writer *store_writer_new(const char *path, int blob_dir, struct err *e)
     zhashx_set_key_duplicator(w->marks, NULL); /* the same */
     zhashx_set_key_destructor(w->marks, NULL);
     zhashx_set_destructor(w->marks, free_mark);
-    if (sql_open(&w->sql, path, e) == 0 && sql_tune(&w->sql, false, e) == 0)
+    if (sql_open(&w->sql, path, e) == 0 && sql_tune(&w->sql, false, e) == 0) {
+        (void)sqlite3_wal_hook(w->sql.db, after_commit, w); /* returns the former argument */
         return w;
+    }
     writer_free(w);
     return NULL;
 }
@@ -145,6 +159,7 @@ static void write_batch(struct writer *w, struct batch *b)
     w->n_extents = 0;
     if (zhashx_size(w->feeds) > STORE_CACHED_FEEDS)
         zhashx_purge(w->feeds);
+    b->wal_pages = w->wal_pages;
     b->commit_seconds = (double)(zclock_usecs() - began_us) / 1e6;
 }
 

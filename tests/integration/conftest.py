@@ -51,7 +51,7 @@ class Service:
 
     @property
     def binary(self) -> str:
-        return str(BUILD / "kernelhub")
+        return str(BUILD / "cmd" / "kernelhub")
 
     def arguments(self) -> list[str]:
         return [f"--config={self.folder}/conf", f"--state={self.state}", f"--run={self.run}"]

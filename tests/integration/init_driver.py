@@ -211,8 +211,12 @@ class InitDriver:
             remove = ["podman", "rm", "--force", "--time", "0", self.folder.name]
             subprocess.run(remove, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         if self.process.poll() is None:
-            # A plain init kills its kernels on SIGTERM; with PID 1 the namespace dies.
-            self.process.send_signal(signal.SIGKILL if self.pid1 else signal.SIGTERM)
+            # A plain init kills its kernels on SIGTERM; a namespace dies with its PID 1. (Killing
+            # unshare would not do: the change of uid has cleared the child's death signal.)
+            if self.mode == "pid1":
+                os.kill(self.pid, signal.SIGKILL)
+            else:
+                self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(5)
             except subprocess.TimeoutExpired:

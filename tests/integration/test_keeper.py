@@ -182,6 +182,10 @@ class Keeper:
         command = ["podman", "ps", "-aq", "--filter", f"label=io.kernelhub.instance={instance}"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
+    def groups(self) -> list[str]:
+        name = "kernelhub-" + (self.state / "keeper" / "instance").read_text()[:8]
+        return [str(p) for pattern in (name, f"*/{name}") for p in Path("/sys/fs/cgroup").glob(pattern)]
+
     def leftovers(self) -> list[str]:
         left = [f"container {c}" for c in self.containers()]
         left += [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(self.folder) in line]
@@ -237,7 +241,7 @@ def keeper() -> Iterator[Keeper]:
     finally:
         try:
             k.purge()
-            left = k.leftovers()
+            left = k.leftovers() + k.groups()
         finally:
             if k.process and k.process.poll() is None:
                 k.kill()
@@ -542,3 +546,44 @@ def test_open_files_do_not_pass_our_own_limit(keeper: Keeper) -> None:
     pid = keeper.record(keeper.hub().create()["sandbox_id"])["pid"]
     line = next(li for li in Path(f"/proc/{pid}/limits").read_text().splitlines() if li.startswith("Max open files"))
     assert int(line.split()[4]) <= resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def test_an_init_that_ends_at_once_is_quoted(keeper: Keeper) -> None:
+    init = keeper.libexec / "kernelhub-init"
+    init.unlink()
+    init.write_text("#!/bin/sh\necho 'no \033[1m kernel' >&2\nexit 3\n")
+    init.chmod(0o755)
+    made = keeper.hub().create()
+    assert made["error"]["code"] == "sandbox_failed", made
+    assert "ended at once" in made["error"]["message"] and "\033" not in made["error"]["message"]
+    wait_until(lambda: not keeper.leftovers())
+
+
+def test_an_image_decides_nothing_but_its_files(keeper: Keeper) -> None:
+    """And the list of images follows Podman's without being asked."""
+    hub = keeper.hub()
+    name = f"localhost/khk-test-{uuid.uuid4().hex[:8]}"
+    template = name.rsplit("/", 1)[1]
+    changes = ['ENTRYPOINT ["/evil"]', 'CMD ["/evil"]', "USER 0", "VOLUME /data", "ENV LD_PRELOAD=/evil.so", "STOPSIGNAL SIGSTOP", "WORKDIR /"]
+    changes += [f"LABEL io.kernelhub.template={template}"]
+    with tempfile.NamedTemporaryFile(suffix=".tar") as tar:
+        subprocess.run(["tar", "-cf", tar.name, "-T", "/dev/null"], check=True)
+        command = ["podman", "import", "-q", *(f"--change={c}" for c in changes), tar.name, name]
+        subprocess.run(command, check=True, capture_output=True)
+    try:
+        while not any(e["event"] == "images" for e in hub.events):
+            hub.receive()
+        image = next(i for i in hub.ask("images")["images"] if i["template"] == template)
+        assert image["kernelspecs"] == {}
+        made = hub.create(template=template)
+        assert made["ok"], made
+        pid = keeper.record(made["sandbox_id"])["pid"]
+        assert Path(f"/proc/{pid}/cmdline").read_bytes() == b"/usr/sbin/kernelhub-init\0"
+        assert int(status(pid)["Uid"].split()[0]) % 65536 == 1000
+        assert os.readlink(f"/proc/{pid}/cwd") == "/workspace"
+        assert "/data" not in Path(f"/proc/{pid}/mounts").read_text()
+        hub.ask("destroy", sandbox_id=made["sandbox_id"])
+    finally:
+        subprocess.run(["podman", "rmi", "-f", name], check=True, capture_output=True)
+    while template in {i["template"] for i in hub.ask("images")["images"]}:
+        time.sleep(0.05)

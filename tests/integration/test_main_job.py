@@ -297,7 +297,7 @@ def test_command_line(service: Service) -> None:
     assert "print(x + 1)" in service.cli("history").stdout
     assert "python" in service.cli("sessions").stdout
     assert service.cli("health").returncode == 0
-    assert json.loads(service.cli("run", "--json", "6*7").stdout)["results"][0]["data"]["text/plain"] == "42"
+    assert json.loads(service.cli("run", "--json", "--no-stream", "6*7").stdout)["results"][0]["data"]["text/plain"] == "42"
 
 
 def test_the_sdk(service: Service) -> None:
