@@ -71,7 +71,7 @@ class BashKernel(OriginalBashKernel):
     """Runs cells in one persistent interactive bash."""
 
     def _start_bash(self) -> None:
-        self.shell = Shell(build_cmds())
+        self.bash = Shell(build_cmds())
 
     async def do_execute(
         self,
@@ -85,11 +85,13 @@ class BashKernel(OriginalBashKernel):
         cell_id: str | None = None,
     ) -> dict[str, Any]:
         self.silent = silent
-        stdout, stderr = (RichText(self._sender(name), self._display) for name in ("stdout", "stderr"))
+        stdout, stderr = (
+            RichText(self._sender(name), self._display) for name in ("stdout", "stderr")
+        )
         stdin = hub_metadata(cell_meta).get("stdin")
-        restore = signal.signal(signal.SIGINT, lambda *_: self.shell.interrupt())
+        restore = signal.signal(signal.SIGINT, lambda *_: self.bash.interrupt())
         try:
-            ending = self.shell.run(
+            ending = self.bash.run(
                 code,
                 stdout.feed,
                 stderr.feed,
@@ -145,7 +147,7 @@ class BashKernel(OriginalBashKernel):
     def _lines_of(self, command: str) -> list[str]:
         """Runs a command of ours in the shell and gives what it printed."""
         text: list[str] = []
-        ending = self.shell.run(command, text.append, lambda _: None, {}, "")
+        ending = self.bash.run(command, text.append, lambda _: None, {}, "")
         if ending.shell_is_gone:
             self._start_bash()
         return "".join(text).splitlines()

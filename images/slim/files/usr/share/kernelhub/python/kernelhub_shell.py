@@ -134,7 +134,11 @@ class Shell:
         self._gone = False
         self._spawn()
         ending = self.run(
-            f"set +m +H +o history; unset HISTFILE\n{start_up}", lambda _: None, lambda _: None, {}, ""
+            f"set +m +H +o history; unset HISTFILE\n{start_up}",
+            lambda _: None,
+            lambda _: None,
+            {},
+            "",
         )
         if ending.status != 0:
             raise RuntimeError(f"bash did not start: status {ending.status}")
