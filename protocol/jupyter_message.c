@@ -39,6 +39,18 @@ void jupyter_sign(struct slice key, const struct jupyter_message *m, char ret[JU
     sodium_bin2hex(ret, JUPYTER_SIGNATURE_CHARS + 1, mac, sizeof mac);
 }
 
+/* Nearly always there is no escape: then no buffer is needed. */
+static void copy_text(struct slice raw, char *to, size_t size)
+{
+    if (raw.len < size && (raw.len == 0 || (!memchr(raw.data, '\\', raw.len) && !memchr(raw.data, '\0', raw.len)))) {
+        if (raw.len)
+            memcpy(to, raw.data, raw.len);
+        to[raw.len] = '\0';
+    } else if (!json_copy_string(raw, to, size)) {
+        to[0] = '\0';
+    }
+}
+
 bool jupyter_read_header(struct slice header, struct jupyter_header *ret)
 {
     *ret = (struct jupyter_header){ "", "" };
@@ -50,8 +62,7 @@ bool jupyter_read_header(struct slice header, struct jupyter_header *ret)
         size_t size = to == ret->msg_id ? sizeof ret->msg_id : sizeof ret->msg_type;
         if (!to || it.value.len < 2 || it.value.data[0] != '"')
             continue;
-        if (!json_copy_string(slice_of(it.value.data + 1, it.value.len - 2), to, size))
-            to[0] = '\0';
+        copy_text(slice_of(it.value.data + 1, it.value.len - 2), to, size);
     }
     return true;
 }

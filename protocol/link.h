@@ -48,17 +48,21 @@ enum link_type {
      * MESSAGE: number; execution id is set when its parent header names an execution of EXECUTE */
     LINK_KERNEL = 16, /* number, kernel; part 0 = {"state":"starting|ready|dead","exit_code":N|null,"signal":N|null,
                        * "oom":bool,"expected":bool (we were asked to end it),"reason":"…","output":"tail of its stdout
-                       * and stderr","phases":{"spawned_us","connected_us","ready_us"} since START}; ready: part 1 =
-                       * content of kernel_info_reply */
+                       * and stderr","phases":{"spawned_us","connected_us","ready_us"} since START, null when not reached};
+                       * ready: part 1 = content of kernel_info_reply. After dead the warden knows the kernel no more */
     LINK_END = 17,    /* number, kernel, execution: it is over. part 0 = {"how":"done" (idle and reply seen, or one of
                        * them and 2 s) | "killed" (by us: timeout, stop, restart) | "died" (kernel ended by itself) |
-                       * "lost", "complete":bool (both idle and reply seen), "interrupted":bool (an interrupt was sent while
-                       * it ran), "timed_out":bool, "oom":bool, "exit_code":N|null,"signal":N|null,
-                       * "duration_us":N, "sent_us","first_us": (monotonic parts), "usage":{USAGE's fields, cpu_us of this run,
-                       * memory_peak_bytes}} */
-    LINK_GAP = 18,    /* number, kernel, execution: part 0 = {"bytes":N,"messages":N,"reason":"…"} were dropped here */
+                       * "lost", "complete":bool (both idle and reply seen), "started":bool (the kernel said anything about
+                       * it: false with killed or died means that it never ran), "interrupted":bool (an interrupt was sent while
+                       * it ran), "timed_out":bool, "oom":bool, "exit_code":N|null,"signal":N|null (of the kernel, when it
+                       * is gone), "duration_us":N, "sent_us","first_us" (from its arrival at the warden: to ZeroMQ, to the
+                       * kernel's first message about it; null: not reached), "usage":{USAGE's fields, cpu_us of this run's
+                       * turn, memory_peak_bytes of the sandbox so far}} */
+    LINK_GAP = 18,    /* number, kernel, execution: part 0 = {"bytes":N,"messages":N,"reason":"…"} were dropped here;
+                       * 0 and 0: a channel was cut, nobody knows how much */
     LINK_USAGE = 19,  /* part 0 = {"cpu_us","memory_bytes","memory_peak_bytes","memory_limit_bytes","pids","oom_kills"} */
-    LINK_ERROR = 20,  /* kernel, execution: an order was refused; part 0 = {"code":(API.md code),"message"} */
+    LINK_ERROR = 20,  /* kernel, execution: an order was refused and is forgotten; part 0 = {"code":(API.md code),"message"}.
+                       * gone: no such kernel (any more); busy: it starts, or a queue is full; conflict: its msg_id is known */
 };
 
 enum link_channel { LINK_SHELL = 0, LINK_CONTROL = 1, LINK_STDIN = 2, LINK_IOPUB = 3, LINK_N_CHANNELS };

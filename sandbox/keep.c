@@ -115,7 +115,7 @@ void keep_gap(struct keep *k, const struct uuid *kernel_id, const struct uuid *e
     static const struct uuid none;
     size_t at;
     struct entry *e = find_gap(k, execution_id, &at);
-    if (!e && k->n_open == ARRAY_LEN(k->open) - 1) {
+    if (!e && k->n_open >= ARRAY_LEN(k->open) - 1) {
         execution_id = &none;
         e = find_gap(k, execution_id, &at);
     }

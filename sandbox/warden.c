@@ -43,6 +43,17 @@ static struct warden_kernel *find(struct warden *w, const struct uuid *id)
     return NULL;
 }
 
+/* Round and round, so that a number rests before it is used again; 0: none is free. */
+static unsigned free_number(struct warden *w)
+{
+    for (unsigned tries = 0; tries < INIT_MAX_KERNELS; tries++) {
+        w->last_number = w->last_number % INIT_MAX_KERNELS + 1;
+        if (!w->kernels[w->last_number] && !(w->strangers >> (w->last_number - 1) & 1))
+            return w->last_number;
+    }
+    return 0;
+}
+
 /* The hub's orders */
 
 static int order_start(struct warden *w, const struct link_frame *f, struct err *e)
@@ -52,20 +63,16 @@ static int order_start(struct warden *w, const struct link_frame *f, struct err 
         return err_set(e, ERR_INVALID, "a start order has a kernel id and one part");
     if (k)
         return warden_kernel_start(k, f->parts[0], e);
-    /* round and round, so that a number rests before it is used again */
-    for (unsigned tries = 0; tries < INIT_MAX_KERNELS; tries++) {
-        w->last_number = w->last_number % INIT_MAX_KERNELS + 1;
-        if (w->kernels[w->last_number] || w->strangers >> (w->last_number - 1) & 1)
-            continue;
-        k = warden_kernel_new(&w->env, &f->kernel_id, w->last_number);
-        if (warden_kernel_start(k, f->parts[0], e) < 0) {
-            warden_kernel_free(k);
-            return -1;
-        }
-        w->kernels[w->last_number] = k;
-        return 0;
+    unsigned number = free_number(w);
+    if (number == 0)
+        return err_set(e, ERR_QUOTA, "%d kernels run in this sandbox, the limit", INIT_MAX_KERNELS);
+    k = warden_kernel_new(&w->env, &f->kernel_id, number);
+    if (warden_kernel_start(k, f->parts[0], e) < 0) {
+        warden_kernel_free(k);
+        return -1;
     }
-    return err_set(e, ERR_QUOTA, "%d kernels run in this sandbox, the limit", INIT_MAX_KERNELS);
+    w->kernels[number] = k;
+    return 0;
 }
 
 static int no_kernel(struct err *e)
@@ -183,7 +190,6 @@ static void on_hello(void *owner)
 {
     struct warden *w = owner;
     log_info("event=init_connected");
-    w->strangers = 0;
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         if (w->kernels[i])
             warden_kernel_on_init(w->kernels[i]);
@@ -193,13 +199,20 @@ static void on_hello(void *owner)
 static void on_stranger(struct warden *w, const struct init_packet *p)
 {
     uint64_t bit = 1ull << (p->kernel - 1);
-    if (p->type == INIT_STARTED) {
-        w->strangers |= bit;
-        warden_init_send(w->init, &(struct init_packet){ .type = INIT_KILL, .kernel = p->kernel }, -1);
-        log_warning("event=foreign_kernel number=%u", p->kernel);
-    } else if (p->type == INIT_EXITED) {
+    struct warden_kernel *k = w->kernels[p->kernel];
+    if (p->type == INIT_EXITED)
         w->strangers &= ~bit;
-    }
+    if (p->type != INIT_STARTED)
+        return;
+    w->strangers |= bit;
+    warden_init_send(w->init, &(struct init_packet){ .type = INIT_KILL, .kernel = p->kernel }, -1);
+    log_warning("event=foreign_kernel number=%u", p->kernel);
+    unsigned number = k ? free_number(w) : 0;
+    if (number == 0)
+        return; /* none waits under this number, or it fails to start and says so */
+    w->kernels[p->kernel] = NULL;
+    w->kernels[number] = k;
+    warden_kernel_renumber(k, number);
 }
 
 static void on_packet(void *owner, const struct init_packet *p)
@@ -207,7 +220,7 @@ static void on_packet(void *owner, const struct init_packet *p)
     struct warden *w = owner;
     if (p->kernel == 0)
         return;
-    if (w->kernels[p->kernel])
+    if (w->kernels[p->kernel] && !warden_kernel_is_waiting(w->kernels[p->kernel]))
         warden_kernel_on_packet(w->kernels[p->kernel], p);
     else
         on_stranger(w, p);
@@ -216,6 +229,7 @@ static void on_packet(void *owner, const struct init_packet *p)
 static void on_gone(void *owner)
 {
     struct warden *w = owner;
+    w->strangers = 0;
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         if (w->kernels[i])
             warden_kernel_on_init_gone(w->kernels[i]);

@@ -9,6 +9,7 @@
 
 #define PER_WAKE         64
 #define ACCEPTS_PER_WAKE 16
+#define SETTLE_MS        5 /* after HELLO init names the kernels it has: they are heard before it gets an order */
 #define STRANGERS_REST_MS 20 /* user code that dials in a loop gets this often a look, no more */
 /* the biggest init may send: OUTPUT */
 #define MAX_IN_BYTES (INIT_HEADER_BYTES + INIT_PAYLOAD_OUTPUT)
@@ -24,9 +25,9 @@ struct warden_init {
     struct warden_init_events events;
     pid_t pid;
     int listener, fd;
-    bool greeted;
+    bool greeted, settled;
     bool listening, wants_write;
-    int rest_timer;
+    int rest_timer, settle_timer;
     zlistx_t *waiting; /* of struct order */
 };
 
@@ -70,7 +71,7 @@ struct warden_init *warden_init_new(zloop_t *loop, int listener, pid_t pid, cons
     in->pid = pid;
     in->listener = listener;
     in->fd = -1;
-    in->rest_timer = -1;
+    in->rest_timer = in->settle_timer = -1;
     in->waiting = zlistx_new();
     zlistx_set_destructor(in->waiting, order_destroy);
     listen_now(in, true);
@@ -82,7 +83,10 @@ static void hang_up(struct warden_init *in)
     zmq_pollitem_t item = { .fd = in->fd };
     zloop_poller_end(in->loop, &item);
     (void)close(TAKE_FD(in->fd)); /* nothing to do about an error here */
-    in->greeted = in->wants_write = false;
+    in->greeted = in->settled = in->wants_write = false;
+    if (in->settle_timer >= 0)
+        zloop_timer_end(in->loop, in->settle_timer);
+    in->settle_timer = -1;
     zlistx_purge(in->waiting);
     listen_now(in, true);
 }
@@ -180,7 +184,7 @@ void warden_init_send(struct warden_init *in, const struct init_packet *p, int f
     assert(o);
     o->fd = fd;
     o->len = init_encode(p, o->bytes, INIT_HEADER_BYTES + p->payload_len);
-    if (!warden_init_is_there(in) || o->len == 0 || zlistx_size(in->waiting) >= WARDEN_INIT_MAX_WAITING) {
+    if (!in->greeted || o->len == 0 || zlistx_size(in->waiting) >= WARDEN_INIT_MAX_WAITING) {
         /* an order that is forgotten is not confirmed: its owner's deadline tells */
         order_destroy((void **)&o);
         return;
@@ -191,7 +195,17 @@ void warden_init_send(struct warden_init *in, const struct init_packet *p, int f
 
 bool warden_init_is_there(const struct warden_init *in)
 {
-    return in->greeted;
+    return in->settled;
+}
+
+static int on_settled(zloop_t *loop, int timer_id, void *arg)
+{
+    struct warden_init *in = arg;
+    in->settle_timer = -1;
+    in->settled = true;
+    in->events.on_hello(in->events.owner);
+    in->events.after(in->events.owner);
+    return 0;
 }
 
 /* False: the peer broke the protocol. */
@@ -206,7 +220,7 @@ static bool take_packet(struct warden_init *in, const struct init_packet *p)
     if (p->value != INIT_WIRE_VERSION)
         return false;
     in->greeted = true;
-    in->events.on_hello(in->events.owner);
+    in->settle_timer = zloop_timer(in->loop, SETTLE_MS, 1, on_settled, in);
     return true;
 }
 

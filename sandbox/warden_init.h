@@ -14,6 +14,7 @@ struct warden_init;
 
 struct warden_init_events {
     void (*on_hello)(void *owner); /* init is there: orders may be sent */
+    /* Also before on_hello: STARTED for each kernel that an earlier warden started and that lives on. */
     void (*on_packet)(void *owner, const struct init_packet *p);
     void (*on_gone)(void *owner); /* it is not any more; everything it ran has ended */
     void (*after)(void *owner);   /* a batch of packets has been told */

@@ -98,11 +98,21 @@ struct warden_kernel *warden_kernel_new(struct warden_kernel_env *env, const str
     assert(k);
     k->env = env;
     k->id = *id;
-    k->number = number;
     k->state = WK_OVER;
     buf_init(&k->output, 4 * WARDEN_KERNEL_OUTPUT);
-    (void)snprintf(k->folder, sizeof k->folder, "%s/%u", env->kernels_dir, number);
+    warden_kernel_renumber(k, number);
     return k;
+}
+
+bool warden_kernel_is_waiting(const struct warden_kernel *k)
+{
+    return k->state == WK_WAITING;
+}
+
+void warden_kernel_renumber(struct warden_kernel *k, unsigned number)
+{
+    k->number = number;
+    (void)snprintf(k->folder, sizeof k->folder, "%s/%u", k->env->kernels_dir, number);
 }
 
 void warden_kernel_free(struct warden_kernel *k)
@@ -275,7 +285,7 @@ void warden_kernel_stop(struct warden_kernel *k, int64_t grace_ms)
         wk_interrupt_process(k);
     k->grace_ms = grace_ms;
     move(k, WK_STOPPING);
-    if (!wk_say(k, LINK_CONTROL, "shutdown_request", "{\"restart\":false}"))
+    if (!wk_say(k, LINK_CONTROL, "shutdown_request", "{\"restart\":false}")) /* too much waits */
         kill_now(k);
 }
 

@@ -47,6 +47,10 @@ int warden_kernel_execute(struct warden_kernel *k, const struct link_frame *f, s
 int warden_kernel_message(struct warden_kernel *k, const struct link_frame *f, struct err *e);
 void warden_kernel_interrupt(struct warden_kernel *k, const struct uuid *execution_id); /* none: whatever runs */
 
+/* It waits for init and has sent nothing yet: its number may still be changed. */
+bool warden_kernel_is_waiting(const struct warden_kernel *k);
+void warden_kernel_renumber(struct warden_kernel *k, unsigned number);
+
 /* What init says. */
 void warden_kernel_on_init(struct warden_kernel *k); /* it is there */
 void warden_kernel_on_packet(struct warden_kernel *k, const struct init_packet *p);

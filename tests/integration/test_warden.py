@@ -634,6 +634,17 @@ def test_claims_about_other_kernels_are_nothing() -> None:
         init.close()
 
 
+def test_a_kernel_of_an_earlier_warden_is_killed_and_its_number_not_used() -> None:
+    with Sandbox(with_init=False) as own:
+        hub = own.hub()
+        hub.start()  # waits for init under number 1
+        init = fake_init(own)
+        init.send(struct.pack("<BBHIi", 17, 0, 0, 1, 99))
+        orders = [init.recv(100000) for _ in range(2)]
+        assert sorted((o[0], o[4]) for o in orders) == [(1, 2), (4, 1)]  # START 2, KILL 1
+        init.close()
+
+
 def test_when_init_dies_all_its_kernels_are_dead() -> None:
     with Sandbox() as own:
         hub = own.hub()

@@ -1,0 +1,250 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "sandbox/keep.h"
+
+#define KEEP_BYTES   100000
+#define WINDOW_BYTES 10000
+
+static const struct uuid KERNEL = { "11111111-1111-1111-1111-111111111111" };
+static const struct uuid ONE = { "22222222-2222-2222-2222-222222222222" };
+static const struct uuid OTHER = { "33333333-3333-3333-3333-333333333333" };
+
+static uint64_t add(struct keep *k, enum link_type type, const struct uuid *execution, size_t bytes)
+{
+    CLEANUP_BUF struct buf body = BUF_INIT(1 << 20);
+    memset(buf_room(&body, bytes + 1), 'x', bytes);
+    struct link_frame f = { .type = type, .kernel_id = KERNEL, .execution_id = *execution, .n_parts = 1 };
+    f.parts[0] = slice_of(body.data, bytes);
+    return keep_add(k, &f);
+}
+
+/* Sends all that may be sent, in pieces of at most `piece` bytes, and appends it to out. */
+static void drain(struct keep *k, struct buf *out, size_t piece)
+{
+    struct iovec iov[3];
+    while (keep_gather(k, iov, 3) > 0) {
+        size_t n = iov[0].iov_len < piece ? iov[0].iov_len : piece;
+        buf_add(out, iov[0].iov_base, n);
+        keep_sent(k, n);
+    }
+}
+
+/* Decodes a stream into "number:type number:type …" */
+static const char *tell(struct slice stream, char ret[4096])
+{
+    static struct link_frame f;
+    size_t used, n = 0;
+    ret[0] = '\0';
+    while (stream.len > 0) {
+        assert_int_equal(link_decode(stream, &f, &used), DECODE_OK);
+        n += (size_t)snprintf(ret + n, 4096 - n, "%s%llu:%d", n ? " " : "", (unsigned long long)f.number, (int)f.type);
+        stream = slice_of(stream.data + used, stream.len - used);
+    }
+    return ret;
+}
+
+static void what_is_kept_goes_out_in_order_however_it_is_cut(void **state)
+{
+    char text[4096];
+    for (size_t piece = 1; piece < 200; piece += 7) {
+        CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+        CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+        assert_int_equal(add(k, LINK_KERNEL, &KERNEL, 10), 1);
+        assert_int_equal(add(k, LINK_MESSAGE, &ONE, 100), 2);
+        assert_int_equal(add(k, LINK_END, &ONE, 0), 3);
+        drain(k, &out, piece);
+        assert_string_equal(tell(buf_slice(&out), text), "1:16 2:5 3:17");
+    }
+}
+
+static void a_new_connection_gets_everything_that_was_not_committed(void **state)
+{
+    char text[4096];
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    struct iovec iov[2];
+    for (int i = 0; i < 5; i++)
+        add(k, LINK_MESSAGE, &ONE, 50);
+    drain(k, &out, 1000);
+    assert_true(keep_ack(k, 2));
+    assert_int_equal(keep_first(k), 3);
+    add(k, LINK_MESSAGE, &ONE, 50);
+    assert_int_equal(keep_gather(k, iov, 2), 1);
+    keep_sent(k, 10); /* and the connection breaks in mid-frame */
+    assert_true(keep_in_mid_frame(k));
+    keep_rewind(k);
+    assert_false(keep_in_mid_frame(k));
+    assert_true(keep_ack(k, 4)); /* what the hub's HELLO says */
+    buf_reset(&out);
+    drain(k, &out, 1000);
+    assert_string_equal(tell(buf_slice(&out), text), "5:5 6:5");
+    assert_true(keep_ack(k, 6));
+    assert_int_equal(keep_bytes(k), 0);
+    assert_int_equal(keep_first(k), 7);
+}
+
+static void an_ack_in_mid_frame_of_a_second_sending_does_not_tear_the_frame(void **state)
+{
+    char text[4096];
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    struct iovec iov[2];
+    add(k, LINK_MESSAGE, &ONE, 50);
+    add(k, LINK_MESSAGE, &ONE, 50);
+    drain(k, &out, 1000);
+    keep_rewind(k);
+    buf_reset(&out);
+    keep_gather(k, iov, 1);
+    buf_add(&out, iov[0].iov_base, 10);
+    keep_sent(k, 10);
+    assert_true(keep_ack(k, 2));
+    drain(k, &out, 1000);
+    assert_string_equal(tell(buf_slice(&out), text), "1:5"); /* 2 is committed: not sent again */
+    assert_int_equal(keep_bytes(k), 0);
+}
+
+static void an_ack_of_what_was_never_sent_is_refused(void **state)
+{
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    assert_true(keep_ack(k, 0));
+    assert_false(keep_ack(k, 1));
+    add(k, LINK_MESSAGE, &ONE, 50);
+    assert_false(keep_ack(k, 1));
+    drain(k, &out, 1000);
+    assert_true(keep_ack(k, 1));
+    assert_true(keep_ack(k, 1));
+    assert_false(keep_ack(k, 2));
+}
+
+static void the_window_holds_back_until_the_ack(void **state)
+{
+    char text[4096];
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    for (int i = 0; i < 6; i++)
+        add(k, LINK_MESSAGE, &ONE, 3000);
+    drain(k, &out, 100000);
+    assert_string_equal(tell(buf_slice(&out), text), "1:5 2:5 3:5");
+    assert_true(keep_ack(k, 1));
+    buf_reset(&out);
+    drain(k, &out, 100000);
+    assert_string_equal(tell(buf_slice(&out), text), "4:5");
+}
+
+static void a_frame_bigger_than_the_window_goes_alone(void **state)
+{
+    char text[4096];
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    add(k, LINK_MESSAGE, &ONE, 10);
+    add(k, LINK_MESSAGE, &ONE, 50000);
+    add(k, LINK_MESSAGE, &ONE, 10);
+    drain(k, &out, 777);
+    assert_string_equal(tell(buf_slice(&out), text), "1:5");
+    assert_true(keep_ack(k, 1));
+    buf_reset(&out);
+    drain(k, &out, 777);
+    assert_string_equal(tell(buf_slice(&out), text), "2:5");
+    assert_true(keep_ack(k, 2));
+    buf_reset(&out);
+    drain(k, &out, 777);
+    assert_string_equal(tell(buf_slice(&out), text), "3:5");
+}
+
+static struct slice part_of(struct slice stream, uint64_t number, struct link_frame *f)
+{
+    size_t used;
+    while (link_decode(stream, f, &used) == DECODE_OK && f->number != number)
+        stream = slice_of(stream.data + used, stream.len - used);
+    assert_int_equal(f->number, number);
+    return f->parts[0];
+}
+
+static void when_it_is_full_one_gap_per_execution_says_how_much_is_missing(void **state)
+{
+    static struct link_frame f;
+    int64_t messages = 0, bytes = 0;
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, 1 << 20);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    uint64_t last = 0, number;
+    while ((number = add(k, LINK_MESSAGE, &ONE, 9000)) > 0)
+        last = number;
+    assert_in_range(keep_bytes(k), KEEP_BYTES, KEEP_BYTES + 10000);
+    assert_int_equal(add(k, LINK_MESSAGE, &OTHER, 10), 0);
+    assert_int_equal(add(k, LINK_MESSAGE, &ONE, 10), 0);
+    assert_int_equal(add(k, LINK_END, &ONE, 10), last + 3); /* ends are never dropped */
+    assert_int_equal(add(k, LINK_KERNEL, &KERNEL, 10), last + 4);
+    drain(k, &out, 100000);
+    struct slice gap = part_of(buf_slice(&out), last + 1, &f);
+    assert_int_equal(f.type, LINK_GAP);
+    assert_true(uuid_equal(&f.execution_id, &ONE) && uuid_equal(&f.kernel_id, &KERNEL));
+    assert_true(json_valid(gap) && json_member_int(gap, "messages", &messages) && json_member_int(gap, "bytes", &bytes));
+    assert_int_equal(messages, 2);
+    assert_in_range(bytes, 9010, 9200);
+    gap = part_of(buf_slice(&out), last + 2, &f);
+    assert_true(uuid_equal(&f.execution_id, &OTHER) && json_member_int(gap, "messages", &messages));
+    assert_int_equal(messages, 1);
+    assert_true(keep_ack(k, last + 4));
+    assert_int_equal(keep_bytes(k), 0);
+    assert_int_equal(add(k, LINK_MESSAGE, &ONE, 9000), last + 5); /* and it goes on */
+}
+
+static void a_gap_that_was_sent_stays_as_it_was_and_a_new_one_counts_on(void **state)
+{
+    static struct link_frame f;
+    int64_t messages = 0;
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, 1 << 20);
+    CLEANUP_BUF struct buf first = BUF_INIT(1 << 20);
+    CLEANUP_BUF struct buf second = BUF_INIT(1 << 20);
+    keep_gap(k, &KERNEL, &ONE, 5, 1, "cut");
+    keep_gap(k, &KERNEL, &ONE, 5, 1, "cut");
+    drain(k, &first, 1000);
+    keep_gap(k, &KERNEL, &ONE, 7, 1, "cut");
+    add(k, LINK_MESSAGE, &ONE, 3);
+    keep_gap(k, &KERNEL, &ONE, 7, 1, "cut"); /* behind the message: a third */
+    keep_rewind(k);
+    drain(k, &second, 1000);
+    assert_memory_equal(second.data, first.data, first.len);
+    assert_true(json_member_int(part_of(buf_slice(&second), 1, &f), "messages", &messages));
+    assert_int_equal(messages, 2);
+    part_of(buf_slice(&second), 2, &f);
+    assert_int_equal(f.type, LINK_GAP);
+    part_of(buf_slice(&second), 4, &f);
+    assert_int_equal(f.type, LINK_GAP);
+}
+
+static void gaps_of_very_many_executions_are_bounded(void **state)
+{
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, 1 << 20);
+    for (int i = 0; i < 1000; i++) {
+        struct uuid id = uuid_new();
+        keep_gap(k, &KERNEL, &id, 1, 1, "cut");
+    }
+    assert_int_equal(keep_last(k), 64);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_kept_goes_out_in_order_however_it_is_cut),
+        cmocka_unit_test(a_new_connection_gets_everything_that_was_not_committed),
+        cmocka_unit_test(an_ack_in_mid_frame_of_a_second_sending_does_not_tear_the_frame),
+        cmocka_unit_test(an_ack_of_what_was_never_sent_is_refused),
+        cmocka_unit_test(the_window_holds_back_until_the_ack),
+        cmocka_unit_test(a_frame_bigger_than_the_window_goes_alone),
+        cmocka_unit_test(when_it_is_full_one_gap_per_execution_says_how_much_is_missing),
+        cmocka_unit_test(a_gap_that_was_sent_stays_as_it_was_and_a_new_one_counts_on),
+        cmocka_unit_test(gaps_of_very_many_executions_are_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

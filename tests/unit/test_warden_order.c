@@ -1,0 +1,112 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "protocol/init_wire.h"
+#include "sandbox/warden_order.h"
+
+static struct init_start start;
+
+/* Writes the order and decodes it as init does; the buffer must outlive `start`. */
+static void write_order(struct buf *out, const char *json, struct warden_order *o)
+{
+    struct err e = ERR_INIT;
+    assert_int_equal(warden_order_read(slice_str(json), o, &e), 0);
+    assert_int_equal(warden_order_write(out, slice_str(json), o, "/run/kernel/7", 7, "abc", &e), 0);
+    assert_true(init_decode_start(out->data, out->len, &start));
+}
+
+static void placeholders_are_replaced_wherever_they_stand(void **state)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    struct warden_order o;
+    write_order(&out, "{\"argv\":[\"k\",\"-f\",\"{connection_file}\",\"x={connection_file},{resource_dir}y{other}\",\"\"],"
+                      "\"env\":{\"A\":\"1 \\u00e9\",\"B\":\"\"},\"cwd\":\"/workspace\"}", &o);
+    assert_string_equal(start.argv[1], "-f");
+    assert_string_equal(start.argv[2], "/run/kernel/7/connection.json");
+    assert_string_equal(start.argv[3], "x=/run/kernel/7/connection.json,y{other}");
+    assert_string_equal(start.argv[4], "");
+    assert_null(start.argv[5]);
+    assert_string_equal(start.env[0], "A=1 \xc3\xa9");
+    assert_string_equal(start.env[1], "B=");
+    assert_null(start.env[2]);
+    assert_string_equal(start.cwd, "/workspace");
+    assert_string_equal(start.file_path, "/run/kernel/7/connection.json");
+}
+
+static void the_connection_file_names_the_endpoints_that_are_dialled(void **state)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    struct warden_order o;
+    char where[128];
+    struct slice text;
+    int64_t port;
+    write_order(&out, "{\"argv\":[\"k\"]}", &o);
+    struct slice file = slice_of(start.file, start.file_len);
+    assert_true(json_valid(file) && json_member_string(file, "ip", &text) && slice_is(text, "/run/kernel/7/ch"));
+    assert_true(json_member_int(file, "iopub_port", &port) && port == 2);
+    assert_true(json_member_string(file, "key", &text) && slice_is(text, "abc"));
+    assert_true(json_member_string(file, "signature_scheme", &text) && slice_is(text, "hmac-sha256"));
+    warden_order_endpoint(&o, "/run/kernel/7", 7, LINK_IOPUB, where);
+    assert_string_equal(where, "ipc:/run/kernel/7/ch-2");
+    buf_reset(&out);
+    write_order(&out, "{\"argv\":[\"k\"],\"transport\":\"tcp\"}", &o);
+    file = slice_of(start.file, start.file_len);
+    assert_true(json_member_string(file, "ip", &text) && slice_is(text, "127.0.0.1"));
+    assert_true(json_member_int(file, "shell_port", &port) && port == 20057);
+    warden_order_endpoint(&o, "/run/kernel/7", 7, LINK_SHELL, where);
+    assert_string_equal(where, "tcp:20057");
+}
+
+static bool refuses(const char *json)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    struct warden_order o;
+    struct err e = ERR_INIT;
+    return warden_order_read(slice_str(json), &o, &e) < 0 ||
+           warden_order_write(&out, slice_str(json), &o, "/run/kernel/7", 7, "abc", &e) < 0;
+}
+
+static void what_makes_no_sense_is_refused(void **state)
+{
+    static const char *const BAD[] = {
+        "", "[]", "{}", "{\"argv\":[]}", "{\"argv\":\"k\"}", "{\"argv\":[1]}", "{\"argv\":[\"k\"],\"transport\":\"udp\"}",
+        "{\"argv\":[\"k\"],\"transport\":1}", "{\"argv\":[\"k\"],\"interrupt_mode\":\"\"}", "{\"argv\":[\"k\"],\"env\":[]}",
+        "{\"argv\":[\"k\"],\"env\":{\"A\":null}}", "{\"argv\":[\"k\"],\"cwd\":\"here\"}", "{\"argv\":[\"k\"],\"ready_timeout_ms\":0}",
+        "{\"argv\":[\"k\"],\"execution_grace_ms\":-1}", "{\"argv\":[\"k\"],\"execution_grace_ms\":99999}", "{\"argv\":[\"k\"]",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(BAD); i++)
+        assert_true(refuses(BAD[i]));
+    assert_false(refuses("{\"argv\":[\"k\"]}"));
+}
+
+static void too_many_strings_are_refused_at_the_bound(void **state)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(1 << 20);
+    buf_add_str(&json, "{\"argv\":[\"k\"");
+    for (size_t i = 1; i < INIT_MAX_STRINGS; i++)
+        buf_add_str(&json, ",\"a\"");
+    size_t len = json.len;
+    buf_add_str(&json, "]}");
+    assert_false(refuses(json.data));
+    json.len = len;
+    buf_add_str(&json, ",\"a\"]}");
+    assert_true(refuses(json.data));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(placeholders_are_replaced_wherever_they_stand),
+        cmocka_unit_test(the_connection_file_names_the_endpoints_that_are_dialled),
+        cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(too_many_strings_are_refused_at_the_bound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
