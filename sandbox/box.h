@@ -1,6 +1,6 @@
 /* box.h - one sandbox as the keeper sees it: its container, its warden, its directory, its ids; and
  * how they are made and taken away. The verbs block: for a worker's thread. While one runs, the
- * box belongs to that worker, but for `unwanted`. */
+ * box belongs to that worker, but for `unwanted` and for what was asked for (id to image), which never changes. */
 #ifndef SANDBOX_BOX_H
 #define SANDBOX_BOX_H
 

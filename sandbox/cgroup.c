@@ -276,7 +276,7 @@ void cgroup_remove(const char *group, const char *name)
 
 DEFINE_CLEANUP(DIR, closedir)
 
-static void remove_below(const char *hierarchy, const char *group)
+static bool remove_below(const char *hierarchy, const char *group)
 {
     char dir[CGROUP_MAX_PATH + 256];
     snprintf(dir, sizeof dir, "%s/%s", hierarchy, group);
@@ -284,14 +284,15 @@ static void remove_below(const char *hierarchy, const char *group)
     for (struct dirent *entry; d && (entry = readdir(d));)
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
             (void)unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR); /* not empty: not ours to empty */
-    (void)rmdir(dir);
+    return rmdir(dir) == 0 || errno == ENOENT;
 }
 
-void cgroup_remove_all(const char *group)
+bool cgroup_remove_all(const char *group)
 {
     CLEANUP_BUF struct buf mounts = BUF_INIT(MAX_PROC_FILE);
     if (small_file_read(AT_FDCWD, "/proc/self/mountinfo", &mounts, NULL) < 0)
-        return;
+        return false;
+    bool gone = true;
     struct slice rest = buf_slice(&mounts), line, word;
     while (next_line(&rest, &line)) {
         char point[CGROUP_MAX_PATH] = "";
@@ -303,6 +304,7 @@ void cgroup_remove_all(const char *group)
                 is_cgroup = slice_is(word, "cgroup") || slice_is(word, "cgroup2");
         }
         if (is_cgroup && point[0] == '/')
-            remove_below(point, group);
+            gone &= remove_below(point, group);
     }
+    return gone;
 }

@@ -47,7 +47,8 @@ int cgroup_read_oom_kills(const struct cgroup_paths *paths, uint64_t *ret, struc
  * of its cgroup.procs. ERR_UNAVAILABLE when the host lets us have none. */
 int cgroup_make(const char *group, const char *name, uint64_t memory_bytes, char *ret_procs, size_t size, struct err *e);
 void cgroup_remove(const char *group, const char *name); /* NULL: the group itself, when it is empty */
-/* Removes GROUP in every hierarchy with all that is empty below it: the containers' parents too. */
-void cgroup_remove_all(const char *group);
+/* Removes GROUP in every hierarchy with all that is empty below it: the containers' parents too. False when
+ * something is left, because a process is still in it. */
+bool cgroup_remove_all(const char *group);
 
 #endif

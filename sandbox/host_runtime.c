@@ -17,7 +17,7 @@
 #include "sandbox/ids.h"
 #include "sandbox/process.h"
 
-#define TRY_TIMEOUT_MS 10000
+#define TRY_TIMEOUT_MS 30000
 
 /* What policy.c asks of Podman, in the runtime's own words, as far as a runtime may fail at it. Ids: the range's. */
 static void put_config(struct buf *out, const char *init_path, unsigned first_id, const char *group)
@@ -145,7 +145,7 @@ int host_runtime_try(const char *runtime, const struct keeper_options *options, 
         char *drop[] = { (char *)runtime, "--root", root, "delete", "--force", name, NULL };
         char ignored[8];
         (void)host_run(drop, true, ignored, sizeof ignored, TRY_TIMEOUT_MS, NULL); /* mostly there is nothing left */
-        cgroup_remove_all(name); /* a runtime that fails half-way leaves its own */
+        (void)cgroup_remove_all(name); /* what a runtime left that failed half-way */
         const char *message = strstr(said, "msg="); /* after runc's time and level */
         if (code > 0)
             err_set(e, ERR_UNAVAILABLE, "%s cannot run a container here: %s", runtime, message ? message + 4 : said);

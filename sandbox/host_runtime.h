@@ -6,7 +6,7 @@
 #include "sandbox/keeper.h"
 
 /* Runs init_path once as user 1000 in namespaces of its own with limits of memory, cpu and pids. The error says what
- * the runtime said. Takes some 100 ms, 10 s at most. */
+ * the runtime said. Takes some 100 ms, 30 s at most. */
 int host_runtime_try(const char *runtime, const struct keeper_options *options, struct err *e);
 
 /* Runs a command to its end and keeps the first bytes of its stdout (or stderr). Returns its exit code, -1 with an

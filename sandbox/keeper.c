@@ -16,8 +16,9 @@
 #include "sandbox/process.h"
 
 #define LOCK_WAIT_MS       10000
-#define PODMAN_START_MS    15000
+#define PODMAN_START_MS    30000
 #define PODMAN_RESTART_MS  500
+#define GROUP_WAIT_MS      3000
 
 /* Blocks the two signals before any thread is born, so that all inherit it. */
 static int block_signals(struct err *e)
@@ -218,7 +219,9 @@ int keeper_purge(const struct keeper_options *options, struct err *e)
         r = keeper_reconcile(&k.place, podman, NULL, NULL, e);
     }
     podman_service_stop(&k.podman);
-    cgroup_remove_all(k.place.group);
+    /* The last conmon may still be on its way out. */
+    for (unsigned waited = 0; !cgroup_remove_all(k.place.group) && waited < GROUP_WAIT_MS; waited += 50)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL); /* cut short: asks earlier */
     place_close(&k.place);
     return r;
 }

@@ -54,6 +54,11 @@ static int open_dirs(struct place *p, struct err *e)
     const struct keeper_options *o = &p->options;
     if (join(p->keeper_dir, o->state_dir, "keeper", e) < 0 || join(p->sandboxes_dir, o->run_dir, "sandboxes", e) < 0)
         return -1;
+    /* Paths below these are used by name, so nobody else may be able to rename there. */
+    CLEANUP_FD int state = own_dir(o->state_dir, 0755, NO_ID, NO_ID, e);
+    CLEANUP_FD int run = state < 0 ? -1 : own_dir(o->run_dir, 0755, NO_ID, NO_ID, e);
+    if (run < 0)
+        return -1;
     p->keeper_fd = own_dir(p->keeper_dir, 0700, NO_ID, NO_ID, e);
     p->sandboxes_fd = p->keeper_fd < 0 ? -1 : own_dir(p->sandboxes_dir, 0711, NO_ID, NO_ID, e);
     if (p->sandboxes_fd < 0)

@@ -47,7 +47,8 @@ int podman_service_start(struct podman_service *s, const char *runtime, const ch
         env[n++] = storage;
     if (from_driver)
         env[n++] = driver;
-    char *argv[] = { "podman", "--runtime", (char *)runtime, "--log-level", "error", "system", "service", "--time=0", url, NULL };
+    /* fatal: what goes wrong with a request is in its answer, and told once by who asked. */
+    char *argv[] = { "podman", "--runtime", (char *)runtime, "--log-level", "fatal", "system", "service", "--time=0", url, NULL };
     pid_t keeper = getpid();
     pid_t pid = fork();
     if (pid < 0)
