@@ -575,6 +575,26 @@ def test_the_real_init_gets_in_between_diallers() -> None:
             dialler_process.wait()
 
 
+@pytest.mark.parametrize(("version", "file", "before", "after"), [(1, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"), (2, "memory.events", "low 0\noom 9\noom_kill 3\noom_group_kill 0\n", "low 0\noom 9\noom_kill 4\noom_group_kill 0\n")])
+def test_oom_is_sigkill_and_a_counter_that_rose(tmp_path: Path, version: int, file: str, before: str, after: str) -> None:
+    (tmp_path / file).write_text(before)
+    folder = str(tmp_path)
+    with Sandbox(cgroup={"version": version, "memory": folder, "cpu": folder, "pids": folder}) as own:
+        hub = own.hub()
+        kernel = hub.started()
+        end, _ = hub.run(kernel, "import os; os.kill(os.getpid(), 9)")
+        assert end["how"] == "died" and end["signal"] == 9 and not end["oom"]
+        for ending, oom in (("os.kill(os.getpid(), 9)", True), ("os._exit(1)", False)):
+            (tmp_path / file).write_text(before)
+            kernel = hub.started()
+            hub.run(kernel, "import os")
+            code = f"f = open({str(tmp_path / file)!r}, 'w'); f.write({after!r}); f.close(); {ending}"
+            end, _ = hub.run(kernel, code)
+            assert end["how"] == "died" and end["oom"] == oom
+            state = hub.kernel_state(kernel, "dead")
+            assert state["oom"] == oom and (state["reason"] == "out of memory") == oom
+
+
 # an init that is not as it should be
 
 

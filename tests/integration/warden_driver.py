@@ -242,7 +242,8 @@ class Sandbox:
 
     UID = 3_000_000_000
 
-    def __init__(self, with_init: bool = True, init_pid: int | None = None, netns: bool = False) -> None:
+    def __init__(self, with_init: bool = True, init_pid: int | None = None, netns: bool = False, cgroup: dict[str, Any] | None = None) -> None:
+        self.cgroup = cgroup or cgroup_of_this_test()
         self.run_dir = tempfile.mkdtemp(prefix="khw-", dir="/tmp")
         os.chmod(self.run_dir, 0o755)
         self.dir = self.run_dir + "/s"
@@ -288,7 +289,7 @@ class Sandbox:
                 command = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$0" "$1"', *command]
             self.init = subprocess.Popen(command, stderr=self.log)
             init_pid = self.init.pid
-        self.fd.send(json.dumps({"pid": init_pid or os.getpid(), "cgroup": cgroup_of_this_test()}).encode())
+        self.fd.send(json.dumps({"pid": init_pid or os.getpid(), "cgroup": self.cgroup}).encode())
         assert self.fd.recv(100) == b"ready"
 
     def hub(self, **options: Any) -> Hub:
