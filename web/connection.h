@@ -13,8 +13,10 @@ struct connection {
     struct request *request; /* the one under way, or NULL */
     int fd;                  /* libmicrohttpd's */
     bool is_local;           /* the peer is this machine */
-    int64_t since_ms;        /* when it was accepted, or its last request ended */
-    void *place;             /* in the server's list */
+    bool peer_has_left; /* it closed its side: it sends no more, and we take it that it does not
+                           listen either */
+    int64_t since_ms;   /* when it was accepted, or its last request ended */
+    void *place;        /* in the server's list */
 };
 
 /* libmicrohttpd gets a run in the loop's next turn: one, however often this is called until then.

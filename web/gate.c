@@ -102,13 +102,10 @@ static int answer_options(struct request *r)
 
 int gate_pass(struct request *r, const char *method, struct err *e)
 {
-    size_t whole = r->path.len;
-    const char *question = memchr(r->path.data, '?', whole);
-    size_t n = question ? (size_t)(question - r->path.data) : whole;
-    struct slice raw_query = question ? slice_of(question + 1, whole - n - 1) : slice_of(NULL, 0);
-    r->path.len = n;
-    struct slice of_path =
-        token_of_path(&r->path); /* first of all: from here on the path may be logged */
+    size_t n = strcspn(r->uri, "?");
+    struct slice path = slice_of(r->uri, n), of_path = token_of_path(&path);
+    struct slice raw_query = slice_str(r->uri[n] ? r->uri + n + 1 : "");
+    r->path = path; /* no token is in it any more: it may be logged */
 
     head_read(&r->head, r->mhd);
     if (check_framing(r, e) < 0 || query_parse(&r->query, raw_query, e) < 0)
@@ -121,5 +118,7 @@ int gate_pass(struct request *r, const char *method, struct err *e)
         return answer_options(r);
     if (find_route(r, method, e) < 0 || check_user(r, token.text, e) < 0)
         return -1;
+    if (r->site->is_draining && !is_open(r))
+        return err_set(e, ERR_UNAVAILABLE, "the service is stopping");
     return query_check(&r->query, r->match.route->query, e);
 }

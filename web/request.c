@@ -25,7 +25,6 @@ struct request *request_new(struct site *site, struct connection *socket,
                            .uri = copy,
                            .id = uuid_new(),
                            .begun_us = zclock_usecs() };
-    r->path = slice_str(r->uri);
     return r;
 }
 
@@ -131,6 +130,8 @@ static enum MHD_Result act(struct request *r)
     }
     if (r->response)
         return send_reply(r);
+    if (r->socket->peer_has_left) /* its edge is over: nobody would tell us later */
+        return MHD_NO;
     request_suspend(r);
     return MHD_YES;
 }

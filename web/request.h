@@ -27,9 +27,10 @@ struct request {
     struct connection *socket;
     struct MHD_Connection *mhd;
     enum request_state state;
-    struct uuid id;    /* X-Request-Id */
-    char *uri;         /* as it came; never logged: it may hold a token */
-    struct slice path; /* of uri, without query and without "/t/T" */
+    struct uuid id; /* X-Request-Id */
+    char *uri;      /* as it came; never logged: it may hold a token */
+    struct slice
+        path; /* of uri, without query and without "/t/T"; empty until the gate has cut it out */
     int64_t begun_us;
 
     struct head head;

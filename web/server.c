@@ -174,6 +174,7 @@ static int on_watch(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     for (int i = 0; i < n; i++) {
         struct connection *c =
             events[i].data.ptr; /* nobody is freed before libmicrohttpd's next run */
+        c->peer_has_left = true;
         if (c->request)
             request_client_left(c->request);
     }

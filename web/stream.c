@@ -139,6 +139,8 @@ static ssize_t fill(void *arg, uint64_t pos, char *out, size_t max)
             log_warning("stream broken id=%s code=%s", s->request->id.text, err_name(e.code));
         return s->is_cut ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
     }
+    if (s->request->socket->peer_has_left)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     request_suspend(s->request);
     return 0;
 }

@@ -41,6 +41,15 @@ def test_who_leaves_interrupts_when_asked_to(server, accept, code, pause):
     server.until(lambda: left_alone(server), 10)
 
 
+@pytest.mark.parametrize("accept", ["application/json", SSE])
+def test_who_asks_and_leaves_in_one_breath_is_noticed_too(server, accept):
+    for code in ("hang", "later hang"):
+        for _ in range(25):
+            server.raw_execute({"code": code, "on_disconnect": "interrupt"}, accept).close()
+    server.until(lambda: server.metric("kernelhub_test_interrupts") == 50, 10)
+    server.until(lambda: left_alone(server), 10)
+
+
 def test_an_end_is_no_leaving(server):
     for accept in ("application/json", SSE):
         body = {"code": "sleep 10", "on_disconnect": "interrupt"}
@@ -150,6 +159,9 @@ def test_draining_ends_streams_and_answers_who_waits(server):
         assert b" 503 " in reply and b"unavailable" in reply and b"Retry-After: 1" in reply
     with pytest.raises(OSError):
         server.raw()
+    quiet.sendall(b"X-API-Key: kh_admin\r\n\r\n")
+    reply = quiet.recv(4096)
+    assert b" 503 " in reply and b"Connection: close" in reply
     assert server.process.wait(20) == 0
     quiet.close()
 
