@@ -172,7 +172,7 @@ static bool decode_all(struct link_client *l)
 {
     static struct link_frame f; /* 8 KiB: one loop, one thread */
     size_t used, done = 0;
-    enum decode d;
+    enum decode d = DECODE_MORE;
     l->handling = true;
     while (l->fd >= 0 &&
            (d = link_decode(slice_of(l->in.data + done, l->in.len - done), &f, &used)) == DECODE_OK) {
