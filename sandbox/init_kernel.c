@@ -280,6 +280,8 @@ void init_kernels_reaped(struct init_kernels *all, pid_t pid, int status)
         exec_ready(&k->exec, 0); /* quicker than its pipe: that has the answer by now */
     if (k->life != INIT_RUNNING)
         return;
+    for (int i = 0; i < INIT_N_CHANNELS; i++)
+        init_relay_settle(&k->relays[i]); /* its death may be heard before its answer */
     k->life = INIT_ENDING;
     k->status = status;
     k->flushes = 0;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -187,6 +188,13 @@ static void warden_ready(struct init_watch *w, uint32_t events)
     if (r->state == INIT_RELAY_OPEN)
         return pump_both(r);
     end(r, ECONNRESET); /* hung up before the kernel answered */
+}
+
+void init_relay_settle(struct init_relay *r)
+{
+    struct pollfd answer = { .fd = r->kernel.fd, .events = POLLOUT };
+    if (r->state == INIT_RELAY_CONNECTING && poll(&answer, 1, 0) == 1)
+        kernel_ready(&r->kernel, EPOLLOUT);
 }
 
 /* Returns 0, or -1 with errno: EINPROGRESS and what says "not yet". */

@@ -56,6 +56,8 @@ void init_relay_init(struct init_relay *r, struct init_relays *shared, void *own
  * relay did before. Returns 0 or an errno; then nothing is called back. Both calls may come before
  * it returns. */
 int init_relay_open(struct init_relay *r, int warden_fd, const char *where, size_t len);
+/* The kernel is dead. A connection it has already answered is still opened, for what it sent. */
+void init_relay_settle(struct init_relay *r);
 void init_relay_drop(struct init_relay *r); /* at once, without flushing; fine when idle */
 
 #endif

@@ -468,8 +468,8 @@ def test_the_last_words_of_a_dying_kernel_arrive_before_its_exit(init: InitDrive
         got = b""
         while data := ours.recv(1 << 16):
             got += data
-        assert len(got) == size
-    assert init.wait_for(EXITED, 1).value == 9 << 8
+    exited = init.wait_for(EXITED, 1)
+    assert (len(got), exited.value) == (size, 9 << 8), init.output(1, 2)
     assert [p.type for p in init.seen][-2:] == [CLOSED, EXITED]
 
 
