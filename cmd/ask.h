@@ -12,11 +12,11 @@ struct ask {
 };
 
 /* Rows for a table of options. */
+/* clang-format off */
 #define ASK_OPTIONS(a)                                                                             \
     CLIENT_OPTIONS(&(a)->where),                                                                   \
-    {                                                                                              \
-        "json", 0, OPTION_FLAG, NULL, "print the service's reply as JSON", &(a)->json              \
-    }
+    { "json", 0, OPTION_FLAG, NULL, "print the service's reply as JSON", &(a)->json }
+/* clang-format on */
 
 /* Makes the call. On failure says why and returns an exit code; 0 and *ret (the caller's, maybe
  * NULL) else. */

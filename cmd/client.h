@@ -17,13 +17,13 @@
 struct client_settings {
     const char *url, *token;
 };
+/* clang-format off */
 #define CLIENT_OPTIONS(s)                                                                          \
-    { "url",    0, OPTION_TEXT, "URL", "the service (default: KERNELHUB_URL, or the token file)",  \
-      &(s)->url },                                                                                 \
-    {                                                                                              \
-        "token", 0, OPTION_TEXT, "T", "key (default: KERNELHUB_TOKEN, or the token file)",         \
-            &(s)->token                                                                            \
-    }
+    { "url", 0, OPTION_TEXT, "URL",                                                                \
+      "the service (default: KERNELHUB_URL, or the token file)", &(s)->url },                      \
+    { "token", 0, OPTION_TEXT, "T",                                                                \
+      "key (default: KERNELHUB_TOKEN, or the token file)", &(s)->token }
+/* clang-format on */
 
 struct client;
 

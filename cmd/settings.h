@@ -15,39 +15,25 @@ struct settings {
 };
 
 /* Rows for a table of options. */
-#define SETTINGS_OPTIONS(s)                                                                            \
-    { "config",                                                                                        \
-      'c',                                                                                             \
-      OPTION_TEXT,                                                                                     \
-      "FILE",                                                                                          \
-      "settings file (default: /etc/kernelhub/kernelhub.conf)",                                        \
-      &(s)->config_file },                                                                             \
-        { "port",                                                                                      \
-          'p',                                                                                         \
-          OPTION_TEXT,                                                                                 \
-          "N",                                                                                         \
-          "listen port (server/port, default 8080; 0: any free one)",                                  \
-          &(s)->port },                                                                                \
-        { "address",    'a', OPTION_TEXT, "A", "listen address (server/address, default 127.0.0.1)",   \
-          &(s)->address },                                                                             \
-        { "auth",    0, OPTION_TEXT, "key|none", "none: no keys asked for, only on loopback",          \
-          &(s)->auth },                                                                                \
-        { "state",                                                                                     \
-          0,                                                                                           \
-          OPTION_TEXT,                                                                                 \
-          "DIR",                                                                                       \
-          "where everything lasting is (default /var/lib/kernelhub)",                                  \
-          &(s)->state },                                                                               \
-        { "run", 0, OPTION_TEXT, "DIR", "sockets and pid files (default /run/kernelhub)", &(s)->run }, \
-        { "allow-weak",                                                                                \
-          0,                                                                                           \
-          OPTION_FLAG,                                                                                 \
-          NULL,                                                                                        \
-          "start although the host cannot enforce every limit",                                        \
-          &(s)->allow_weak },                                                                          \
-    {                                                                                                  \
-        "set", 0, OPTION_LIST, "NAME=V", "any other setting, e.g. limits/cpus=4000", &(s)->set         \
-    }
+/* clang-format off */
+#define SETTINGS_OPTIONS(s)                                                                        \
+    { "config", 'c', OPTION_TEXT, "FILE",                                                          \
+      "settings file (default: /etc/kernelhub/kernelhub.conf)", &(s)->config_file },               \
+    { "port", 'p', OPTION_TEXT, "N",                                                               \
+      "listen port (server/port, default 8080; 0: any free one)", &(s)->port },                    \
+    { "address", 'a', OPTION_TEXT, "A",                                                            \
+      "listen address (server/address, default 127.0.0.1)", &(s)->address },                       \
+    { "auth", 0, OPTION_TEXT, "key|none",                                                          \
+      "none: no keys asked for, only on loopback", &(s)->auth },                                   \
+    { "state", 0, OPTION_TEXT, "DIR",                                                              \
+      "where everything lasting is (default /var/lib/kernelhub)", &(s)->state },                   \
+    { "run", 0, OPTION_TEXT, "DIR",                                                                \
+      "sockets and pid files (default /run/kernelhub)", &(s)->run },                               \
+    { "allow-weak", 0, OPTION_FLAG, NULL,                                                          \
+      "start although the host cannot enforce every limit", &(s)->allow_weak },                    \
+    { "set", 0, OPTION_LIST, "NAME=V",                                                             \
+      "any other setting, e.g. limits/cpus=4000", &(s)->set }
+/* clang-format on */
 
 DEFINE_CLEANUP(struct config, config_free)
 
