@@ -16,7 +16,7 @@
 #include "cmd/pidfile.h"
 #include "sandbox/process.h"
 
-#define START_LIMIT_MS 20000 /* for the keeper's socket; then we say ready without it */
+#define START_LIMIT_MS 60000 /* for the keeper's socket; then we say ready without it */
 #define END_GRACE_MS   10000
 #define PURGE_LIMIT_MS 60000
 #define TICK_MS        60000
