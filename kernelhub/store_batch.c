@@ -177,7 +177,6 @@ static void commit_rest(struct store *s)
         (void)zloop_timer_end(s->loop, s->retry_timer); /* always 0 */
         hand_batch(s);
     }
-    send_batch(s);
     while (wait_for_batch(s, deadline_ms)) {
         if (s->flight.failed) {
             zclock_sleep(STORE_RETRY_MS);
