@@ -102,6 +102,7 @@ struct channel *channel_open(zloop_t *loop, enum link_channel which, const char 
     zsock_set_sndhwm(c->socket, 0);
     int64_t max = CHANNEL_MAX_FRAME_BYTES;
     (void)zmq_setsockopt(zsock_resolve(c->socket), ZMQ_MAXMSGSIZE, &max, sizeof max); /* a known option */
+    zsock_set_handshake_ivl(c->socket, 0); /* a kernel may take long to listen; its start has a deadline */
     if (which == LINK_IOPUB)
         zsock_set_subscribe(c->socket, "");
     else

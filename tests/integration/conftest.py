@@ -18,6 +18,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("KERNELHUB_BUILD", ROOT / "build")).resolve()
 
+# The tests of one role alone ask for its program by these.
+os.environ.setdefault("KERNELHUB_INIT", str(BUILD / "kernelhub-init"))
+os.environ.setdefault("KERNELHUB_WARDEN", str(BUILD / "kernelhub-warden"))
+
 
 def free_port() -> int:
     with socket.socket() as s:
