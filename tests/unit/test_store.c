@@ -2,6 +2,7 @@
 #include "store_fixture.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -623,6 +624,7 @@ static pid_t start_writer(struct fixture *f, int *ret_pipe)
     pid_t pid = fork();
     if (pid == 0) {
         char fd[16];
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing stays when the test itself is killed */
         snprintf(fd, sizeof fd, "%d", pipes[1]);
         execl("/proc/self/exe", "test_store", "write-until-killed", f->dir, fd, (char *)NULL);
         _exit(127);
