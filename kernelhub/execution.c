@@ -162,8 +162,13 @@ static void leave_queue(struct execution *x)
     x->queue_timer = -1;
 }
 
-/* Takes the kernel for this execution; what follows is a commit, then execution_transmit. */
-static void take_kernel(struct execution *x)
+bool execution_can_run(const struct execution *x)
+{
+    const struct session *s = x->session;
+    return !s->removed && !s->running && s->kernel == KERNEL_READY && s->sandbox->state == SANDBOX_UP && zlistx_first(s->queue) == x;
+}
+
+void execution_take_kernel(struct execution *x)
 {
     struct session *s = x->session;
     leave_queue(x);
@@ -176,7 +181,7 @@ static void take_kernel(struct execution *x)
 
 void execution_send(struct execution *x)
 {
-    take_kernel(x);
+    execution_take_kernel(x);
     save(x, (struct store_mark){ .number = 0 }, on_sent_committed, x);
 }
 
@@ -450,16 +455,38 @@ static void count(const struct execution *x, const struct outcome_end *end)
     metric_histogram_observe(x->hub->overhead_seconds, (double)(hub_mono_us() - x->sent_mono_us - end->duration_us) / 1e6);
 }
 
+/* Out of its session, whatever it did there. */
+void execution_leave_session(struct execution *x)
+{
+    if (!x->session)
+        return;
+    leave_queue(x);
+    if (x->session->running == x)
+        x->session->running = NULL;
+    x->session->last_used_us = hub_unix_us();
+    x->session = NULL;
+}
+
+/* Its insert may still turn out to be a repeat of another's id: submit.c ends it after the commit. */
+static void finish_later(struct execution *x, const char *reason, const struct err *failure, struct store_mark mark)
+{
+    execution_leave_session(x);
+    x->status = STATUS_QUEUED;
+    (void)err_set(&x->failure, failure ? failure->code : ERR_CONFLICT, "%s", failure ? failure->text : reason ? reason : "the kernel ended before it began");
+    sandbox_committed(x->hub, mark);
+}
+
 void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end, const struct err *failure,
                       struct store_mark mark)
 {
     CLEANUP_BUF struct buf fields = BUF_INIT(1 << 16);
     assert(!status_is_end(x->status));
-    leave_queue(x);
-    if (x->session->running == x)
-        x->session->running = NULL;
-    x->session->last_used_us = x->finished_us = hub_unix_us();
-    x->session = NULL;
+    if (!x->inserted) {
+        finish_later(x, outcome.reason, failure, mark);
+        return;
+    }
+    execution_leave_session(x);
+    x->finished_us = hub_unix_us();
     x->status = outcome.status;
     if (failure && !x->started) {
         x->failure = *failure;
@@ -476,13 +503,7 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
 void execution_cancel_queued(struct execution *x, const char *reason, const struct err *failure)
 {
     struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false, reason };
-    if (x->inserted) {
-        execution_finish(x, outcome, NULL, failure, NO_MARK);
-        return;
-    }
-    /* its insert may still turn out to be a repeat of another's id: submit.c ends it after the commit */
-    leave_queue(x);
-    (void)err_set(&x->failure, failure ? failure->code : ERR_CONFLICT, "%s", reason);
+    execution_finish(x, outcome, NULL, failure, NO_MARK);
 }
 
 void execution_free(struct execution *x)

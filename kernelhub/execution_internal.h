@@ -10,7 +10,7 @@
 struct execution {
     struct hub *hub;
     struct user *user;
-    struct session *session; /* NULL once ended */
+    struct session *session; /* NULL once ended, or given up before its insert was committed */
     struct feed *feed;
     struct uuid id, kernel_id, sandbox_id;
     char session_name[128], language[64], client[32];
@@ -43,13 +43,17 @@ void execution_on_gap(struct execution *x, struct sandbox *sandbox, const struct
 
 /* Gives it to the kernel: commits that it is sent, then sends it. */
 void execution_send(struct execution *x);
-void execution_transmit(struct execution *x); /* without the commit: it is done */
+/* The same in three: may it run now; take the kernel (what follows is a commit of its row); send it. */
+bool execution_can_run(const struct execution *x);
+void execution_take_kernel(struct execution *x);
+void execution_transmit(struct execution *x);
 
 /* Ends it by our own word. failure: what clients that wait for it get instead of a record, when it never started; NULL: none. */
 void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end, const struct err *failure,
                       struct store_mark mark);
 void execution_cancel_queued(struct execution *x, const char *reason, const struct err *failure);
 
+void execution_leave_session(struct execution *x); /* its queue, or its running place; session is NULL afterwards */
 void execution_row(const struct execution *x, struct execution_row *ret); /* borrows from x */
 struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq);
 void execution_free(struct execution *x);

@@ -238,12 +238,12 @@ static int on_queue_timeout(zloop_t *loop, int timer, void *arg)
 
 static void drop_new(struct execution *x)
 {
-    if (x->session && x->queue_handle)
-        (void)zlistx_detach(x->session->queue, x->queue_handle);
-    if (x->queue_timer >= 0)
-        zloop_timer_end(x->hub->loop, x->queue_timer);
-    if (x->session && x->session->ephemeral)
-        session_close(x->session, "its execution was there already");
+    struct session *s = x->session;
+    execution_leave_session(x);
+    if (s && s->ephemeral)
+        session_close(s, "its execution was there already");
+    else if (s)
+        session_pump(s);
     zhashx_delete(x->hub->submitted, x->feed_key);
     execution_free(x);
 }
@@ -262,11 +262,13 @@ static void on_inserted(void *arg, bool exists)
     zhashx_insert(x->hub->executions, x->id.text, x);
     CLEANUP_BUF struct buf out = BUF_INIT(1024);
     unsigned position = execution_position(x);
-    write_accepted(&x->id, "queued", x->session_name, position, false, &out);
+    write_accepted(&x->id, status_name(x->status), x->session_name, position, false, &out);
     if (x->failure.code != ERR_NONE) {
         struct err why = x->failure;
         struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false, why.text };
         execution_finish(x, outcome, NULL, &why, NO_MARK);
+    } else if (s->running == x) {
+        execution_transmit(x);
     } else {
         if (position) {
             CLEANUP_BUF struct buf fields = BUF_INIT(64);
@@ -316,6 +318,8 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
     (void)snprintf(x->feed_key, sizeof x->feed_key, "%lld", (long long)feed_number(x->feed));
     zhashx_insert(h->submitted, x->feed_key, x);
     x->accept = wait_new_owned(&x->accept, on_accepted, arg);
+    if (execution_can_run(x))
+        execution_take_kernel(x); /* accepted and sent in one commit */
     struct execution_row row;
     CLEANUP_BUF struct buf options = BUF_INIT(32u << 20);
     write_options(x, &options);

@@ -57,6 +57,11 @@ class Service:
     def binary(self) -> str:
         return str(BUILD / "cmd" / "kernelhub")
 
+    @property
+    def sanitized(self) -> bool:
+        """A sanitizer's build: the hub is not confined there, for the sanitizer needs more than it would be left."""
+        return b"__asan_init" in Path(self.binary).read_bytes()
+
     def arguments(self) -> list[str]:
         return [f"--config={self.folder}/conf", f"--state={self.state}", f"--run={self.run}"]
 
