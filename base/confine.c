@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -78,6 +79,19 @@ static void seccomp_release_at(scmp_filter_ctx *filter)
         seccomp_release(*filter);
 }
 
+/* An unknown name is nothing to allow. clone may make threads, never namespaces. */
+static int allow_syscall(scmp_filter_ctx filter, const char *name)
+{
+    const scmp_datum_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+                                    CLONE_NEWPID | CLONE_NEWNET;
+    int nr = seccomp_syscall_resolve_name(name);
+    if (nr == __NR_SCMP_ERROR || nr < 0)
+        return 0;
+    if (nr == SCMP_SYS(clone))
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces, 0));
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 0);
+}
+
 int confine_syscalls(const char *const *names, size_t n, uint64_t socket_families, bool kill,
                      struct err *e)
 {
@@ -85,11 +99,9 @@ int confine_syscalls(const char *const *names, size_t n, uint64_t socket_familie
         seccomp_init(kill ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
     if (!filter)
         return err_set(e, ERR_INTERNAL, "seccomp filter");
-    for (size_t i = 0; i < n; i++) {
-        int nr = seccomp_syscall_resolve_name(names[i]);
-        if (nr != __NR_SCMP_ERROR && nr >= 0 && seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 0) < 0)
+    for (size_t i = 0; i < n; i++)
+        if (allow_syscall(filter, names[i]) < 0)
             return err_set(e, ERR_INTERNAL, "seccomp rule for %s", names[i]);
-    }
     for (unsigned family = 0; family < 64; family++)
         if (socket_families >> family & 1 &&
             seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,

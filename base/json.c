@@ -533,3 +533,52 @@ bool json_splice(struct buf *out, struct slice value)
     }
     return true;
 }
+
+/* The escape at s (a backslash) as it may stand in a string of ours; returns what is behind it. */
+static const unsigned char *mend_escape(struct buf *out, const unsigned char *s, const unsigned char *end)
+{
+    struct cursor c = { .at = s + 1, .end = end };
+    unsigned v;
+    if (scan_escape(&c)) {
+        buf_add(out, s, (size_t)(c.at - s));
+        return c.at;
+    }
+    if (end - s >= 6 && s[1] == 'u' && hex4(s + 2, end, &v)) { /* NUL or a lone surrogate */
+        buf_add_str(out, "\\ufffd");
+        return s + 6;
+    }
+    buf_add_char(out, '\\'); /* no escape at all: still none behind us */
+    return s + 1;
+}
+
+void json_mend(struct buf *out, struct slice text)
+{
+    struct cursor c = cursor_of(text);
+    bool in_string = false;
+    while (c.at < c.end) {
+        const unsigned char *plain = c.at;
+        size_t n = 1;
+        while (c.at < c.end && *c.at != '"' && (!in_string || (*c.at >= 0x20 && *c.at != '\\'))) {
+            n = in_string ? utf8_len(c.at, c.end) : 1;
+            if (n == 0)
+                break;
+            c.at += n;
+        }
+        buf_add(out, plain, (size_t)(c.at - plain));
+        if (c.at >= c.end)
+            break;
+        if (*c.at == '\\') {
+            c.at = mend_escape(out, c.at, c.end);
+            continue;
+        }
+        if (*c.at == '"') {
+            in_string = !in_string;
+            buf_add_char(out, '"');
+        } else if (n == 0) {
+            buf_add_str(out, "\xef\xbf\xbd");
+        } else {
+            buf_addf(out, "\\u%04x", *c.at == 0 ? 0xfffdu : (unsigned)*c.at);
+        }
+        c.at++;
+    }
+}

@@ -54,4 +54,9 @@ void json_quote_str(struct buf *out, const char *text); /* NULL: null */
  * json_valid fails it appends the bytes as a JSON string instead and returns false. */
 bool json_splice(struct buf *out, struct slice value);
 
+/* Appends `text` with what json_valid refuses inside of strings replaced: bytes that are no UTF-8, lone surrogates and
+ * \u0000 by U+FFFD, raw control characters by their escape. Kernels print such text (a file's name, a binary file). What is
+ * broken outside of strings stays as it is: ask json_valid again. At most six times as long. */
+void json_mend(struct buf *out, struct slice text);
+
 #endif

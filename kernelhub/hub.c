@@ -15,6 +15,7 @@
 
 #define ASK_TIMEOUT_MS  30000
 #define RETAIN_EVERY_MS 60000
+#define MAX_CATALOG_BYTES (2u << 20)
 
 static const double SECONDS[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300 };
 static const double OVERHEAD[] = { 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1 };
@@ -43,6 +44,25 @@ static void pump_all(struct hub *h)
     zlistx_destroy(&all);
 }
 
+/* So that a hub that comes back can work before the keeper has looked at the images again. Rare: it may wait for the disk. */
+static void remember_catalog(struct hub *h, struct slice body)
+{
+    struct err e = ERR_INIT;
+    CLEANUP_BUF struct buf text = BUF_INIT(MAX_CATALOG_BYTES);
+    buf_add_slice(&text, body);
+    if (text.failed || store_put_setting(h->store, "catalog", text.data, &e) < 0)
+        log_warning("the catalog is not remembered: %s", text.failed ? "it is too big" : e.text);
+}
+
+static void recall_catalog(struct hub *h)
+{
+    struct err e;
+    char *text = malloc(MAX_CATALOG_BYTES + 1);
+    if (text && store_get_setting(h->store, "catalog", text, MAX_CATALOG_BYTES + 1, &e) == 0 && json_valid(slice_str(text)))
+        catalog_load(h->catalog, slice_str(text));
+    free(text);
+}
+
 static void on_images(void *arg, const struct err *e, struct slice body)
 {
     struct hub *h = arg;
@@ -51,6 +71,7 @@ static void on_images(void *arg, const struct err *e, struct slice body)
         return;
     }
     catalog_load(h->catalog, body);
+    remember_catalog(h, body);
     pump_all(h);
 }
 
@@ -201,6 +222,7 @@ int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, siz
         return -1;
     (void)snprintf(path, sizeof path, "%s/keeper.sock", config_text(config, CONFIG_PATHS_RUN));
     h->keeper = keeper_client_new(loop, path, (struct keeper_events){ on_keeper, on_keeper_event, h });
+    recall_catalog(h);
     if (recover(h, e) < 0)
         return -1;
     h->retain_timer = zloop_timer(loop, RETAIN_EVERY_MS, 0, on_retain, h);

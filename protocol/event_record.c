@@ -185,8 +185,13 @@ static const struct {
 
 bool event_from_message(const char *msg_type, struct slice content, enum event_type *ret_type, struct buf *fields)
 {
+    CLEANUP_BUF struct buf mended = BUF_INIT(6 * content.len);
     if (json_type(content) != JSON_OBJECT)
         return false;
+    if (!json_valid(content)) { /* else a NUL in a printed text would cost the whole text */
+        json_mend(&mended, content);
+        content = buf_slice(&mended);
+    }
     for (size_t i = 0; i < ARRAY_LEN(MESSAGES); i++)
         if (strcmp(msg_type, MESSAGES[i].msg_type) == 0)
             return MESSAGES[i].render(content, ret_type, fields);

@@ -46,6 +46,21 @@ static void check_quote(struct slice text)
         check(slice_equal(buf_slice(&back), text));
 }
 
+/* What is valid json_mend leaves alone; any bytes between quotes it makes a valid string. */
+static void check_mend(struct slice text, bool valid)
+{
+    CLEANUP_BUF struct buf mended = BUF_INIT(1 << 24), string = BUF_INIT(1 << 24), again = BUF_INIT(1 << 24);
+    json_mend(&mended, text);
+    check(mended.len <= 6 * text.len && (!valid || slice_equal(buf_slice(&mended), text)));
+    buf_add_char(&string, '"');
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] != '"' && text.data[i] != '\\')
+            buf_add_char(&string, text.data[i]);
+    buf_add_char(&string, '"');
+    json_mend(&again, buf_slice(&string));
+    check(json_valid(buf_slice(&again)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice text = slice_of(data, size), value;
@@ -54,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char small[16];
     check_splice(text, valid);
     check_quote(text);
+    check_mend(text, valid);
     walk(text, valid, 0);
     if (json_member(text, "a", &value))
         check(json_valid(value));

@@ -66,6 +66,8 @@ def test_stop_leaves_nothing_and_state_is_there_after_a_new_start(make_service: 
     service.stop()  # raises when anything is left
     service.start()
     with service.client() as http:
+        assert run(http, "print('at once')")["stdout"] == "at once\n"
+        count += 1
         assert len(http.get("/api/v1/executions").json()["items"]) == count
         assert run(http, "print(open('/workspace/kept').read())")["stdout"] == "data\n"
 

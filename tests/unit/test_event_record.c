@@ -86,6 +86,27 @@ static void each_message_becomes_its_event(void **state)
     }
 }
 
+static void text_that_is_no_json_is_mended_not_lost(void **state)
+{
+    static const struct {
+        struct slice content;
+        const char *fields;
+    } CASES[] = {
+        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\\u0000b\"}"), ",\"text\":\"a\\ufffdb\"" },
+        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\\udce9\\ud83dz\\ud83d\\ude00\"}"),
+          ",\"text\":\"a\\ufffd\\ufffdz\\ud83d\\ude00\"" },
+        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\xe9 b\\\"\"}"), ",\"text\":\"a\xef\xbf\xbd b\\\"\"" },
+        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\nb\0c\"}"), ",\"text\":\"a\\u000ab\\ufffdc\"" },
+        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"cut"), ",\"text\":\"\"" },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        CLEANUP_BUF struct buf fields = BUF_INIT(1000);
+        enum event_type type = EVENT_GAP;
+        assert_true(event_from_message("stream", CASES[i].content, &type, &fields));
+        assert_string_equal(fields.data, CASES[i].fields);
+    }
+}
+
 static void what_is_no_event_is_refused(void **state)
 {
     CLEANUP_BUF struct buf fields = BUF_INIT(1000);
@@ -118,6 +139,7 @@ int main(void)
         cmocka_unit_test(what_has_no_execution_or_kernel_says_so),
         cmocka_unit_test(every_type_and_status_is_found_by_its_name),
         cmocka_unit_test(each_message_becomes_its_event),
+        cmocka_unit_test(text_that_is_no_json_is_mended_not_lost),
         cmocka_unit_test(what_is_no_event_is_refused),
         cmocka_unit_test(an_event_is_one_line_whatever_the_kernel_sent),
     };
