@@ -312,3 +312,8 @@ def test_the_sdk(service: Service) -> None:
         time.sleep(0.1)
         job.interrupt()
         assert job.wait().status == "interrupted"
+
+
+def test_text_that_is_no_proper_unicode_is_mended_not_lost(http: httpx.Client) -> None:
+    assert run(http, "print('a\\0b')")["stdout"] == "a\ufffdb\n"
+    assert run(http, "printf 'a\\xffb\\n'", language="bash")["stdout"] == "a\ufffdb\n"
