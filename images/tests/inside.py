@@ -68,7 +68,9 @@ class Kernel:
         self.spec = spec
         self.folder = Path("/tmp") / f"check-{name}-{transport}-{time.monotonic_ns()}"
         self.folder.mkdir()
-        ports = [41001, 41002, 41003, 41004, 41005] if transport == "tcp" else [1, 2, 3, 4, 5]
+        # Below the range of ephemeral ports: a client that dials a port there before the kernel listens
+        # can be given that very port and end up connected to itself.
+        ports = [9001, 9002, 9003, 9004, 9005] if transport == "tcp" else [1, 2, 3, 4, 5]
         channels = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
         self.connection: dict[str, Any] = dict(zip(channels, ports, strict=True))
         self.connection |= {

@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -94,10 +95,27 @@ def _is_worth_saying(record: logging.LogRecord) -> bool:
     return "without encryption" not in str(record.msg)
 
 
+BAKED_MATPLOTLIB = Path("/usr/share/kernelhub/matplotlib")
+
+
+def lend_font_cache() -> None:
+    """matplotlib wants a writable folder: make one that holds links to what the image brings along."""
+    try:
+        folder = Path(os.environ["MPLCONFIGDIR"])
+        baked = os.listdir(BAKED_MATPLOTLIB)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in baked:
+            with suppress(FileExistsError):
+                os.symlink(BAKED_MATPLOTLIB / name, folder / name)
+    except (KeyError, OSError):
+        pass  # then matplotlib makes its own, more slowly
+
+
 class KernelApp(IPKernelApp):
     """Starts a kernel quietly, with an iopub socket that keeps everything."""
 
     def init_sockets(self) -> None:
+        lend_font_cache()
         self.log.addFilter(_is_worth_saying)
         super().init_sockets()
 
