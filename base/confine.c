@@ -14,7 +14,7 @@
 
 #include "base/cleanup.h"
 
-#define READS  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define READS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITES                                                                                     \
     (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                               \
      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |  \
@@ -42,7 +42,8 @@ static int allow_path(int ruleset, const struct confine_path *p, uint64_t handle
         access |= READS;
     if (p->access & CONFINE_WRITE)
         access |= WRITES | REFER | TRUNCATE;
-    struct landlock_path_beneath_attr rule = { .allowed_access = access & handled, .parent_fd = fd };
+    struct landlock_path_beneath_attr rule = { .allowed_access = access & handled,
+                                               .parent_fd = fd };
     if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0)
         return 0;
     /* a file, not a directory: only what makes sense for files */
@@ -82,13 +83,14 @@ static void seccomp_release_at(scmp_filter_ctx *filter)
 /* An unknown name is nothing to allow. clone may make threads, never namespaces. */
 static int allow_syscall(scmp_filter_ctx filter, const char *name)
 {
-    const scmp_datum_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
-                                    CLONE_NEWPID | CLONE_NEWNET;
+    const scmp_datum_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
     int nr = seccomp_syscall_resolve_name(name);
     if (nr == __NR_SCMP_ERROR || nr < 0)
         return 0;
     if (nr == SCMP_SYS(clone))
-        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 1, SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces, 0));
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 1,
+                                SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces, 0));
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 0);
 }
 
@@ -126,7 +128,8 @@ int confine_user(unsigned uid, unsigned gid, const unsigned *groups, size_t n_gr
         return err_set(e, ERR_INTERNAL, "too many groups");
     for (size_t i = 0; i < n_groups; i++)
         list[i] = groups[i];
-    if (setgroups(n_groups, list) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+    if (setgroups(n_groups, list) < 0 || setresgid(gid, gid, gid) < 0 ||
+        setresuid(uid, uid, uid) < 0)
         return err_errno(e, ERR_INTERNAL, "change to user %u", uid);
     if (uid != 0 && (setuid(0) == 0 || geteuid() != uid || getegid() != gid))
         return err_set(e, ERR_INTERNAL, "user %u could become root again", uid);

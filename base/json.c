@@ -535,7 +535,8 @@ bool json_splice(struct buf *out, struct slice value)
 }
 
 /* The escape at s (a backslash) as it may stand in a string of ours; returns what is behind it. */
-static const unsigned char *mend_escape(struct buf *out, const unsigned char *s, const unsigned char *end)
+static const unsigned char *mend_escape(struct buf *out, const unsigned char *s,
+                                        const unsigned char *end)
 {
     struct cursor c = { .at = s + 1, .end = end };
     unsigned v;

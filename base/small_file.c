@@ -11,14 +11,16 @@ int small_file_read(int dir_fd, const char *path, struct buf *out, struct err *e
 {
     CLEANUP_FD int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
-        return err_errno(e, errno == ENOENT || errno == ESRCH ? ERR_NOT_FOUND : ERR_INTERNAL, "open '%s'", path);
+        return err_errno(e, errno == ENOENT || errno == ESRCH ? ERR_NOT_FOUND : ERR_INTERNAL,
+                         "open '%s'", path);
     for (;;) {
         char chunk[4096];
         ssize_t n = read(fd, chunk, sizeof chunk);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_errno(e, errno == ENODEV || errno == ESRCH ? ERR_NOT_FOUND : ERR_INTERNAL, "read '%s'", path);
+            return err_errno(e, errno == ENODEV || errno == ESRCH ? ERR_NOT_FOUND : ERR_INTERNAL,
+                             "read '%s'", path);
         if (n == 0)
             return 0;
         buf_add(out, chunk, (size_t)n);
@@ -45,7 +47,8 @@ int small_file_write(int dir_fd, const char *path, struct slice bytes, mode_t mo
     char temporary[512];
     if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
         return err_set(e, ERR_INVALID, "the name '%.40s…' is too long", path);
-    CLEANUP_FD int fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    CLEANUP_FD int fd =
+        openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return err_errno(e, ERR_INTERNAL, "write '%s'", temporary);
     if (write_all(fd, bytes) < 0 || renameat(dir_fd, temporary, dir_fd, path) < 0) {

@@ -12,7 +12,8 @@
 
 static void path_of(int64_t feed, char ret[48])
 {
-    (void)snprintf(ret, 48, "%lld/%lld", (long long)(feed / PER_FOLDER), (long long)feed); /* fits */
+    (void)snprintf(ret, 48, "%lld/%lld", (long long)(feed / PER_FOLDER),
+                   (long long)feed); /* fits */
 }
 
 static void folder_of(int64_t feed, char ret[24])
@@ -61,14 +62,16 @@ static int write_all(int fd, struct slice bytes)
     return 0;
 }
 
-int blob_file_append(int dir_fd, int64_t feed, struct slice bytes, int64_t *ret_offset, struct err *e)
+int blob_file_append(int dir_fd, int64_t feed, struct slice bytes, int64_t *ret_offset,
+                     struct err *e)
 {
     CLEANUP_FD int fd = open_for_append(dir_fd, feed);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)
         return err_errno(e, ERR_UNAVAILABLE, "open the blob file of feed %lld", (long long)feed);
     if (write_all(fd, bytes) < 0) {
-        (void)err_errno(e, ERR_UNAVAILABLE, "write the blob file of feed %lld", (long long)feed); /* -1 comes below */
+        (void)err_errno(e, ERR_UNAVAILABLE, "write the blob file of feed %lld",
+                        (long long)feed); /* -1 comes below */
         if (ftruncate(fd, st.st_size) < 0)
             return -1; /* what was written is waste, nothing worse */
         return -1;
@@ -83,7 +86,8 @@ int blob_file_read(int dir_fd, int64_t feed, int64_t offset, size_t n, char *ret
     path_of(feed, path);
     CLEANUP_FD int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
-        return err_errno(e, errno == ENOENT ? ERR_GONE : ERR_INTERNAL, "open the blob file of feed %lld", (long long)feed);
+        return err_errno(e, errno == ENOENT ? ERR_GONE : ERR_INTERNAL,
+                         "open the blob file of feed %lld", (long long)feed);
     size_t got = 0;
     while (got < n) {
         ssize_t some = pread(fd, ret + got, n - got, (off_t)(offset + (int64_t)got));
@@ -92,7 +96,8 @@ int blob_file_read(int dir_fd, int64_t feed, int64_t offset, size_t n, char *ret
         if (some < 0)
             return err_errno(e, ERR_INTERNAL, "read the blob file of feed %lld", (long long)feed);
         if (some == 0)
-            return err_set(e, ERR_INTERNAL, "the blob file of feed %lld is too short", (long long)feed);
+            return err_set(e, ERR_INTERNAL, "the blob file of feed %lld is too short",
+                           (long long)feed);
         got += (size_t)some;
     }
     return 0;

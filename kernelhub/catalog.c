@@ -16,10 +16,21 @@
 static const struct {
     const char *alias, *language;
 } ALIASES[] = {
-    { "py", "python" },         { "python3", "python" },   { "ipython", "python" },   { "js", "javascript" },
-    { "node", "javascript" },   { "nodejs", "javascript" }, { "deno", "typescript" }, { "ts", "typescript" },
-    { "sh", "bash" },           { "shell", "bash" },       { "ir", "r" },             { "rscript", "r" },
-    { "jl", "julia" },          { "rs", "rust" },          { "golang", "go" },
+    { "py", "python" },
+    { "python3", "python" },
+    { "ipython", "python" },
+    { "js", "javascript" },
+    { "node", "javascript" },
+    { "nodejs", "javascript" },
+    { "deno", "typescript" },
+    { "ts", "typescript" },
+    { "sh", "bash" },
+    { "shell", "bash" },
+    { "ir", "r" },
+    { "rscript", "r" },
+    { "jl", "julia" },
+    { "rs", "rust" },
+    { "golang", "go" },
 };
 
 /* What a kernel does that its spec does not say. The word is looked for in argv. */
@@ -40,7 +51,7 @@ static const struct {
 
 struct catalog {
     const struct config *config;
-    char *reply; /* everything points into it */
+    char *reply;         /* everything points into it */
     struct slice images; /* the array in it */
     struct catalog_kernel kernels[MAX_KERNELS];
     size_t n_kernels;
@@ -184,7 +195,8 @@ const char *catalog_default_template(const struct catalog *c)
 }
 
 /* "bash, javascript, python" */
-static void list_languages(const struct catalog *c, const char *template_name, char *ret, size_t size)
+static void list_languages(const struct catalog *c, const char *template_name, char *ret,
+                           size_t size)
 {
     size_t n = 0;
     ret[0] = '\0';
@@ -197,7 +209,9 @@ int catalog_find(const struct catalog *c, const char *template_name, const char 
                  const struct catalog_kernel **ret, struct err *e)
 {
     if (c->n_kernels == 0)
-        return err_set(e, ERR_UNAVAILABLE, "no image with kernels is there yet: build one with 'kernelhub image build slim'");
+        return err_set(
+            e, ERR_UNAVAILABLE,
+            "no image with kernels is there yet: build one with 'kernelhub image build slim'");
     const char *t = template_name ? template_name : catalog_default_template(c);
     if (!has_template(c, t))
         return err_set(e, ERR_INVALID, "there is no template '%.64s'", t);
@@ -206,7 +220,8 @@ int catalog_find(const struct catalog *c, const char *template_name, const char 
         for (size_t i = 0; i < c->n_kernels; i++) {
             const struct catalog_kernel *k = &c->kernels[i];
             if (strcmp(k->template_name, t) == 0 &&
-                strcasecmp(by_spec ? k->kernelspec : k->language, by_spec ? language : wanted) == 0) {
+                strcasecmp(by_spec ? k->kernelspec : k->language, by_spec ? language : wanted) ==
+                    0) {
                 *ret = k;
                 return 0;
             }
@@ -214,7 +229,8 @@ int catalog_find(const struct catalog *c, const char *template_name, const char 
     }
     char known[200];
     list_languages(c, t, known, sizeof known);
-    return err_set(e, ERR_INVALID, "no kernel speaks '%.64s' in template '%s'; there are: %s", language, t, known);
+    return err_set(e, ERR_INVALID, "no kernel speaks '%.64s' in template '%s'; there are: %s",
+                   language, t, known);
 }
 
 static void write_env(const struct catalog_kernel *k, struct slice more, struct buf *out)
@@ -248,9 +264,11 @@ void catalog_write_start(const struct catalog_kernel *k, struct slice env, struc
     (void)json_splice(out, argv);
     write_env(k, env, out);
     buf_addf(out,
-             ",\"cwd\":\"/workspace\",\"transport\":\"%s\",\"interrupt_mode\":\"%s\",\"ready_timeout_ms\":%d,"
+             ",\"cwd\":\"/"
+             "workspace\",\"transport\":\"%s\",\"interrupt_mode\":\"%s\",\"ready_timeout_ms\":%d,"
              "\"execution_grace_ms\":%d}",
-             k->speaks_ipc ? "ipc" : "tcp", k->interrupt_by_message ? "message" : "signal", READY_TIMEOUT_MS, k->grace_ms);
+             k->speaks_ipc ? "ipc" : "tcp", k->interrupt_by_message ? "message" : "signal",
+             READY_TIMEOUT_MS, k->grace_ms);
 }
 
 static void write_aliases(const char *language, struct buf *out)
@@ -283,7 +301,8 @@ void catalog_write_languages(const struct catalog *c, struct buf *out)
         json_quote_str(out, k->kernelspec);
         buf_add_str(out, ",\"template\":");
         json_quote_str(out, k->template_name);
-        buf_addf(out, ",\"default\":%s}", strcmp(k->template_name, catalog_default_template(c)) == 0 ? "true" : "false");
+        buf_addf(out, ",\"default\":%s}",
+                 strcmp(k->template_name, catalog_default_template(c)) == 0 ? "true" : "false");
         comma = ",";
     }
     buf_add_str(out, "],\"next\":null}");
@@ -295,7 +314,8 @@ static void write_image(struct slice image, struct buf *out)
     const char *comma = "";
     static const struct {
         const char *from, *to;
-    } FIELDS[] = { { "template", "name" }, { "template", "template" }, { "image", "image" }, { "digest", "digest" },
+    } FIELDS[] = { { "template", "name" },         { "template", "template" },
+                   { "image", "image" },           { "digest", "digest" },
                    { "size_bytes", "size_bytes" }, { "created", "created_at" } };
     buf_add_char(out, '{');
     for (size_t i = 0; i < ARRAY_LEN(FIELDS); i++) {
@@ -306,7 +326,8 @@ static void write_image(struct slice image, struct buf *out)
         buf_add_char(out, ',');
     }
     buf_add_str(out, "\"kernelspecs\":[");
-    struct json_iter it = json_iter(json_member(image, "kernelspecs", &specs) ? specs : slice_of("", 0));
+    struct json_iter it =
+        json_iter(json_member(image, "kernelspecs", &specs) ? specs : slice_of("", 0));
     while (json_next(&it)) {
         buf_addf(out, "%s\"", comma);
         buf_add_slice(out, it.key);

@@ -25,41 +25,66 @@ static const struct setting {
     const char *choices; /* "a b c" */
     const char *help;
 } SETTINGS[CONFIG_N_KEYS] = {
-    [CONFIG_SERVER_ADDRESS] = { "server/address", "127.0.0.1", TEXT, 1, 253, NULL, "address to listen on" },
-    [CONFIG_SERVER_PORT] = { "server/port", "8080", NUMBER, 0, 65535, NULL, "port to listen on, 0: any free one" },
-    [CONFIG_SERVER_AUTH] = { "server/auth", "key", CHOICE, 0, 0, "key none", "none only on loopback" },
-    [CONFIG_SERVER_METRICS_TOKEN] = { "server/metrics_token", "loopback", CHOICE, 0, 0, "loopback always never",
+    [CONFIG_SERVER_ADDRESS] = { "server/address", "127.0.0.1", TEXT, 1, 253, NULL,
+                                "address to listen on" },
+    [CONFIG_SERVER_PORT] = { "server/port", "8080", NUMBER, 0, 65535, NULL,
+                             "port to listen on, 0: any free one" },
+    [CONFIG_SERVER_AUTH] = { "server/auth", "key", CHOICE, 0, 0, "key none",
+                             "none only on loopback" },
+    [CONFIG_SERVER_METRICS_TOKEN] = { "server/metrics_token", "loopback", CHOICE, 0, 0,
+                                      "loopback always never",
                                       "when /metrics needs a token; loopback: not from there" },
-    [CONFIG_SERVER_MAX_BODY] = { "server/max_body_bytes", "10M", BYTES, 64 * KI, GI, NULL, "largest request body" },
-    [CONFIG_SERVER_MAX_CONNECTIONS] = { "server/max_connections", "1024", NUMBER, 8, 100000, NULL, "open at a time" },
-    [CONFIG_PATHS_STATE] = { "paths/state", "/var/lib/kernelhub", TEXT, 1, MAX_TEXT_BYTES, NULL, "database, workspaces" },
-    [CONFIG_PATHS_RUN] = { "paths/run", "/run/kernelhub", TEXT, 1, 60, NULL, "sockets (their names have 108 bytes)" },
+    [CONFIG_SERVER_MAX_BODY] = { "server/max_body_bytes", "10M", BYTES, 64 * KI, GI, NULL,
+                                 "largest request body" },
+    [CONFIG_SERVER_MAX_CONNECTIONS] = { "server/max_connections", "1024", NUMBER, 8, 100000, NULL,
+                                        "open at a time" },
+    [CONFIG_PATHS_STATE] = { "paths/state", "/var/lib/kernelhub", TEXT, 1, MAX_TEXT_BYTES, NULL,
+                             "database, workspaces" },
+    [CONFIG_PATHS_RUN] = { "paths/run", "/run/kernelhub", TEXT, 1, 60, NULL,
+                           "sockets (their names have 108 bytes)" },
     [CONFIG_PATHS_TOKEN_FILE] = { "paths/token_file", "", TEXT, 0, MAX_TEXT_BYTES, NULL,
-                                  "where serve leaves its user's key; empty: ~/.config/kernelhub/token" },
-    [CONFIG_HUB_USER] = { "hub/user", "kernelhub", TEXT, 1, 32, NULL, "who the hub runs as when root starts it" },
-    [CONFIG_KEEPER_RUNTIME] = { "keeper/runtime", "", TEXT, 0, 255, NULL, "OCI runtime; empty: probe" },
-    [CONFIG_KEEPER_PODMAN_SOCKET] = { "keeper/podman_socket", "", TEXT, 0, 107, NULL, "empty: start a private one" },
-    [CONFIG_KEEPER_ALLOW_WEAK] = { "keeper/allow_weak", "0", FLAG, 0, 1, NULL, "run where limits cannot be enforced" },
-    [CONFIG_KEEPER_ID_BASE] = { "keeper/id_base", "1879048192", NUMBER, 65536, 4294901760, NULL, "first host id of ours" },
-    [CONFIG_KEEPER_ID_COUNT] = { "keeper/id_count", "4095", NUMBER, 1, 65535, NULL, "ranges of 65536 host ids" },
-    [CONFIG_TEMPLATE_DEFAULT] = { "template/default", "slim", TEXT, 1, 63, NULL, "used when none is named" },
+                                  "where serve leaves its user's key; empty: "
+                                  "~/.config/kernelhub/token" },
+    [CONFIG_HUB_USER] = { "hub/user", "kernelhub", TEXT, 1, 32, NULL,
+                          "who the hub runs as when root starts it" },
+    [CONFIG_KEEPER_RUNTIME] = { "keeper/runtime", "", TEXT, 0, 255, NULL,
+                                "OCI runtime; empty: probe" },
+    [CONFIG_KEEPER_PODMAN_SOCKET] = { "keeper/podman_socket", "", TEXT, 0, 107, NULL,
+                                      "empty: start a private one" },
+    [CONFIG_KEEPER_ALLOW_WEAK] = { "keeper/allow_weak", "0", FLAG, 0, 1, NULL,
+                                   "run where limits cannot be enforced" },
+    [CONFIG_KEEPER_ID_BASE] = { "keeper/id_base", "1879048192", NUMBER, 65536, 4294901760, NULL,
+                                "first host id of ours" },
+    [CONFIG_KEEPER_ID_COUNT] = { "keeper/id_count", "4095", NUMBER, 1, 65535, NULL,
+                                 "ranges of 65536 host ids" },
+    [CONFIG_TEMPLATE_DEFAULT] = { "template/default", "slim", TEXT, 1, 63, NULL,
+                                  "used when none is named" },
     [CONFIG_TEMPLATE_PREFERRED] = { "template/preferred", "python", TEXT, 0, 63, NULL,
                                     "used instead once its image exists" },
-    [CONFIG_LIMITS_MEMORY] = { "limits/memory_bytes", "2G", BYTES, 32 * MI, 64 * TI, NULL, "of a sandbox" },
+    [CONFIG_LIMITS_MEMORY] = { "limits/memory_bytes", "2G", BYTES, 32 * MI, 64 * TI, NULL,
+                               "of a sandbox" },
     [CONFIG_LIMITS_CPUS] = { "limits/cpus", "2", MILLI, 10, 4096000, NULL, "of a sandbox" },
-    [CONFIG_LIMITS_PIDS] = { "limits/pids", "256", NUMBER, 16, 4194304, NULL, "processes and threads of a sandbox" },
-    [CONFIG_LIMITS_WORKSPACE] = { "limits/workspace_bytes", "10G", BYTES, MI, 1024 * TI, NULL, "of a user" },
+    [CONFIG_LIMITS_PIDS] = { "limits/pids", "256", NUMBER, 16, 4194304, NULL,
+                             "processes and threads of a sandbox" },
+    [CONFIG_LIMITS_WORKSPACE] = { "limits/workspace_bytes", "10G", BYTES, MI, 1024 * TI, NULL,
+                                  "of a user" },
     [CONFIG_LIMITS_OUTPUT] = { "limits/max_output_bytes", "32M", BYTES, 4 * KI, 16 * GI, NULL,
                                "default and ceiling of an execution's output" },
-    [CONFIG_LIMITS_CODE] = { "limits/max_code_bytes", "1M", BYTES, KI, 64 * MI, NULL, "of one execution" },
-    [CONFIG_LIMITS_TIMEOUT] = { "limits/max_timeout_seconds", "86400", NUMBER, 1, 31536000, NULL, "ceiling of timeouts" },
+    [CONFIG_LIMITS_CODE] = { "limits/max_code_bytes", "1M", BYTES, KI, 64 * MI, NULL,
+                             "of one execution" },
+    [CONFIG_LIMITS_TIMEOUT] = { "limits/max_timeout_seconds", "86400", NUMBER, 1, 31536000, NULL,
+                                "ceiling of timeouts" },
     [CONFIG_LIMITS_SESSIONS] = { "limits/max_sessions", "16", NUMBER, 1, 10000, NULL, "of a user" },
-    [CONFIG_LIMITS_QUEUE] = { "limits/max_queue", "256", NUMBER, 1, 100000, NULL, "executions waiting in a session" },
+    [CONFIG_LIMITS_QUEUE] = { "limits/max_queue", "256", NUMBER, 1, 100000, NULL,
+                              "executions waiting in a session" },
     [CONFIG_LIMITS_SANDBOXES] = { "limits/max_sandboxes", "64", NUMBER, 1, 4095, NULL, "in all" },
-    [CONFIG_HISTORY_MAX_EXECUTIONS] = { "history/max_executions", "100000", NUMBER, 1, 1000000000, NULL, "kept" },
+    [CONFIG_HISTORY_MAX_EXECUTIONS] = { "history/max_executions", "100000", NUMBER, 1, 1000000000,
+                                        NULL, "kept" },
     [CONFIG_HISTORY_MAX_DAYS] = { "history/max_days", "90", NUMBER, 1, 36500, NULL, "kept" },
-    [CONFIG_HISTORY_MAX_BYTES] = { "history/max_bytes", "10G", BYTES, MI, 1024 * TI, NULL, "kept, outputs included" },
-    [CONFIG_LOG_LEVEL] = { "log/level", "info", CHOICE, 0, 0, "error warning info debug", "what is logged" },
+    [CONFIG_HISTORY_MAX_BYTES] = { "history/max_bytes", "10G", BYTES, MI, 1024 * TI, NULL,
+                                   "kept, outputs included" },
+    [CONFIG_LOG_LEVEL] = { "log/level", "info", CHOICE, 0, 0, "error warning info debug",
+                           "what is logged" },
 };
 
 struct value {
@@ -85,10 +110,12 @@ static void write_allowed(const struct setting *s, struct buf *out)
         buf_add_str(out, "0 or 1 (also no, yes, false, true, off, on)");
         return;
     case BYTES:
-        buf_addf(out, "bytes from %lld to %lld, K, M, G or T may follow (1024s)", (long long)s->min, (long long)s->max);
+        buf_addf(out, "bytes from %lld to %lld, K, M, G or T may follow (1024s)", (long long)s->min,
+                 (long long)s->max);
         return;
     case MILLI:
-        buf_addf(out, "a number from %g to %g with at most three decimals", (double)s->min / 1000, (double)s->max / 1000);
+        buf_addf(out, "a number from %g to %g with at most three decimals", (double)s->min / 1000,
+                 (double)s->max / 1000);
         return;
     case CHOICE:
         buf_addf(out, "one of: %s", s->choices);
@@ -258,16 +285,19 @@ static int unknown(const char *name, struct err *e)
         if (strchr(name, '/') && strncmp(SETTINGS[i].name, name, n) == 0)
             buf_addf(&names, "%s%s", names.len ? ", " : "", SETTINGS[i].name + n);
     if (names.len)
-        return err_set(e, ERR_INVALID, "unknown setting '%.60s'; %.*s has: %s", name, (int)n - 1, name, names.data);
+        return err_set(e, ERR_INVALID, "unknown setting '%.60s'; %.*s has: %s", name, (int)n - 1,
+                       name, names.data);
     for (int i = 0; i < CONFIG_N_KEYS; i++) {
         size_t m = strcspn(SETTINGS[i].name, "/") + 1;
         if (i == 0 || strncmp(SETTINGS[i].name, SETTINGS[i - 1].name, m) != 0)
             buf_addf(&names, "%s%.*s", names.len ? ", " : "", (int)m - 1, SETTINGS[i].name);
     }
-    return err_set(e, ERR_INVALID, "unknown setting '%.60s'; the sections are: %s", name, names.data);
+    return err_set(e, ERR_INVALID, "unknown setting '%.60s'; the sections are: %s", name,
+                   names.data);
 }
 
-int config_set(struct config *c, const char *name, const char *value, const char *source, struct err *e)
+int config_set(struct config *c, const char *name, const char *value, const char *source,
+               struct err *e)
 {
     int key = find_key(name);
     if (key < 0)
@@ -276,7 +306,8 @@ int config_set(struct config *c, const char *name, const char *value, const char
     if (!parse(&SETTINGS[key], value, &number)) {
         CLEANUP_BUF struct buf allowed = BUF_INIT(400);
         write_allowed(&SETTINGS[key], &allowed);
-        return err_set(e, ERR_INVALID, "%s = '%.100s' is not allowed; allowed is %s", name, value, allowed.data);
+        return err_set(e, ERR_INVALID, "%s = '%.100s' is not allowed; allowed is %s", name, value,
+                       allowed.data);
     }
     set_value(&c->values[key], value, source, number);
     return 0;
@@ -296,7 +327,8 @@ struct file {
 static int at_line(const struct file *f, int line)
 {
     char place[300];
-    (void)snprintf(place, sizeof place, "%.200s, line %d", f->path, line); /* cut is fine: it is for reading */
+    (void)snprintf(place, sizeof place, "%.200s, line %d", f->path,
+                   line); /* cut is fine: it is for reading */
     return err_in(f->e, place);
 }
 
@@ -308,7 +340,8 @@ static int check_line(struct file *f, const char *line, int number, int *depth)
         return 0;
     int level = (int)indent / 4;
     if (*text == '\t' || indent % 4 || level > *depth + 1 || level > 1)
-        (void)err_set(f->e, ERR_INVALID, "sections stand at the line's start, settings below them, 4 spaces in");
+        (void)err_set(f->e, ERR_INVALID,
+                      "sections stand at the line's start, settings below them, 4 spaces in");
     else if (!isalnum((unsigned char)*text))
         (void)err_set(f->e, ERR_INVALID, "this is no setting; one looks like: port = 8080");
     else if (level == 0 && strchr(text, '='))
@@ -350,8 +383,9 @@ static int check_lines(struct file *f, const char *text)
 static int read_setting(struct file *f, const char *name, const char *value, int line)
 {
     char full[160], source[300];
-    (void)snprintf(full, sizeof full, "%s/%.64s", f->section, name);                /* a longer one is unknown */
-    (void)snprintf(source, sizeof source, "%.200s, line %d", f->path, line); /* cut is fine: it is for reading */
+    (void)snprintf(full, sizeof full, "%s/%.64s", f->section, name); /* a longer one is unknown */
+    (void)snprintf(source, sizeof source, "%.200s, line %d", f->path,
+                   line); /* cut is fine: it is for reading */
     int key = find_key(full);
     if (key >= 0 && f->set_in[key]) {
         (void)err_set(f->e, ERR_INVALID, "%s is set in line %d already", full, f->set_in[key]);
@@ -371,7 +405,8 @@ static int read_node(zconfig_t *node, void *arg, int level)
     int line = f->at < f->n_lines ? f->lines[f->at++] : 0;
     if (level == 2)
         return read_setting(f, zconfig_name(node), zconfig_value(node), line);
-    (void)snprintf(f->section, sizeof f->section, "%s", zconfig_name(node)); /* a longer one is unknown */
+    (void)snprintf(f->section, sizeof f->section, "%s",
+                   zconfig_name(node)); /* a longer one is unknown */
     for (int i = 0; i < CONFIG_N_KEYS; i++)
         if (strncmp(SETTINGS[i].name, f->section, strlen(f->section)) == 0 &&
             SETTINGS[i].name[strlen(f->section)] == '/')
@@ -399,7 +434,8 @@ static char *read_text(const char *path, bool missing_ok, struct err *e)
         return text;
     free(text);
     (void)(failed ? err_errno(e, ERR_INVALID, "read %s", path)
-                  : err_set(e, ERR_INVALID, "%s is no text of at most %d bytes", path, MAX_FILE_BYTES));
+                  : err_set(e, ERR_INVALID, "%s is no text of at most %d bytes", path,
+                            MAX_FILE_BYTES));
     return NULL;
 }
 
@@ -438,7 +474,8 @@ int config_read_environment(struct config *c, char **environment, struct err *e)
         size_t n = 0;
         if (!value || strncmp(at, PREFIX, sizeof PREFIX - 1) != 0)
             continue;
-        (void)snprintf(variable, sizeof variable, "%.*s", (int)(value - at), at); /* a longer one is unknown */
+        (void)snprintf(variable, sizeof variable, "%.*s", (int)(value - at),
+                       at); /* a longer one is unknown */
         for (at += sizeof PREFIX - 1; at < value && n < sizeof name - 1; at++) {
             bool slash = at[0] == '_' && at[1] == '_';
             name[n++] = slash ? '/' : (char)tolower((unsigned char)*at);
@@ -469,6 +506,7 @@ bool config_flag(const struct config *c, enum config_key key)
 void config_print(const struct config *c, struct buf *out)
 {
     for (int i = 0; i < CONFIG_N_KEYS; i++)
-        buf_addf(out, "%-28s = %-24s # %s; %s\n", SETTINGS[i].name, *c->values[i].text ? c->values[i].text : "\"\"",
-                 c->values[i].source, SETTINGS[i].help);
+        buf_addf(out, "%-28s = %-24s # %s; %s\n", SETTINGS[i].name,
+                 *c->values[i].text ? c->values[i].text : "\"\"", c->values[i].source,
+                 SETTINGS[i].help);
 }

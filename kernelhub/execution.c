@@ -28,7 +28,8 @@ unsigned execution_position(const struct execution *x)
     unsigned n = x->session && x->session->running && x->session->running != x;
     if (!x->session || x == x->session->running)
         return 0;
-    for (struct execution *other = zlistx_first(x->session->queue); other && other != x; other = zlistx_next(x->session->queue))
+    for (struct execution *other = zlistx_first(x->session->queue); other && other != x;
+         other = zlistx_next(x->session->queue))
         n++;
     return n;
 }
@@ -36,13 +37,26 @@ unsigned execution_position(const struct execution *x)
 void execution_row(const struct execution *x, struct execution_row *ret)
 {
     *ret = (struct execution_row){
-        .feed = feed_number(x->feed), .id = x->id, .user_id = x->user->id, .kernel_id = x->kernel_id,
-        .sandbox_id = x->sandbox_id, .session = x->session_name, .session_feed = x->session_feed,
-        .language = x->language, .client = x->client, .code = slice_of(x->code, x->code_len),
-        .labels = slice_str(x->labels), .status = x->status, .epoch = x->epoch[0] ? x->epoch : NULL,
-        .created_us = x->created_us, .started_us = x->started_us, .finished_us = x->finished_us,
-        .execution_count = x->execution_count, .result = slice_str(x->result),
-        .dropped_bytes = x->output.dropped_bytes, .dropped_messages = x->output.dropped_messages,
+        .feed = feed_number(x->feed),
+        .id = x->id,
+        .user_id = x->user->id,
+        .kernel_id = x->kernel_id,
+        .sandbox_id = x->sandbox_id,
+        .session = x->session_name,
+        .session_feed = x->session_feed,
+        .language = x->language,
+        .client = x->client,
+        .code = slice_of(x->code, x->code_len),
+        .labels = slice_str(x->labels),
+        .status = x->status,
+        .epoch = x->epoch[0] ? x->epoch : NULL,
+        .created_us = x->created_us,
+        .started_us = x->started_us,
+        .finished_us = x->finished_us,
+        .execution_count = x->execution_count,
+        .result = slice_str(x->result),
+        .dropped_bytes = x->output.dropped_bytes,
+        .dropped_messages = x->output.dropped_messages,
     };
 }
 
@@ -66,18 +80,23 @@ static void on_event_committed(void *arg, uint64_t seq, struct slice line)
     free(t);
 }
 
-static void add_event(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us, struct store_mark mark,
-                      store_event_fn done)
+static void add_event(struct execution *x, enum event_type type, struct slice fields,
+                      int64_t unix_us, struct store_mark mark, store_event_fn done)
 {
     struct event_ticket *t = calloc(1, sizeof *t);
     if (!t)
         abort();
     *t = (struct event_ticket){ x, mark };
-    struct event_head head = { .unix_us = unix_us, .execution_id = x->id, .session = x->session_name, .kernel_id = x->kernel_id, .type = type };
+    struct event_head head = { .unix_us = unix_us,
+                               .execution_id = x->id,
+                               .session = x->session_name,
+                               .kernel_id = x->kernel_id,
+                               .type = type };
     store_add_event(x->hub->store, feed_number(x->feed), &head, fields, mark, done, t);
 }
 
-void execution_add_event(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us, struct store_mark mark)
+void execution_add_event(struct execution *x, enum event_type type, struct slice fields,
+                         int64_t unix_us, struct store_mark mark)
 {
     add_event(x, type, fields, unix_us, mark, on_event_committed);
 }
@@ -89,7 +108,8 @@ static void write_content(const struct execution *x, struct buf *out)
     buf_add_str(out, "{\"code\":");
     json_quote(out, slice_of(x->code, x->code_len));
     buf_addf(out,
-             ",\"silent\":false,\"store_history\":true,\"user_expressions\":{},\"allow_stdin\":%s,\"stop_on_error\":false}",
+             ",\"silent\":false,\"store_history\":true,\"user_expressions\":{},\"allow_stdin\":%s,"
+             "\"stop_on_error\":false}",
              x->has_stdin ? "true" : "false");
 }
 
@@ -105,42 +125,60 @@ static void write_metadata(const struct execution *x, struct buf *out)
 }
 
 /* A silent request around the run, for kernels whose environment only their own code can set. */
-static void send_silent(struct execution *x, const char *before, const char *json, const char *after)
+static void send_silent(struct execution *x, const char *before, const char *json,
+                        const char *after)
 {
-    CLEANUP_BUF struct buf code = BUF_INIT(1 << 20), content = BUF_INIT(2 << 20), header = BUF_INIT(1024);
+    CLEANUP_BUF struct buf code = BUF_INIT(1 << 20), content = BUF_INIT(2 << 20),
+                           header = BUF_INIT(1024);
     struct uuid id = uuid_new();
     buf_add_str(&code, before);
     buf_add_str(&code, json);
     buf_add_str(&code, after);
     buf_add_str(&content, "{\"code\":");
     json_quote(&content, buf_slice(&code));
-    buf_add_str(&content, ",\"silent\":true,\"store_history\":false,\"user_expressions\":{},\"allow_stdin\":false,\"stop_on_error\":false}");
+    buf_add_str(&content, ",\"silent\":true,\"store_history\":false,\"user_expressions\":{},"
+                          "\"allow_stdin\":false,\"stop_on_error\":false}");
     jupyter_write_header(&header, id.text, "execute_request", x->hub->session_id, hub_unix_us());
-    struct link_frame f = { .type = LINK_MESSAGE, .channel = LINK_SHELL, .kernel_id = x->kernel_id, .n_parts = 4,
-                            .parts = { buf_slice(&header), SLICE_LITERAL("{}"), SLICE_LITERAL("{}"), buf_slice(&content) } };
+    struct link_frame f = { .type = LINK_MESSAGE,
+                            .channel = LINK_SHELL,
+                            .kernel_id = x->kernel_id,
+                            .n_parts = 4,
+                            .parts = { buf_slice(&header), SLICE_LITERAL("{}"), SLICE_LITERAL("{}"),
+                                       buf_slice(&content) } };
     sandbox_send(x->session->sandbox, &f);
 }
 
 void execution_transmit(struct execution *x)
 {
-    CLEANUP_BUF struct buf options = BUF_INIT(256), header = BUF_INIT(1024), metadata = BUF_INIT(2 << 20),
-                           content = BUF_INIT(MAX_FIELDS_BYTES);
+    CLEANUP_BUF struct buf options = BUF_INIT(256), header = BUF_INIT(1024),
+                           metadata = BUF_INIT(2 << 20), content = BUF_INIT(MAX_FIELDS_BYTES);
     bool by_code = x->env && x->session->env_by_code;
     if (by_code)
         send_silent(x, "{const e=", x->env,
-                    ",o={};for(const k in e){o[k]=Deno.env.get(k);Deno.env.set(k,e[k]);}globalThis[Symbol.for('kernelhub.env')]=o;}");
+                    ",o={};for(const k in "
+                    "e){o[k]=Deno.env.get(k);Deno.env.set(k,e[k]);}globalThis[Symbol.for('"
+                    "kernelhub.env')]=o;}");
     buf_addf(&options, "{\"timeout_ms\":%lld,\"grace_ms\":%d}", (long long)x->timeout_ms, GRACE_MS);
     jupyter_write_header(&header, x->id.text, "execute_request", x->hub->session_id, hub_unix_us());
     write_metadata(x, &metadata);
     write_content(x, &content);
-    struct link_frame f = { .type = LINK_EXECUTE, .kernel_id = x->kernel_id, .execution_id = x->id, .n_parts = 5,
-                            .parts = { buf_slice(&options), buf_slice(&header), SLICE_LITERAL("{}"), buf_slice(&metadata), buf_slice(&content) } };
+    struct link_frame f = { .type = LINK_EXECUTE,
+                            .kernel_id = x->kernel_id,
+                            .execution_id = x->id,
+                            .n_parts = 5,
+                            .parts = { buf_slice(&options), buf_slice(&header), SLICE_LITERAL("{}"),
+                                       buf_slice(&metadata), buf_slice(&content) } };
     x->sent_mono_us = hub_mono_us();
     sandbox_send(x->session->sandbox, &f);
     if (by_code)
-        send_silent(x, "{const o=globalThis[Symbol.for('kernelhub.env')]??{};for(const k in o){if(o[k]===undefined)Deno.env.delete(k);else Deno.env.set(k,o[k]);}}", "", "");
+        send_silent(x,
+                    "{const o=globalThis[Symbol.for('kernelhub.env')]??{};for(const k in "
+                    "o){if(o[k]===undefined)Deno.env.delete(k);else Deno.env.set(k,o[k]);}}",
+                    "", "");
     if (x->interrupt_asked) {
-        struct link_frame i = { .type = LINK_INTERRUPT, .kernel_id = x->kernel_id, .execution_id = x->id };
+        struct link_frame i = { .type = LINK_INTERRUPT,
+                                .kernel_id = x->kernel_id,
+                                .execution_id = x->id };
         sandbox_send(x->session->sandbox, &i);
     }
 }
@@ -165,7 +203,8 @@ static void leave_queue(struct execution *x)
 bool execution_can_run(const struct execution *x)
 {
     const struct session *s = x->session;
-    return !s->removed && !s->running && s->kernel == KERNEL_READY && s->sandbox->state == SANDBOX_UP && zlistx_first(s->queue) == x;
+    return !s->removed && !s->running && s->kernel == KERNEL_READY &&
+           s->sandbox->state == SANDBOX_UP && zlistx_first(s->queue) == x;
 }
 
 void execution_take_kernel(struct execution *x)
@@ -215,7 +254,8 @@ static void put_blob(void *arg, unsigned n, const char *media_type, struct slice
     store_add_blob(x->hub->store, feed_number(x->feed), n, media_type, text);
 }
 
-static void emit(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us, struct store_mark mark)
+static void emit(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us,
+                 struct store_mark mark)
 {
     CLEANUP_BUF struct buf small = BUF_INIT(MAX_FIELDS_BYTES);
     bool bundle = type == EVENT_DISPLAY || type == EVENT_RESULT;
@@ -226,7 +266,8 @@ static void emit(struct execution *x, enum event_type type, struct slice fields,
     execution_add_event(x, type, fields, unix_us, mark);
 }
 
-static void on_output(struct execution *x, struct sandbox *sandbox, const char *msg_type, struct slice content)
+static void on_output(struct execution *x, struct sandbox *sandbox, const char *msg_type,
+                      struct slice content)
 {
     enum event_type type;
     CLEANUP_BUF struct buf fields = BUF_INIT(MAX_FIELDS_BYTES);
@@ -240,7 +281,8 @@ static void on_output(struct execution *x, struct sandbox *sandbox, const char *
     if (output_admit(&x->output, type, buf_slice(&fields), now))
         emit(x, type, buf_slice(&fields), now, sandbox_take_mark(sandbox));
     else if (dropped == 0 || x->output.dropped_bytes >> 20 != dropped >> 20)
-        save(x, NO_MARK, NULL, NULL); /* so that a hub that comes after us can tell how much is missing */
+        save(x, NO_MARK, NULL,
+             NULL); /* so that a hub that comes after us can tell how much is missing */
 }
 
 static void answer_input(struct execution *x, const struct link_frame *request)
@@ -260,8 +302,12 @@ static void answer_input(struct execution *x, const struct link_frame *request)
     }
     buf_add_char(&content, '}');
     jupyter_write_header(&header, id.text, "input_reply", x->hub->session_id, hub_unix_us());
-    struct link_frame f = { .type = LINK_MESSAGE, .channel = LINK_STDIN, .kernel_id = x->kernel_id, .n_parts = 4,
-                            .parts = { buf_slice(&header), request->parts[0], SLICE_LITERAL("{}"), buf_slice(&content) } };
+    struct link_frame f = { .type = LINK_MESSAGE,
+                            .channel = LINK_STDIN,
+                            .kernel_id = x->kernel_id,
+                            .n_parts = 4,
+                            .parts = { buf_slice(&header), request->parts[0], SLICE_LITERAL("{}"),
+                                       buf_slice(&content) } };
     sandbox_send(x->session->sandbox, &f);
 }
 
@@ -274,7 +320,8 @@ static void on_reply(struct execution *x, struct sandbox *sandbox, struct slice 
     save(x, mark, sandbox_mark_done, sandbox_mark_ticket(x->hub, mark));
 }
 
-void execution_on_message(struct execution *x, struct sandbox *sandbox, const struct link_frame *f, const char *msg_type)
+void execution_on_message(struct execution *x, struct sandbox *sandbox, const struct link_frame *f,
+                          const char *msg_type)
 {
     struct slice content = f->parts[3];
     if (f->channel == LINK_STDIN) {
@@ -304,12 +351,14 @@ void execution_on_gap(struct execution *x, struct sandbox *sandbox, const struct
     (void)json_member_int(json, "bytes", &bytes); /* a missing number is 0 */
     (void)json_member_int(json, "messages", &messages);
     char *reason = json_member_dup(json, "reason", 200);
-    buf_addf(&fields, ",\"bytes\":%lld,\"messages\":%lld,\"reason\":", (long long)bytes, (long long)messages);
+    buf_addf(&fields, ",\"bytes\":%lld,\"messages\":%lld,\"reason\":", (long long)bytes,
+             (long long)messages);
     json_quote_str(&fields, reason ? reason : "");
     free(reason);
     if (!x->started)
         say_started(x, NO_MARK);
-    execution_add_event(x, EVENT_GAP, buf_slice(&fields), hub_unix_us(), sandbox_take_mark(sandbox));
+    execution_add_event(x, EVENT_GAP, buf_slice(&fields), hub_unix_us(),
+                        sandbox_take_mark(sandbox));
 }
 
 void execution_on_end(struct execution *x, struct sandbox *sandbox, const struct link_frame *f)
@@ -343,8 +392,10 @@ static void add_usage(struct buf *out, const struct outcome_end *end)
         buf_add_str(out, ",\"resource_usage\":null");
         return;
     }
-    double percent = end->duration_us > 0 ? 100.0 * (double)end->cpu_us / (double)end->duration_us : 0;
-    buf_addf(out, ",\"resource_usage\":{\"cpu_ms\":%lld,\"cpu_percent\":%.1f", (long long)(end->cpu_us / 1000), percent);
+    double percent =
+        end->duration_us > 0 ? 100.0 * (double)end->cpu_us / (double)end->duration_us : 0;
+    buf_addf(out, ",\"resource_usage\":{\"cpu_ms\":%lld,\"cpu_percent\":%.1f",
+             (long long)(end->cpu_us / 1000), percent);
     add_number(out, "memory_bytes", end->memory_bytes, end->memory_bytes >= 0);
     add_number(out, "memory_peak_bytes", end->memory_peak_bytes, end->memory_peak_bytes >= 0);
     add_number(out, "pids", end->pids, end->pids >= 0);
@@ -362,15 +413,20 @@ static void add_exit(struct buf *out, const struct outcome_end *end)
         buf_add_str(out, ",\"exit\":null");
 }
 
-static void write_finished(const struct execution *x, const struct outcome *outcome, const struct outcome_end *end, struct buf *out)
+static void write_finished(const struct execution *x, const struct outcome *outcome,
+                           const struct outcome_end *end, struct buf *out)
 {
-    int64_t now = hub_mono_us(), total = now - x->created_mono_us, kernel = end ? end->duration_us : 0;
+    int64_t now = hub_mono_us(), total = now - x->created_mono_us,
+            kernel = end ? end->duration_us : 0;
     int64_t queued = x->sent_mono_us ? x->sent_mono_us - x->created_mono_us : total;
     buf_addf(out, ",\"status\":\"%s\"", status_name(outcome->status));
     add_number(out, "exit_code", outcome->exit_code, outcome->exit_code != OUTCOME_NO_CODE);
     add_exit(out, end);
-    buf_addf(out, ",\"duration_ms\":%lld,\"timing\":{\"queued_us\":%lld,\"kernel_us\":%lld,\"total_us\":%lld}",
-             (long long)((end ? kernel : total - queued) / 1000), (long long)queued, (long long)kernel, (long long)total);
+    buf_addf(out,
+             ",\"duration_ms\":%lld,\"timing\":{\"queued_us\":%lld,\"kernel_us\":%lld,\"total_us\":"
+             "%lld}",
+             (long long)((end ? kernel : total - queued) / 1000), (long long)queued,
+             (long long)kernel, (long long)total);
     add_usage(out, end);
     add_number(out, "execution_count", x->execution_count, x->execution_count >= 0);
     buf_addf(out, ",\"truncated\":%s", output_has_gap(&x->output) ? "true" : "false");
@@ -428,7 +484,8 @@ static void answer_waits(struct execution *x)
         for (size_t n = zlistx_size(x->waits); n > 0; n--) {
             struct wait *w = zlistx_first(x->waits);
             wait_leave(w);
-            wait_set_query(w, store_read_record(x->hub->store, &x->id, &x->user->id, on_record_read, w));
+            wait_set_query(
+                w, store_read_record(x->hub->store, &x->id, &x->user->id, on_record_read, w));
         }
     }
 }
@@ -452,7 +509,8 @@ static void count(const struct execution *x, const struct outcome_end *end)
     if (!end || !x->sent_mono_us)
         return;
     metric_histogram_observe(x->hub->execution_seconds, (double)end->duration_us / 1e6);
-    metric_histogram_observe(x->hub->overhead_seconds, (double)(hub_mono_us() - x->sent_mono_us - end->duration_us) / 1e6);
+    metric_histogram_observe(x->hub->overhead_seconds,
+                             (double)(hub_mono_us() - x->sent_mono_us - end->duration_us) / 1e6);
 }
 
 /* Out of its session, whatever it did there. */
@@ -468,16 +526,20 @@ void execution_leave_session(struct execution *x)
 }
 
 /* Its insert may still turn out to be a repeat of another's id: submit.c ends it after the commit. */
-static void finish_later(struct execution *x, const char *reason, const struct err *failure, struct store_mark mark)
+static void finish_later(struct execution *x, const char *reason, const struct err *failure,
+                         struct store_mark mark)
 {
     execution_leave_session(x);
     x->status = STATUS_QUEUED;
-    (void)err_set(&x->failure, failure ? failure->code : ERR_CONFLICT, "%s", failure ? failure->text : reason ? reason : "the kernel ended before it began");
+    (void)err_set(&x->failure, failure ? failure->code : ERR_CONFLICT, "%s",
+                  failure  ? failure->text
+                  : reason ? reason
+                           : "the kernel ended before it began");
     sandbox_committed(x->hub, mark);
 }
 
-void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end, const struct err *failure,
-                      struct store_mark mark)
+void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end,
+                      const struct err *failure, struct store_mark mark)
 {
     CLEANUP_BUF struct buf fields = BUF_INIT(1 << 16);
     assert(!status_is_end(x->status));

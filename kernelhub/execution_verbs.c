@@ -19,7 +19,8 @@ static void on_json(void *arg, const struct err *e, struct slice json)
     wait_answer(arg, e, json);
 }
 
-struct wait *execution_record(struct hub *h, const struct user *u, const struct uuid *id, bool until_end, reply_fn done, void *arg)
+struct wait *execution_record(struct hub *h, const struct user *u, const struct uuid *id,
+                              bool until_end, reply_fn done, void *arg)
 {
     struct execution *x = zhashx_lookup(h->executions, id->text);
     if (x && x->user != u)
@@ -31,7 +32,8 @@ struct wait *execution_record(struct hub *h, const struct user *u, const struct 
     return w;
 }
 
-struct wait *execution_list(struct hub *h, const struct user *u, const struct execution_filter *f, reply_fn done, void *arg)
+struct wait *execution_list(struct hub *h, const struct user *u, const struct execution_filter *f,
+                            reply_fn done, void *arg)
 {
     const struct uuid *of = &u->id;
     if (f->user && !u->admin)
@@ -67,8 +69,9 @@ static void on_found(void *arg, const struct err *e, struct slice json)
     struct slice user = { 0 }, status = { 0 };
     char text[32] = "";
     CLEANUP_BUF struct buf out = BUF_INIT(256);
-    bool found = !e && json_member_string(json, "user_id", &user) && slice_is(user, stop->user_id.text) &&
-                 json_member_string(json, "status", &status) && json_copy_string(status, text, sizeof text);
+    bool found =
+        !e && json_member_string(json, "user_id", &user) && slice_is(user, stop->user_id.text) &&
+        json_member_string(json, "status", &status) && json_copy_string(status, text, sizeof text);
     bool refused = found && stop->only_queued;
     write_status(&stop->id, text, &out);
     free(stop);
@@ -81,7 +84,8 @@ static void on_found(void *arg, const struct err *e, struct slice json)
 }
 
 /* Of an execution that is not in memory: it has ended; there is nothing to stop. */
-static struct wait *look_up(struct hub *h, const struct user *u, const struct uuid *id, bool only_queued, reply_fn done, void *arg)
+static struct wait *look_up(struct hub *h, const struct user *u, const struct uuid *id,
+                            bool only_queued, reply_fn done, void *arg)
 {
     struct stop *stop = calloc(1, sizeof *stop);
     if (!stop)
@@ -100,7 +104,8 @@ static struct wait *answer(const struct execution *x, const char *status, reply_
     return NULL;
 }
 
-struct wait *execution_interrupt(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done, void *arg)
+struct wait *execution_interrupt(struct hub *h, const struct user *u, const struct uuid *id,
+                                 reply_fn done, void *arg)
 {
     struct execution *x = zhashx_lookup(h->executions, id->text);
     if (!x)
@@ -114,13 +119,16 @@ struct wait *execution_interrupt(struct hub *h, const struct user *u, const stru
         return answer(x, status_name(STATUS_CANCELLED), done, arg);
     }
     x->interrupt_asked = true;
-    struct link_frame f = { .type = LINK_INTERRUPT, .kernel_id = x->kernel_id, .execution_id = x->id };
+    struct link_frame f = { .type = LINK_INTERRUPT,
+                            .kernel_id = x->kernel_id,
+                            .execution_id = x->id };
     if (x->sent_mono_us)
         sandbox_send(x->session->sandbox, &f);
     return answer(x, status_name(x->status), done, arg);
 }
 
-struct wait *execution_cancel(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done, void *arg)
+struct wait *execution_cancel(struct hub *h, const struct user *u, const struct uuid *id,
+                              reply_fn done, void *arg)
 {
     struct execution *x = zhashx_lookup(h->executions, id->text);
     if (!x)
@@ -151,7 +159,8 @@ static void on_blob(void *arg, const struct err *e, const char *media_type, stru
     call.done(call.arg, e, media_type, bytes);
 }
 
-struct wait *execution_blob(struct hub *h, const struct user *u, const struct uuid *id, unsigned n, blob_fn done, void *arg)
+struct wait *execution_blob(struct hub *h, const struct user *u, const struct uuid *id, unsigned n,
+                            blob_fn done, void *arg)
 {
     struct blob_call *call = calloc(1, sizeof *call);
     if (!call)

@@ -116,7 +116,8 @@ void feed_add(struct feed *f, uint64_t seq, struct slice line)
         abort();
     memcpy(copy, line.data, line.len);
     copy[line.len] = '\0';
-    while (f->first <= f->last && (f->last - f->first + 1 >= FEED_MAX_LINES || f->bytes + line.len > FEED_MAX_BYTES))
+    while (f->first <= f->last &&
+           (f->last - f->first + 1 >= FEED_MAX_LINES || f->bytes + line.len > FEED_MAX_BYTES))
         drop_oldest(f);
     f->last = seq;
     *slot(f, seq) = (struct line){ copy, line.len };
@@ -153,7 +154,9 @@ struct feed_watch *feed_watch(struct feed *f, void (*changed)(void *arg), void *
     struct feed_watch *w = calloc(1, sizeof *w);
     if (!w)
         abort();
-    *w = (struct feed_watch){ .feed = feed_ref(f), .changed = changed, .arg = arg, .next = f->watches };
+    *w = (struct feed_watch){
+        .feed = feed_ref(f), .changed = changed, .arg = arg, .next = f->watches
+    };
     if (f->watches)
         f->watches->previous = w;
     f->watches = w;

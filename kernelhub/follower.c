@@ -38,7 +38,8 @@ static void on_feed_changed(void *arg)
     ready(arg);
 }
 
-static struct follower *follower_new(struct hub *h, const struct user *u, uint64_t after, bool live, void (*on_ready)(void *arg), void *arg)
+static struct follower *follower_new(struct hub *h, const struct user *u, uint64_t after, bool live,
+                                     void (*on_ready)(void *arg), void *arg)
 {
     struct follower *f = calloc(1, sizeof *f);
     if (!f)
@@ -71,7 +72,6 @@ static void take_feed(struct follower *f, struct feed *feed)
     f->watch = feed_watch(feed, on_feed_changed, f);
 }
 
-
 static void on_found(void *arg, const struct err *e, struct slice json)
 {
     struct follower *f = arg;
@@ -79,13 +79,15 @@ static void on_found(void *arg, const struct err *e, struct slice json)
     f->query = NULL;
     if (e)
         f->failure = *e;
-    else if (!json_member_string(json, "user_id", &user) || !slice_is(user, f->user->id.text) || !json_member_int(json, "feed", &f->feed_number))
+    else if (!json_member_string(json, "user_id", &user) || !slice_is(user, f->user->id.text) ||
+             !json_member_int(json, "feed", &f->feed_number))
         (void)err_set(&f->failure, ERR_NOT_FOUND, "there is no such execution");
     ready(f);
 }
 
-struct follower *follower_of_execution(struct hub *h, const struct user *u, const struct uuid *id, uint64_t after, bool live,
-                                       void (*on_ready)(void *arg), void *arg)
+struct follower *follower_of_execution(struct hub *h, const struct user *u, const struct uuid *id,
+                                       uint64_t after, bool live, void (*on_ready)(void *arg),
+                                       void *arg)
 {
     struct follower *f = follower_new(h, u, after, live, on_ready, arg);
     struct execution *x = zhashx_lookup(h->executions, id->text);
@@ -99,8 +101,9 @@ struct follower *follower_of_execution(struct hub *h, const struct user *u, cons
     return f;
 }
 
-struct follower *follower_of_session(struct hub *h, const struct user *u, const char *name, uint64_t after, bool live,
-                                     void (*on_ready)(void *arg), void *arg)
+struct follower *follower_of_session(struct hub *h, const struct user *u, const char *name,
+                                     uint64_t after, bool live, void (*on_ready)(void *arg),
+                                     void *arg)
 {
     struct follower *f = follower_new(h, u, after, live, on_ready, arg);
     struct session *s = session_find(h, u, name);
@@ -112,7 +115,8 @@ struct follower *follower_of_session(struct hub *h, const struct user *u, const 
     return f;
 }
 
-static void on_page(void *arg, const struct err *e, uint64_t first_seq, size_t n_lines, struct slice lines, bool ended)
+static void on_page(void *arg, const struct err *e, uint64_t first_seq, size_t n_lines,
+                    struct slice lines, bool ended)
 {
     struct follower *f = arg;
     f->query = NULL;
@@ -148,11 +152,13 @@ static enum follow wait_more(struct follower *f)
 static enum follow read_page(struct follower *f)
 {
     if (!f->query)
-        f->query = store_read_events(f->hub->store, f->feed_number, f->after, PAGE_BYTES, on_page, f);
+        f->query =
+            store_read_events(f->hub->store, f->feed_number, f->after, PAGE_BYTES, on_page, f);
     return wait_more(f);
 }
 
-static enum follow from_feed(struct follower *f, uint64_t *ret_seq, struct slice *ret_line, struct err *e)
+static enum follow from_feed(struct follower *f, uint64_t *ret_seq, struct slice *ret_line,
+                             struct err *e)
 {
     const struct err *failure = f->live && f->after == 0 ? feed_failure(f->feed) : NULL;
     if (failure) {
@@ -170,7 +176,8 @@ static enum follow from_feed(struct follower *f, uint64_t *ret_seq, struct slice
     return feed_has_ended(f->feed) || !f->live ? FOLLOW_END : wait_more(f);
 }
 
-enum follow follower_next(struct follower *f, uint64_t *ret_seq, struct slice *ret_line, struct err *e)
+enum follow follower_next(struct follower *f, uint64_t *ret_seq, struct slice *ret_line,
+                          struct err *e)
 {
     if (f->failure.code != ERR_NONE) {
         *e = f->failure;

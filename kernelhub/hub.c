@@ -13,12 +13,15 @@
 #include "kernelhub/user_internal.h"
 #include "protocol/jupyter_message.h"
 
-#define ASK_TIMEOUT_MS  30000
-#define RETAIN_EVERY_MS 60000
+#define ASK_TIMEOUT_MS    30000
+#define RETAIN_EVERY_MS   60000
 #define MAX_CATALOG_BYTES (2u << 20)
 
-static const double SECONDS[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300 };
-static const double OVERHEAD[] = { 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1 };
+static const double SECONDS[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                  0.5,   1,      2.5,   5,    10,    30,   60,  300 };
+static const double OVERHEAD[] = {
+    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1
+};
 
 zloop_t *hub_loop(const struct hub *h)
 {
@@ -58,7 +61,8 @@ static void recall_catalog(struct hub *h)
 {
     struct err e;
     char *text = malloc(MAX_CATALOG_BYTES + 1);
-    if (text && store_get_setting(h->store, "catalog", text, MAX_CATALOG_BYTES + 1, &e) == 0 && json_valid(slice_str(text)))
+    if (text && store_get_setting(h->store, "catalog", text, MAX_CATALOG_BYTES + 1, &e) == 0 &&
+        json_valid(slice_str(text)))
         catalog_load(h->catalog, slice_str(text));
     free(text);
 }
@@ -98,7 +102,8 @@ static void destroy_unknown(struct hub *h, struct slice list)
     struct uuid id;
     struct json_iter it = json_iter(list);
     while (json_next(&it)) {
-        if (!json_member_string(it.value, "sandbox_id", &text) || !uuid_parse(text, &id) || zhashx_lookup(h->sandboxes, id.text))
+        if (!json_member_string(it.value, "sandbox_id", &text) || !uuid_parse(text, &id) ||
+            zhashx_lookup(h->sandboxes, id.text))
             continue;
         log_warning("sandbox id=%s is not ours: destroyed", id.text);
         struct verb_request r = { .verb = VERB_DESTROY, .sandbox_id = id };
@@ -136,7 +141,8 @@ static void on_keeper_event(void *arg, const char *event, struct slice body)
     struct uuid id;
     if (strcmp(event, "images") == 0) {
         ask(h, VERB_IMAGES, on_images);
-    } else if (strcmp(event, "exited") == 0 && json_member_string(body, "sandbox_id", &text) && uuid_parse(text, &id)) {
+    } else if (strcmp(event, "exited") == 0 && json_member_string(body, "sandbox_id", &text) &&
+               uuid_parse(text, &id)) {
         struct sandbox *s = zhashx_lookup(h->sandboxes, id.text);
         if (s)
             sandbox_exited(s, body);
@@ -146,7 +152,8 @@ static void on_keeper_event(void *arg, const char *event, struct slice body)
 static int on_retain(zloop_t *loop, int timer, void *arg)
 {
     struct hub *h = arg;
-    struct store_retention r = { .max_executions = config_number(h->config, CONFIG_HISTORY_MAX_EXECUTIONS),
+    struct store_retention r = { .max_executions =
+                                     config_number(h->config, CONFIG_HISTORY_MAX_EXECUTIONS),
                                  .max_days = config_number(h->config, CONFIG_HISTORY_MAX_DAYS),
                                  .max_bytes = config_number(h->config, CONFIG_HISTORY_MAX_BYTES) };
     store_retain(h->store, &r);
@@ -155,7 +162,8 @@ static int on_retain(zloop_t *loop, int timer, void *arg)
 
 static void load_sandbox(void *arg, const struct sandbox_row *r)
 {
-    (void)sandbox_recover(arg, r); /* NULL: its user is gone; the keeper's list will show it as not ours */
+    (void)sandbox_recover(
+        arg, r); /* NULL: its user is gone; the keeper's list will show it as not ours */
 }
 
 static void load_session(void *arg, const struct session_row *r)
@@ -171,7 +179,8 @@ static void load_execution(void *arg, const struct execution_row *r, uint64_t la
 
 static int recover(struct hub *h, struct err *e)
 {
-    if (store_load_sandboxes(h->store, load_sandbox, h, e) < 0 || store_load_sessions(h->store, load_session, h, e) < 0 ||
+    if (store_load_sandboxes(h->store, load_sandbox, h, e) < 0 ||
+        store_load_sessions(h->store, load_session, h, e) < 0 ||
         store_load_executions(h->store, load_execution, h, e) < 0)
         return -1;
     /* what ran in a sandbox that the store knows to be gone */
@@ -179,7 +188,8 @@ static int recover(struct hub *h, struct err *e)
     for (struct execution *x = zlistx_first(all); x; x = zlistx_next(all)) {
         if (x->status != STATUS_RUNNING || x->session->sandbox)
             continue;
-        struct outcome outcome = { STATUS_LOST, OUTCOME_NO_CODE, false, "its sandbox was gone when the service came back" };
+        struct outcome outcome = { STATUS_LOST, OUTCOME_NO_CODE, false,
+                                   "its sandbox was gone when the service came back" };
         execution_finish(x, outcome, NULL, NULL, (struct store_mark){ .number = 0 });
     }
     zlistx_destroy(&all);
@@ -188,16 +198,29 @@ static int recover(struct hub *h, struct err *e)
 
 static void make_metrics(struct hub *h)
 {
-    h->executions_total = metric_counter_new("kernelhub_executions_total", "Executions that ended, by status and language.", "status", "language");
-    h->kernel_starts_total = metric_counter_new("kernelhub_kernel_starts_total", "Kernel starts, by result and language.", "result", "language");
-    h->execution_seconds = metric_histogram_new("kernelhub_execution_seconds", "Time a kernel spent on an execution.", SECONDS, ARRAY_LEN(SECONDS));
-    h->overhead_seconds = metric_histogram_new("kernelhub_overhead_seconds", "Time from sending an execution to its end, less the warden's measure of it.", OVERHEAD, ARRAY_LEN(OVERHEAD));
-    h->start_seconds = metric_histogram_new("kernelhub_kernel_start_seconds", "Time until a kernel was ready, its sandbox included when it had to be made.", SECONDS, ARRAY_LEN(SECONDS));
+    h->executions_total =
+        metric_counter_new("kernelhub_executions_total",
+                           "Executions that ended, by status and language.", "status", "language");
+    h->kernel_starts_total =
+        metric_counter_new("kernelhub_kernel_starts_total",
+                           "Kernel starts, by result and language.", "result", "language");
+    h->execution_seconds =
+        metric_histogram_new("kernelhub_execution_seconds", "Time a kernel spent on an execution.",
+                             SECONDS, ARRAY_LEN(SECONDS));
+    h->overhead_seconds = metric_histogram_new(
+        "kernelhub_overhead_seconds",
+        "Time from sending an execution to its end, less the warden's measure of it.", OVERHEAD,
+        ARRAY_LEN(OVERHEAD));
+    h->start_seconds = metric_histogram_new(
+        "kernelhub_kernel_start_seconds",
+        "Time until a kernel was ready, its sandbox included when it had to be made.", SECONDS,
+        ARRAY_LEN(SECONDS));
 }
 
 DEFINE_CLEANUP(struct hub, hub_free)
 
-int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, size_t size, struct hub **ret, struct err *e)
+int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, size_t size,
+            struct hub **ret, struct err *e)
 {
     char path[300];
     CLEANUP(hub_free) struct hub *h = calloc(1, sizeof *h);
@@ -218,10 +241,12 @@ int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, siz
     make_metrics(h);
     h->catalog = catalog_new(config);
     (void)snprintf(path, sizeof path, "%s/hub", config_text(config, CONFIG_PATHS_STATE));
-    if (store_open(path, loop, &h->store, e) < 0 || users_load(h, ret_admin_key, size, e) < 0 || link_clients_open(h, e) < 0)
+    if (store_open(path, loop, &h->store, e) < 0 || users_load(h, ret_admin_key, size, e) < 0 ||
+        link_clients_open(h, e) < 0)
         return -1;
     (void)snprintf(path, sizeof path, "%s/keeper.sock", config_text(config, CONFIG_PATHS_RUN));
-    h->keeper = keeper_client_new(loop, path, (struct keeper_events){ on_keeper, on_keeper_event, h });
+    h->keeper =
+        keeper_client_new(loop, path, (struct keeper_events){ on_keeper, on_keeper_event, h });
     recall_catalog(h);
     if (recover(h, e) < 0)
         return -1;
@@ -279,7 +304,8 @@ void hub_end_sandboxes_of(struct hub *h, const struct user *u)
     zlistx_destroy(&sandboxes);
 }
 
-static void write_check(struct buf *out, const char *comma, const char *name, bool good, const char *text)
+static void write_check(struct buf *out, const char *comma, const char *name, bool good,
+                        const char *text)
 {
     buf_addf(out, "%s\"%s\":{\"status\":\"%s\",\"message\":", comma, name, good ? "ok" : "failing");
     json_quote_str(out, good ? NULL : text);
@@ -289,14 +315,18 @@ static void write_check(struct buf *out, const char *comma, const char *name, bo
 void hub_write_health(struct hub *h, struct buf *out, bool *ret_healthy)
 {
     char why[200] = "", ts[28];
-    bool store = store_healthy(h->store, why, sizeof why), keeper = keeper_client_connected(h->keeper);
+    bool store = store_healthy(h->store, why, sizeof why),
+         keeper = keeper_client_connected(h->keeper);
     bool images = !catalog_is_empty(h->catalog);
     *ret_healthy = store && keeper && images;
     jupyter_format_time(hub_unix_us(), ts);
-    buf_addf(out, "{\"status\":\"%s\",\"version\":\"" KH_VERSION "\",\"timestamp\":\"%s\",\"checks\":{", *ret_healthy ? "healthy" : "unhealthy", ts);
+    buf_addf(out,
+             "{\"status\":\"%s\",\"version\":\"" KH_VERSION "\",\"timestamp\":\"%s\",\"checks\":{",
+             *ret_healthy ? "healthy" : "unhealthy", ts);
     write_check(out, "", "store", store, why);
     write_check(out, ",", "keeper", keeper, "the keeper does not answer");
-    write_check(out, ",", "images", images, "no image with kernels is there: build one with 'kernelhub image build slim'");
+    write_check(out, ",", "images", images,
+                "no image with kernels is there: build one with 'kernelhub image build slim'");
     buf_add_str(out, "}}");
 }
 
@@ -332,12 +362,16 @@ void hub_write_metrics(struct hub *h, struct buf *out)
         queued += (unsigned)zlistx_size(s->queue);
         running += s->running != NULL;
     }
-    metric_gauge_write(out, "kernelhub_sandboxes", "Sandboxes that exist.", (double)zhashx_size(h->sandboxes));
-    metric_gauge_write(out, "kernelhub_sessions", "Sessions that are open.", (double)zhashx_size(h->sessions));
+    metric_gauge_write(out, "kernelhub_sandboxes", "Sandboxes that exist.",
+                       (double)zhashx_size(h->sandboxes));
+    metric_gauge_write(out, "kernelhub_sessions", "Sessions that are open.",
+                       (double)zhashx_size(h->sessions));
     metric_gauge_write(out, "kernelhub_kernels", "Kernels that are ready.", kernels);
     metric_gauge_write(out, "kernelhub_executions_running", "Executions that run.", running);
-    metric_gauge_write(out, "kernelhub_executions_queued", "Executions that wait in their session.", queued);
-    metric_gauge_write(out, "kernelhub_start_time_seconds", "When this hub was started, unix time.", (double)h->started_us / 1e6);
+    metric_gauge_write(out, "kernelhub_executions_queued", "Executions that wait in their session.",
+                       queued);
+    metric_gauge_write(out, "kernelhub_start_time_seconds", "When this hub was started, unix time.",
+                       (double)h->started_us / 1e6);
     metric_counter_write(h->executions_total, out);
     metric_counter_write(h->kernel_starts_total, out);
     metric_histogram_write(h->execution_seconds, out);

@@ -8,10 +8,10 @@
 #include "base/log.h"
 #include "protocol/frame.h"
 
-#define MAX_ASKED      1024
-#define MAX_OUT_BYTES  (4u << 20)
-#define RETRY_MS       200
-#define READ_BYTES     (64u * 1024)
+#define MAX_ASKED     1024
+#define MAX_OUT_BYTES (4u << 20)
+#define RETRY_MS      200
+#define READ_BYTES    (64u * 1024)
 
 struct asked {
     struct keeper_client *client;
@@ -164,7 +164,8 @@ static int on_readable(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     struct slice body;
     size_t used, done = 0;
     int fd = k->fd;
-    while (frame_decode(slice_of(k->in.data + done, k->in.len - done), VERB_MAX_FRAME_BYTES, &body, &used) == DECODE_OK) {
+    while (frame_decode(slice_of(k->in.data + done, k->in.len - done), VERB_MAX_FRAME_BYTES, &body,
+                        &used) == DECODE_OK) {
         on_frame(k, body);
         if (k->fd != fd)
             return 0;
@@ -175,7 +176,8 @@ static int on_readable(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
-struct keeper_client *keeper_client_new(zloop_t *loop, const char *socket_path, struct keeper_events events)
+struct keeper_client *keeper_client_new(zloop_t *loop, const char *socket_path,
+                                        struct keeper_events events)
 {
     struct keeper_client *k = calloc(1, sizeof *k);
     if (!k)
@@ -223,7 +225,8 @@ static int on_timeout(zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
-void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int timeout_ms, keeper_reply_fn done, void *arg)
+void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int timeout_ms,
+                       keeper_reply_fn done, void *arg)
 {
     struct err e;
     if (zlistx_size(k->asked) >= MAX_ASKED) {

@@ -8,10 +8,10 @@
 
 #include "base/log.h"
 
-#define READ_BYTES     (256u * 1024)
-#define MAX_OUT_BYTES  (64u << 20)
-#define ACK_BYTES      (64u * 1024) /* acknowledge at least after so much */
-#define KEEP_IN_BYTES  (512u * 1024) /* a bigger buffer is given back when it is empty */
+#define READ_BYTES    (256u * 1024)
+#define MAX_OUT_BYTES (64u << 20)
+#define ACK_BYTES     (64u * 1024)  /* acknowledge at least after so much */
+#define KEEP_IN_BYTES (512u * 1024) /* a bigger buffer is given back when it is empty */
 
 struct link_client {
     struct hub *hub;
@@ -22,7 +22,7 @@ struct link_client {
     uint64_t seen;      /* highest number handled */
     uint64_t committed; /* highest number whose writes are in the store */
     uint64_t acked;
-    size_t pending;     /* marks taken and not yet committed */
+    size_t pending; /* marks taken and not yet committed */
     size_t unacked_bytes;
 };
 
@@ -93,7 +93,9 @@ void link_client_send(struct link_client *l, const struct link_frame *f)
         return;
     link_encode(&l->out, f);
     if (l->out.failed)
-        shutdown(l->fd, SHUT_RDWR); /* the loop sees the end and closes: a sender must not lose its link under its feet */
+        shutdown(
+            l->fd,
+            SHUT_RDWR); /* the loop sees the end and closes: a sender must not lose its link under its feet */
     else if (!flush(l))
         shutdown(l->fd, SHUT_RDWR);
 }
@@ -114,7 +116,8 @@ int link_client_connect(struct link_client *l, const char *path, const char *epo
     l->fd = TAKE_FD(fd);
     l->acked = l->committed;
     CLEANUP_BUF struct buf json = BUF_INIT(512);
-    buf_addf(&json, "{\"version\":%d,\"epoch\":\"%s\",\"last\":%llu}", LINK_VERSION, epoch, (unsigned long long)l->committed);
+    buf_addf(&json, "{\"version\":%d,\"epoch\":\"%s\",\"last\":%llu}", LINK_VERSION, epoch,
+             (unsigned long long)l->committed);
     struct link_frame hello = { .type = LINK_HELLO, .n_parts = 1, .parts = { buf_slice(&json) } };
     link_client_send(l, &hello);
     return 0;
@@ -174,8 +177,8 @@ static bool decode_all(struct link_client *l)
     size_t used, done = 0;
     enum decode d = DECODE_MORE;
     l->handling = true;
-    while (l->fd >= 0 &&
-           (d = link_decode(slice_of(l->in.data + done, l->in.len - done), &f, &used)) == DECODE_OK) {
+    while (l->fd >= 0 && (d = link_decode(slice_of(l->in.data + done, l->in.len - done), &f,
+                                          &used)) == DECODE_OK) {
         on_frame(l, &f);
         done += used;
     }

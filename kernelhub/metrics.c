@@ -35,7 +35,8 @@ static char *copy(const char *text)
     return ret;
 }
 
-struct metric_counter *metric_counter_new(const char *name, const char *help, const char *label_a, const char *label_b)
+struct metric_counter *metric_counter_new(const char *name, const char *help, const char *label_a,
+                                          const char *label_b)
 {
     struct metric_counter *c = calloc(1, sizeof *c);
     assert(c);
@@ -155,7 +156,8 @@ void metric_counter_write(const struct metric_counter *c, struct buf *out)
         write_series(c, &c->series[i], out);
 }
 
-struct metric_histogram *metric_histogram_new(const char *name, const char *help, const double *bounds, size_t n)
+struct metric_histogram *metric_histogram_new(const char *name, const char *help,
+                                              const double *bounds, size_t n)
 {
     assert(n <= MAX_BOUNDS);
     struct metric_histogram *m = calloc(1, sizeof *m);

@@ -82,9 +82,11 @@ bool outcome_read_end(struct slice json, struct outcome_end *ret)
 static struct outcome of_death(const struct outcome_end *end)
 {
     if (end->oom)
-        return (struct outcome){ STATUS_OOM, 137, false, "the sandbox ran out of memory and the kernel was killed" };
+        return (struct outcome){ STATUS_OOM, 137, false,
+                                 "the sandbox ran out of memory and the kernel was killed" };
     int64_t code = end->signal > 0 ? 128 + end->signal : end->exit_code;
-    return (struct outcome){ STATUS_KERNEL_DIED, code, false, "the kernel's process ended while the code ran" };
+    return (struct outcome){ STATUS_KERNEL_DIED, code, false,
+                             "the kernel's process ended while the code ran" };
 }
 
 static struct outcome of_error(const struct outcome_reply *reply, const struct outcome_end *end)
@@ -105,27 +107,36 @@ static struct outcome of_error(const struct outcome_reply *reply, const struct o
     return (struct outcome){ STATUS_ERROR, 1, false, NULL };
 }
 
-static struct outcome of_done(const struct outcome_reply *reply, const struct outcome_end *end, bool saw_error)
+static struct outcome of_done(const struct outcome_reply *reply, const struct outcome_end *end,
+                              bool saw_error)
 {
     if (end->timed_out)
-        return (struct outcome){ STATUS_TIMEOUT, 124, false, "the time limit was reached; the code was interrupted and the kernel kept its state" };
+        return (struct outcome){
+            STATUS_TIMEOUT, 124, false,
+            "the time limit was reached; the code was interrupted and the kernel kept its state"
+        };
     if (!reply->seen) {
         if (end->interrupted)
             return (struct outcome){ STATUS_INTERRUPTED, 130, false, "the kernel sent no reply" };
-        return (struct outcome){ saw_error ? STATUS_ERROR : STATUS_OK, saw_error ? 1 : OUTCOME_NO_CODE, false,
+        return (struct outcome){ saw_error ? STATUS_ERROR : STATUS_OK,
+                                 saw_error ? 1 : OUTCOME_NO_CODE, false,
                                  "the kernel sent no reply" };
     }
     if (strcmp(reply->status, "ok") == 0)
-        return (struct outcome){ STATUS_OK, reply->exit_code == OUTCOME_NO_CODE ? 0 : reply->exit_code, false, NULL };
+        return (struct outcome){ STATUS_OK,
+                                 reply->exit_code == OUTCOME_NO_CODE ? 0 : reply->exit_code, false,
+                                 NULL };
     if (strcmp(reply->status, "aborted") == 0 || strcmp(reply->status, "abort") == 0) {
         if (end->interrupted)
             return (struct outcome){ STATUS_INTERRUPTED, 130, false, NULL };
-        return (struct outcome){ STATUS_CANCELLED, OUTCOME_NO_CODE, true, "the kernel aborted it before it ran" };
+        return (struct outcome){ STATUS_CANCELLED, OUTCOME_NO_CODE, true,
+                                 "the kernel aborted it before it ran" };
     }
     return of_error(reply, end);
 }
 
-struct outcome outcome_of(const struct outcome_reply *reply, const struct outcome_end *end, bool saw_error)
+struct outcome outcome_of(const struct outcome_reply *reply, const struct outcome_end *end,
+                          bool saw_error)
 {
     if (strcmp(end->how, "done") == 0)
         return of_done(reply, end, saw_error);
@@ -133,8 +144,13 @@ struct outcome outcome_of(const struct outcome_reply *reply, const struct outcom
         return of_death(end);
     if (strcmp(end->how, "killed") == 0) {
         if (end->timed_out)
-            return (struct outcome){ STATUS_TIMEOUT, 124, false, "the time limit was reached; the code did not stop when interrupted, so the kernel was killed and its state is lost" };
-        return (struct outcome){ STATUS_INTERRUPTED, 130, false, "the kernel was ended while the code ran; its state is lost" };
+            return (
+                struct outcome){ STATUS_TIMEOUT, 124, false,
+                                 "the time limit was reached; the code did not stop when "
+                                 "interrupted, so the kernel was killed and its state is lost" };
+        return (struct outcome){ STATUS_INTERRUPTED, 130, false,
+                                 "the kernel was ended while the code ran; its state is lost" };
     }
-    return (struct outcome){ STATUS_LOST, OUTCOME_NO_CODE, false, "what became of the code cannot be known" };
+    return (struct outcome){ STATUS_LOST, OUTCOME_NO_CODE, false,
+                             "what became of the code cannot be known" };
 }

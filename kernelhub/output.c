@@ -83,11 +83,12 @@ bool output_has_gap(const struct output *o)
 
 void output_write_gap(const struct output *o, struct buf *fields)
 {
-    buf_addf(fields, ",\"bytes\":%lld,\"messages\":%lld,\"reason\":\"max_output_bytes is %lld\"", (long long)o->dropped_bytes,
-             (long long)o->dropped_messages, (long long)o->max_bytes);
+    buf_addf(fields, ",\"bytes\":%lld,\"messages\":%lld,\"reason\":\"max_output_bytes is %lld\"",
+             (long long)o->dropped_bytes, (long long)o->dropped_messages, (long long)o->max_bytes);
 }
 
-bool output_next(struct output *o, enum event_type *ret_type, char **ret_fields, size_t *ret_len, int64_t *ret_unix_us)
+bool output_next(struct output *o, enum event_type *ret_type, char **ret_fields, size_t *ret_len,
+                 int64_t *ret_unix_us)
 {
     struct output_item *item = pop(o);
     if (!item)
@@ -102,7 +103,8 @@ bool output_next(struct output *o, enum event_type *ret_type, char **ret_fields,
     return *ret_fields != NULL;
 }
 
-static void put_value(struct output *o, const struct uuid *id, struct slice key, struct slice value, struct buf *out, output_blob_fn put, void *arg)
+static void put_value(struct output *o, const struct uuid *id, struct slice key, struct slice value,
+                      struct buf *out, output_blob_fn put, void *arg)
 {
     char media_type[128];
     if (value.len <= OUTPUT_INLINE_BYTES || !json_copy_string(key, media_type, sizeof media_type)) {
@@ -115,11 +117,13 @@ static void put_value(struct output *o, const struct uuid *id, struct slice key,
     else
         buf_add_slice(&text, value);
     put(arg, o->n_blobs, media_type, buf_slice(&text));
-    buf_addf(out, "{\"ref\":\"/api/v1/executions/%s/blobs/%u\",\"bytes\":%zu}", id->text, o->n_blobs, text.len);
+    buf_addf(out, "{\"ref\":\"/api/v1/executions/%s/blobs/%u\",\"bytes\":%zu}", id->text,
+             o->n_blobs, text.len);
     o->n_blobs++;
 }
 
-static void put_bundle(struct output *o, const struct uuid *id, struct slice bundle, struct buf *out, output_blob_fn put, void *arg)
+static void put_bundle(struct output *o, const struct uuid *id, struct slice bundle,
+                       struct buf *out, output_blob_fn put, void *arg)
 {
     const char *comma = "";
     struct json_iter it = json_iter(bundle);
@@ -135,7 +139,8 @@ static void put_bundle(struct output *o, const struct uuid *id, struct slice bun
     buf_add_char(out, '}');
 }
 
-void output_put_aside(struct output *o, const struct uuid *id, struct slice fields, struct buf *out, output_blob_fn put, void *arg)
+void output_put_aside(struct output *o, const struct uuid *id, struct slice fields, struct buf *out,
+                      output_blob_fn put, void *arg)
 {
     /* fields are ,"data":{…},"metadata":…: read them as the object they would be behind a brace */
     CLEANUP_BUF struct buf object = BUF_INIT(fields.len + 2);

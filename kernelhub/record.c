@@ -6,8 +6,9 @@
 #include "base/json.h"
 #include "protocol/jupyter_message.h"
 
-#define MAX_RESULTS     10000     /* displays of one execution in its record; beyond: truncated */
-#define MAX_FIELD_BYTES (8 << 20) /* an error with its traceback, a list of files, the end: each at most this */
+#define MAX_RESULTS 10000 /* displays of one execution in its record; beyond: truncated */
+#define MAX_FIELD_BYTES                                                                            \
+    (8 << 20) /* an error with its traceback, a list of files, the end: each at most this */
 
 /* Raw JSON is kept as it came: text between its quotes, values as they are, so that writing is copying. */
 struct result {
@@ -63,7 +64,9 @@ void record_free(struct record *r)
         return;
     clear_outputs(r);
     free(r->results);
-    struct buf *bufs[] = { &r->out, &r->err, &r->error, &r->files, &r->files_created, &r->finished };
+    struct buf *bufs[] = {
+        &r->out, &r->err, &r->error, &r->files, &r->files_created, &r->finished
+    };
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         buf_done(bufs[i]);
     free(r);
@@ -100,7 +103,8 @@ static void add_text(struct record *r, struct slice event, struct buf *to)
         buf_add_slice(to, text);
 }
 
-static void fill_result(struct record *r, struct result *result, struct slice data, struct slice metadata)
+static void fill_result(struct record *r, struct result *result, struct slice data,
+                        struct slice metadata)
 {
     if (!take_room(r, data.len + metadata.len))
         return;
@@ -126,7 +130,8 @@ static void add_result(struct record *r, struct slice event, bool is_main)
     r->results = realloc(r->results, (r->n_results + 1) * sizeof *r->results);
     assert(r->results);
     struct result *result = &r->results[r->n_results++];
-    *result = (struct result){ .is_main = is_main, .display_id = has_id ? strndup(id.data, id.len) : NULL };
+    *result = (struct result){ .is_main = is_main,
+                               .display_id = has_id ? strndup(id.data, id.len) : NULL };
     buf_init(&result->data, r->max_bytes);
     buf_init(&result->metadata, r->max_bytes);
     buf_add_slice(&result->data, data);
@@ -214,18 +219,19 @@ static const struct {
     void (*fold)(struct record *r, struct slice event);
     bool is_output; /* what a clear_output with wait waits for */
 } FOLDS[EVENT_N_TYPES] = {
-    [EVENT_STARTED] = { on_started, false },   [EVENT_STDOUT] = { on_stdout, true },
-    [EVENT_STDERR] = { on_stderr, true },      [EVENT_DISPLAY] = { on_display, true },
-    [EVENT_RESULT] = { on_result, true },      [EVENT_CLEAR_OUTPUT] = { on_clear, false },
-    [EVENT_ERROR] = { on_error, true },        [EVENT_FILES_CHANGED] = { on_files, false },
-    [EVENT_GAP] = { on_gap, false },           [EVENT_FINISHED] = { on_finished, false },
+    [EVENT_STARTED] = { on_started, false }, [EVENT_STDOUT] = { on_stdout, true },
+    [EVENT_STDERR] = { on_stderr, true },    [EVENT_DISPLAY] = { on_display, true },
+    [EVENT_RESULT] = { on_result, true },    [EVENT_CLEAR_OUTPUT] = { on_clear, false },
+    [EVENT_ERROR] = { on_error, true },      [EVENT_FILES_CHANGED] = { on_files, false },
+    [EVENT_GAP] = { on_gap, false },         [EVENT_FINISHED] = { on_finished, false },
 };
 
 void record_add(struct record *r, struct slice line)
 {
     struct slice name;
     enum event_type type;
-    if (!json_member_string(line, "type", &name) || !event_type_parse(name, &type) || !FOLDS[type].fold)
+    if (!json_member_string(line, "type", &name) || !event_type_parse(name, &type) ||
+        !FOLDS[type].fold)
         return;
     if (r->clear_at_next && FOLDS[type].is_output)
         clear_outputs(r);
@@ -352,8 +358,8 @@ static void write_tail(struct buf *out, bool truncated, const struct execution_r
     buf_addf(out, ",\"events_url\":\"/api/v1/executions/%s/events\"", row->id.text);
 }
 
-void record_write(const struct record *r, const struct execution_row *row, const char *user_name, bool full,
-                  struct buf *out)
+void record_write(const struct record *r, const struct execution_row *row, const char *user_name,
+                  bool full, struct buf *out)
 {
     CLEANUP_BUF struct buf result = BUF_INIT(MAX_FIELD_BYTES);
     read_result(row, &result);
@@ -381,7 +387,8 @@ void record_write(const struct record *r, const struct execution_row *row, const
     buf_add_char(out, '}');
 }
 
-void record_write_item(const struct execution_row *row, const char *user_name, struct slice error, struct buf *out)
+void record_write_item(const struct execution_row *row, const char *user_name, struct slice error,
+                       struct buf *out)
 {
     CLEANUP_BUF struct buf result = BUF_INIT(MAX_FIELD_BYTES);
     read_result(row, &result);

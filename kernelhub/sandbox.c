@@ -17,8 +17,11 @@
 #define RECONNECT_MS       50
 
 static const char *const STATES[] = {
-    [SANDBOX_RECOVERED] = "recovering", [SANDBOX_CREATING] = "creating", [SANDBOX_CONNECTING] = "connecting",
-    [SANDBOX_UP] = "running",           [SANDBOX_GONE] = "gone",
+    [SANDBOX_RECOVERED] = "recovering",
+    [SANDBOX_CREATING] = "creating",
+    [SANDBOX_CONNECTING] = "connecting",
+    [SANDBOX_UP] = "running",
+    [SANDBOX_GONE] = "gone",
 };
 
 static void on_frame(void *arg, const struct link_frame *f);
@@ -27,9 +30,17 @@ static void on_closed(void *arg, const char *why);
 static void save(const struct sandbox *s, int64_t ended_us, const char *reason)
 {
     struct sandbox_row row = {
-        .id = s->id, .user_id = s->user->id, .name = s->name, .template_name = s->template_name,
-        .image = s->image, .digest = s->digest, .epoch = s->epoch[0] ? s->epoch : NULL,
-        .last_number = s->last_number, .created_us = s->created_us, .ended_us = ended_us, .end_reason = reason,
+        .id = s->id,
+        .user_id = s->user->id,
+        .name = s->name,
+        .template_name = s->template_name,
+        .image = s->image,
+        .digest = s->digest,
+        .epoch = s->epoch[0] ? s->epoch : NULL,
+        .last_number = s->last_number,
+        .created_us = s->created_us,
+        .ended_us = ended_us,
+        .end_reason = reason,
     };
     store_put_sandbox(s->hub->store, &row, NULL, NULL);
 }
@@ -45,7 +56,10 @@ static int on_deadline(zloop_t *loop, int timer, void *arg)
 {
     struct sandbox *s = arg;
     s->timer = -1;
-    sandbox_end(s, ERR_TIMEOUT, s->state == SANDBOX_CREATING ? "the sandbox was not made in time" : "the sandbox's warden did not answer in time", STATUS_LOST);
+    sandbox_end(s, ERR_TIMEOUT,
+                s->state == SANDBOX_CREATING ? "the sandbox was not made in time"
+                                             : "the sandbox's warden did not answer in time",
+                STATUS_LOST);
     return 0;
 }
 
@@ -57,7 +71,8 @@ static void enter(struct sandbox *s, enum sandbox_state state, int deadline_ms)
         s->timer = zloop_timer(s->hub->loop, (size_t)deadline_ms, 1, on_deadline, s);
 }
 
-static struct sandbox *sandbox_new(struct hub *h, struct user *u, const struct uuid *id, const char *name, const char *template_name)
+static struct sandbox *sandbox_new(struct hub *h, struct user *u, const struct uuid *id,
+                                   const char *name, const char *template_name)
 {
     struct sandbox *s = calloc(1, sizeof *s);
     if (!s)
@@ -115,7 +130,8 @@ void sandbox_connect(struct sandbox *s)
 {
     struct err e;
     char path[200];
-    (void)snprintf(path, sizeof path, "%s/sandboxes/%s/link.sock", config_text(s->hub->config, CONFIG_PATHS_RUN), s->id.text);
+    (void)snprintf(path, sizeof path, "%s/sandboxes/%s/link.sock",
+                   config_text(s->hub->config, CONFIG_PATHS_RUN), s->id.text);
     if (s->state != SANDBOX_CONNECTING)
         enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
     if (link_client_connect(s->link, path, s->epoch, &e) < 0) {
@@ -179,7 +195,8 @@ static struct sandbox *find(struct hub *h, const struct user *u, const char *nam
     return NULL;
 }
 
-int sandbox_get(struct hub *h, struct user *u, const char *template_name, struct sandbox **ret, struct err *e)
+int sandbox_get(struct hub *h, struct user *u, const char *template_name, struct sandbox **ret,
+                struct err *e)
 {
     bool is_default = strcmp(template_name, catalog_default_template(h->catalog)) == 0;
     const char *name = is_default ? "default" : template_name;
@@ -187,17 +204,19 @@ int sandbox_get(struct hub *h, struct user *u, const char *template_name, struct
     if (*ret && strcmp((*ret)->template_name, template_name) == 0)
         return 0;
     if (*ret) /* the default template has changed since: the old one keeps running under its template's name */
-        (void)snprintf((*ret)->name, sizeof (*ret)->name, "%s", (*ret)->template_name);
+        (void)snprintf((*ret)->name, sizeof(*ret)->name, "%s", (*ret)->template_name);
     int64_t max = config_number(h->config, CONFIG_LIMITS_SANDBOXES);
     if ((int64_t)zhashx_size(h->sandboxes) >= max)
-        return err_set(e, ERR_QUOTA, "%lld sandboxes run, the limit of this service", (long long)max);
+        return err_set(e, ERR_QUOTA, "%lld sandboxes run, the limit of this service",
+                       (long long)max);
     struct uuid id = uuid_new();
     struct sandbox *s = sandbox_new(h, u, &id, name, template_name);
     s->created_us = hub_unix_us();
     s->asked_us = hub_mono_us();
     enter(s, SANDBOX_CREATING, CREATE_TIMEOUT_MS + 1000);
     save(s, 0, NULL);
-    log_info("sandbox asked for id=%s user=%s template=%s", s->id.text, log_quote(slice_str(u->name)), template_name);
+    log_info("sandbox asked for id=%s user=%s template=%s", s->id.text,
+             log_quote(slice_str(u->name)), template_name);
     *ret = s;
     ask_keeper(s);
     return 0;
@@ -208,7 +227,8 @@ struct sandbox *sandbox_recover(struct hub *h, const struct sandbox_row *r)
     struct user *u = zhashx_lookup(h->users, r->user_id.text);
     if (!u)
         return NULL;
-    struct sandbox *s = sandbox_new(h, u, &r->id, r->name ? r->name : "default", r->template_name ? r->template_name : "");
+    struct sandbox *s = sandbox_new(h, u, &r->id, r->name ? r->name : "default",
+                                    r->template_name ? r->template_name : "");
     (void)snprintf(s->image, sizeof s->image, "%s", r->image ? r->image : "");
     (void)snprintf(s->digest, sizeof s->digest, "%s", r->digest ? r->digest : "");
     (void)snprintf(s->epoch, sizeof s->epoch, "%s", r->epoch ? r->epoch : "");
@@ -232,7 +252,8 @@ static void on_hello(struct sandbox *s, const struct link_frame *f)
     struct slice v, hello = f->n_parts ? f->parts[0] : slice_of(NULL, 0);
     char epoch[37];
     int64_t first = 1;
-    if (!json_valid(hello) || !json_member_string(hello, "epoch", &v) || !json_copy_string(v, epoch, sizeof epoch)) {
+    if (!json_valid(hello) || !json_member_string(hello, "epoch", &v) ||
+        !json_copy_string(v, epoch, sizeof epoch)) {
         sandbox_end(s, ERR_SANDBOX, "the sandbox's warden said no proper hello", STATUS_LOST);
         return;
     }
@@ -243,7 +264,8 @@ static void on_hello(struct sandbox *s, const struct link_frame *f)
     }
     (void)json_member_int(hello, "first", &first);
     if (s->state == SANDBOX_CONNECTING && (uint64_t)first > link_client_seen(s->link) + 1)
-        link_client_set_seen(s->link, (uint64_t)first - 1); /* what lies between was acknowledged without a commit */
+        link_client_set_seen(
+            s->link, (uint64_t)first - 1); /* what lies between was acknowledged without a commit */
     memcpy(s->epoch, epoch, sizeof s->epoch);
     enter(s, SANDBOX_UP, 0);
     save(s, 0, NULL);
@@ -289,9 +311,12 @@ void sandbox_exited(struct sandbox *s, struct slice event)
     struct slice reason = { 0 };
     char *message = json_member_dup(event, "message", 300), text[400];
     (void)json_member_string(event, "reason", &reason);
-    enum status status = slice_is(reason, "oom") ? STATUS_OOM : slice_is(reason, "died") || slice_is(reason, "killed") ? STATUS_KERNEL_DIED : STATUS_LOST;
-    (void)snprintf(text, sizeof text, "the sandbox ended: %.*s%s%s", (int)reason.len, reason.data, message && *message ? ": " : "",
-                   message ? message : "");
+    enum status status = slice_is(reason, "oom") ? STATUS_OOM
+                         : slice_is(reason, "died") || slice_is(reason, "killed")
+                             ? STATUS_KERNEL_DIED
+                             : STATUS_LOST;
+    (void)snprintf(text, sizeof text, "the sandbox ended: %.*s%s%s", (int)reason.len, reason.data,
+                   message && *message ? ": " : "", message ? message : "");
     free(message);
     sandbox_end(s, ERR_SANDBOX, text, status);
 }
@@ -314,7 +339,8 @@ struct store_mark sandbox_take_mark(struct sandbox *s)
 
 void sandbox_committed(struct hub *h, struct store_mark mark)
 {
-    struct sandbox *s = uuid_is_set(&mark.sandbox_id) ? zhashx_lookup(h->sandboxes, mark.sandbox_id.text) : NULL;
+    struct sandbox *s =
+        uuid_is_set(&mark.sandbox_id) ? zhashx_lookup(h->sandboxes, mark.sandbox_id.text) : NULL;
     if (s)
         link_client_committed(s->link, mark.number);
 }
@@ -352,6 +378,6 @@ void sandbox_write(const struct sandbox *s, struct buf *out)
     json_quote_str(out, s->image[0] ? s->image : NULL);
     buf_add_str(out, ",\"user\":");
     json_quote_str(out, s->user->name);
-    buf_addf(out, ",\"status\":\"%s\",\"created_at\":\"%s\",\"start_phases\":%s}", STATES[s->state], ts,
-             s->phases[0] ? s->phases : "null");
+    buf_addf(out, ",\"status\":\"%s\",\"created_at\":\"%s\",\"start_phases\":%s}", STATES[s->state],
+             ts, s->phases[0] ? s->phases : "null");
 }

@@ -16,31 +16,45 @@ static const struct {
 } STEPS[] = {
     { 1,
       "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-      "CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT NOT NULL, admin INTEGER NOT NULL, created_us INTEGER,"
+      "CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT NOT NULL, admin INTEGER NOT NULL, "
+      "created_us INTEGER,"
       "  removed_us INTEGER) WITHOUT ROWID;"
-      "CREATE TABLE keys (id TEXT PRIMARY KEY, user_id TEXT NOT NULL, name TEXT, prefix TEXT, hash BLOB NOT NULL,"
-      "  created_us INTEGER, last_used_us INTEGER, expires_us INTEGER, revoked_us INTEGER) WITHOUT ROWID;"
-      "CREATE TABLE sandboxes (id TEXT PRIMARY KEY, user_id TEXT NOT NULL, name TEXT, template_name TEXT, image TEXT,"
-      "  digest TEXT, epoch TEXT, last_number INTEGER NOT NULL, created_us INTEGER, ended_us INTEGER,"
+      "CREATE TABLE keys (id TEXT PRIMARY KEY, user_id TEXT NOT NULL, name TEXT, prefix TEXT, hash "
+      "BLOB NOT NULL,"
+      "  created_us INTEGER, last_used_us INTEGER, expires_us INTEGER, revoked_us INTEGER) WITHOUT "
+      "ROWID;"
+      "CREATE TABLE sandboxes (id TEXT PRIMARY KEY, user_id TEXT NOT NULL, name TEXT, "
+      "template_name TEXT, image TEXT,"
+      "  digest TEXT, epoch TEXT, last_number INTEGER NOT NULL, created_us INTEGER, ended_us "
+      "INTEGER,"
       "  end_reason TEXT) WITHOUT ROWID;"
-      "CREATE TABLE sessions (feed INTEGER PRIMARY KEY, user_id TEXT NOT NULL, kernel_id TEXT, sandbox_id TEXT,"
-      "  name TEXT NOT NULL, language TEXT, kernelspec TEXT, template_name TEXT, ephemeral INTEGER NOT NULL,"
+      "CREATE TABLE sessions (feed INTEGER PRIMARY KEY, user_id TEXT NOT NULL, kernel_id TEXT, "
+      "sandbox_id TEXT,"
+      "  name TEXT NOT NULL, language TEXT, kernelspec TEXT, template_name TEXT, ephemeral INTEGER "
+      "NOT NULL,"
       "  created_us INTEGER, ended_us INTEGER);"
       "CREATE INDEX sessions_open ON sessions (feed) WHERE ended_us IS NULL;"
-      "CREATE TABLE executions (feed INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,"
-      "  kernel_id TEXT, sandbox_id TEXT, replay_of TEXT, session TEXT, session_feed INTEGER, language TEXT, client TEXT,"
-      "  code TEXT NOT NULL, labels TEXT, options TEXT, reply TEXT, status TEXT NOT NULL, epoch TEXT, created_us INTEGER,"
+      "CREATE TABLE executions (feed INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_id TEXT "
+      "NOT NULL,"
+      "  kernel_id TEXT, sandbox_id TEXT, replay_of TEXT, session TEXT, session_feed INTEGER, "
+      "language TEXT, client TEXT,"
+      "  code TEXT NOT NULL, labels TEXT, options TEXT, reply TEXT, status TEXT NOT NULL, epoch "
+      "TEXT, created_us INTEGER,"
       "  started_us INTEGER, finished_us INTEGER, execution_count INTEGER, result TEXT, error TEXT,"
       "  dropped_bytes INTEGER NOT NULL, dropped_messages INTEGER NOT NULL);"
       "CREATE INDEX executions_user ON executions (user_id, feed);"
-      "CREATE INDEX executions_open ON executions (feed) WHERE status IN ('queued','running','waiting_input');"
-      "CREATE TABLE heads (feed INTEGER NOT NULL, head INTEGER NOT NULL, execution_id TEXT, session TEXT, kernel_id TEXT,"
+      "CREATE INDEX executions_open ON executions (feed) WHERE status IN "
+      "('queued','running','waiting_input');"
+      "CREATE TABLE heads (feed INTEGER NOT NULL, head INTEGER NOT NULL, execution_id TEXT, "
+      "session TEXT, kernel_id TEXT,"
       "  PRIMARY KEY (feed, head)) WITHOUT ROWID;"
-      "CREATE TABLE events (feed INTEGER NOT NULL, seq INTEGER NOT NULL, head INTEGER NOT NULL, type TEXT NOT NULL,"
+      "CREATE TABLE events (feed INTEGER NOT NULL, seq INTEGER NOT NULL, head INTEGER NOT NULL, "
+      "type TEXT NOT NULL,"
       "  ts_us INTEGER NOT NULL, body TEXT, blob_offset INTEGER, blob_bytes INTEGER,"
       "  PRIMARY KEY (feed, seq)) WITHOUT ROWID;"
       "CREATE TABLE blobs (feed INTEGER NOT NULL, n INTEGER NOT NULL, media_type TEXT NOT NULL,"
-      "  blob_offset INTEGER NOT NULL, blob_bytes INTEGER NOT NULL, PRIMARY KEY (feed, n)) WITHOUT ROWID;"
+      "  blob_offset INTEGER NOT NULL, blob_bytes INTEGER NOT NULL, PRIMARY KEY (feed, n)) WITHOUT "
+      "ROWID;"
       "CREATE TABLE removed (feed INTEGER PRIMARY KEY);" },
 };
 
@@ -66,14 +80,17 @@ static int read_number(struct sql *s, const char *text, int64_t *ret, struct err
 static int check(struct sql *s, const char *path, struct err *e)
 {
     int64_t id, version, tables;
-    if (read_number(s, "PRAGMA application_id", &id, e) < 0 || read_number(s, "PRAGMA user_version", &version, e) < 0 ||
+    if (read_number(s, "PRAGMA application_id", &id, e) < 0 ||
+        read_number(s, "PRAGMA user_version", &version, e) < 0 ||
         read_number(s, "SELECT count(*) FROM sqlite_schema", &tables, e) < 0)
         return -1;
     if (id != SCHEMA_APPLICATION_ID && (id != 0 || version != 0 || tables != 0))
-        return err_set(e, ERR_UNAVAILABLE, "%s is a database of another program; it was not touched", path);
+        return err_set(e, ERR_UNAVAILABLE,
+                       "%s is a database of another program; it was not touched", path);
     if (version > schema_version())
         return err_set(e, ERR_UNAVAILABLE,
-                       "%s was written by a newer Kernelhub (its version is %lld, this program knows up to %d); "
+                       "%s was written by a newer Kernelhub (its version is %lld, this program "
+                       "knows up to %d); "
                        "start that one, or bring back the copy made before the upgrade",
                        path, (long long)version, schema_version());
     return 0;
@@ -94,8 +111,8 @@ static int run_steps(struct sql *s, int64_t version, struct err *e)
         if (STEPS[i].version > version && sql_exec(s, STEPS[i].sql, e) < 0)
             return -1;
     char stamp[96];
-    (void)snprintf(stamp, sizeof stamp, "PRAGMA application_id=%d; PRAGMA user_version=%d", SCHEMA_APPLICATION_ID,
-                   schema_version()); /* fits */
+    (void)snprintf(stamp, sizeof stamp, "PRAGMA application_id=%d; PRAGMA user_version=%d",
+                   SCHEMA_APPLICATION_ID, schema_version()); /* fits */
     return sql_exec(s, stamp, e);
 }
 
@@ -106,7 +123,8 @@ int schema_migrate(struct sql *s, const char *path, struct err *e)
         return -1;
     if (version == schema_version())
         return 0;
-    if (sql_exec(s, "BEGIN EXCLUSIVE", e) < 0 || run_steps(s, version, e) < 0 || sql_exec(s, "COMMIT", e) < 0) {
+    if (sql_exec(s, "BEGIN EXCLUSIVE", e) < 0 || run_steps(s, version, e) < 0 ||
+        sql_exec(s, "COMMIT", e) < 0) {
         if (!sqlite3_get_autocommit(s->db))
             (void)sql_exec(s, "ROLLBACK", NULL); /* e has the story */
         char doing[300];

@@ -31,7 +31,8 @@ struct session *session_find(struct hub *h, const struct user *u, const char *na
     return zhashx_lookup(h->sessions, key);
 }
 
-static struct session *session_new(struct hub *h, struct user *u, const char *name, int64_t feed, uint64_t last_seq)
+static struct session *session_new(struct hub *h, struct user *u, const char *name, int64_t feed,
+                                   uint64_t last_seq)
 {
     char key[200];
     struct session *s = calloc(1, sizeof *s);
@@ -61,9 +62,16 @@ void session_free(struct session *s)
 void session_save(const struct session *s, int64_t ended_us)
 {
     struct session_row row = {
-        .feed = feed_number(s->feed), .user_id = s->user->id, .kernel_id = s->kernel_id, .name = s->name,
-        .language = s->language, .kernelspec = s->kernelspec, .template_name = s->template_name,
-        .ephemeral = s->ephemeral, .created_us = s->created_us, .ended_us = ended_us,
+        .feed = feed_number(s->feed),
+        .user_id = s->user->id,
+        .kernel_id = s->kernel_id,
+        .name = s->name,
+        .language = s->language,
+        .kernelspec = s->kernelspec,
+        .template_name = s->template_name,
+        .ephemeral = s->ephemeral,
+        .created_us = s->created_us,
+        .ended_us = ended_us,
     };
     if (s->sandbox)
         row.sandbox_id = s->sandbox->id;
@@ -91,9 +99,11 @@ static bool is_session_name(const char *name)
 
 static int check_language(struct session *s, const char *language, struct err *e)
 {
-    if (!language || strcasecmp(catalog_language(language), s->language) == 0 || strcasecmp(language, s->kernelspec) == 0)
+    if (!language || strcasecmp(catalog_language(language), s->language) == 0 ||
+        strcasecmp(language, s->kernelspec) == 0)
         return 0;
-    return err_set(e, ERR_CONFLICT, "session '%s' speaks %s, not %s", s->name, s->language, language);
+    return err_set(e, ERR_CONFLICT, "session '%s' speaks %s, not %s", s->name, s->language,
+                   language);
 }
 
 static void take_spec(struct session *s, const struct catalog_kernel *k)
@@ -107,11 +117,12 @@ static void take_spec(struct session *s, const struct catalog_kernel *k)
     (void)snprintf(s->language, sizeof s->language, "%s", k->language);
     (void)snprintf(s->kernelspec, sizeof s->kernelspec, "%s", k->kernelspec);
     (void)snprintf(s->template_name, sizeof s->template_name, "%s", k->template_name);
-    (void)snprintf(s->display_name, sizeof s->display_name, "%s", k->display_name ? k->display_name : k->kernelspec);
+    (void)snprintf(s->display_name, sizeof s->display_name, "%s",
+                   k->display_name ? k->display_name : k->kernelspec);
 }
 
-int session_open(struct hub *h, struct user *u, const char *name, const char *language, const char *template_name,
-                 bool ephemeral, struct session **ret, struct err *e)
+int session_open(struct hub *h, struct user *u, const char *name, const char *language,
+                 const char *template_name, bool ephemeral, struct session **ret, struct err *e)
 {
     const struct catalog_kernel *k;
     struct session *s = session_find(h, u, name);
@@ -119,15 +130,18 @@ int session_open(struct hub *h, struct user *u, const char *name, const char *la
         if (check_language(s, language, e) < 0)
             return -1;
         if (template_name && strcmp(template_name, s->template_name) != 0)
-            return err_set(e, ERR_CONFLICT, "session '%s' is of template '%s'", name, s->template_name);
+            return err_set(e, ERR_CONFLICT, "session '%s' is of template '%s'", name,
+                           s->template_name);
         *ret = s;
         return 0;
     }
     if (!is_session_name(name))
-        return err_set(e, ERR_INVALID, "a session's name is 1 to 127 bytes without control characters");
+        return err_set(e, ERR_INVALID,
+                       "a session's name is 1 to 127 bytes without control characters");
     int64_t max = config_number(h->config, CONFIG_LIMITS_SESSIONS);
     if ((int64_t)sessions_of(h, u) >= max)
-        return err_set(e, ERR_QUOTA, "%lld sessions are open, the limit: delete one", (long long)max);
+        return err_set(e, ERR_QUOTA, "%lld sessions are open, the limit: delete one",
+                       (long long)max);
     if (catalog_find(h->catalog, template_name, language ? language : "python", &k, e) < 0)
         return -1;
     s = session_new(h, u, name, store_next_feed(h->store), 0);
@@ -149,9 +163,11 @@ struct session *session_recover(struct hub *h, const struct session_row *r)
     s->created_us = s->last_used_us = r->created_us;
     (void)snprintf(s->language, sizeof s->language, "%s", r->language);
     (void)snprintf(s->kernelspec, sizeof s->kernelspec, "%s", r->kernelspec ? r->kernelspec : "");
-    (void)snprintf(s->template_name, sizeof s->template_name, "%s", r->template_name ? r->template_name : "");
+    (void)snprintf(s->template_name, sizeof s->template_name, "%s",
+                   r->template_name ? r->template_name : "");
     (void)snprintf(s->display_name, sizeof s->display_name, "%s", s->kernelspec);
-    struct sandbox *sandbox = uuid_is_set(&r->sandbox_id) ? zhashx_lookup(h->sandboxes, r->sandbox_id.text) : NULL;
+    struct sandbox *sandbox =
+        uuid_is_set(&r->sandbox_id) ? zhashx_lookup(h->sandboxes, r->sandbox_id.text) : NULL;
     if (sandbox && uuid_is_set(&r->kernel_id)) {
         s->sandbox = sandbox;
         s->kernel_id = r->kernel_id;
@@ -176,21 +192,26 @@ static void on_event_committed(void *arg, uint64_t seq, struct slice line)
     free(t);
 }
 
-void session_add_event(struct session *s, enum event_type type, struct slice fields, struct store_mark mark)
+void session_add_event(struct session *s, enum event_type type, struct slice fields,
+                       struct store_mark mark)
 {
     struct event_ticket *t = calloc(1, sizeof *t);
     if (!t)
         abort();
     *t = (struct event_ticket){ s->hub, feed_ref(s->feed), mark };
-    struct event_head head = { .unix_us = hub_unix_us(), .session = s->name, .kernel_id = s->kernel_id, .type = type };
-    store_add_event(s->hub->store, feed_number(s->feed), &head, fields, mark, on_event_committed, t);
+    struct event_head head = {
+        .unix_us = hub_unix_us(), .session = s->name, .kernel_id = s->kernel_id, .type = type
+    };
+    store_add_event(s->hub->store, feed_number(s->feed), &head, fields, mark, on_event_committed,
+                    t);
 }
 
 static void say_status(struct session *s, const char *state)
 {
     CLEANUP_BUF struct buf fields = BUF_INIT(256);
     buf_addf(&fields, ",\"state\":\"%s\"", state);
-    session_add_event(s, EVENT_KERNEL_STATUS, buf_slice(&fields), (struct store_mark){ .number = 0 });
+    session_add_event(s, EVENT_KERNEL_STATUS, buf_slice(&fields),
+                      (struct store_mark){ .number = 0 });
 }
 
 static void leave_kernel(struct session *s)
@@ -204,7 +225,8 @@ static void leave_kernel(struct session *s)
 }
 
 /* What ran ends by `end`, what waited is cancelled. */
-static void end_all(struct session *s, const struct outcome_end *end, const char *reason, const struct err *failure, struct store_mark mark)
+static void end_all(struct session *s, const struct outcome_end *end, const char *reason,
+                    const struct err *failure, struct store_mark mark)
 {
     bool marked = false;
     if (s->running) {
@@ -231,7 +253,10 @@ static void kernel_failed(struct session *s, const struct err *why)
 static void send_start(struct session *s)
 {
     s->kernel = KERNEL_STARTING;
-    struct link_frame f = { .type = LINK_START, .kernel_id = s->kernel_id, .n_parts = 1, .parts = { slice_str(s->start) } };
+    struct link_frame f = { .type = LINK_START,
+                            .kernel_id = s->kernel_id,
+                            .n_parts = 1,
+                            .parts = { slice_str(s->start) } };
     sandbox_send(s->sandbox, &f);
 }
 
@@ -286,7 +311,8 @@ static void on_ready(struct session *s)
     metric_histogram_observe(s->hub->start_seconds, (double)(hub_mono_us() - s->start_us) / 1e6);
     metric_counter_add(s->hub->kernel_starts_total, "ok", s->language, 1);
     if (s->restarting)
-        session_add_event(s, EVENT_RESTARTED, slice_of(NULL, 0), (struct store_mark){ .number = 0 });
+        session_add_event(s, EVENT_RESTARTED, slice_of(NULL, 0),
+                          (struct store_mark){ .number = 0 });
     s->restarting = false;
     s->moves = 0;
     say_status(s, "idle");
@@ -301,18 +327,23 @@ static void on_dead(struct session *s, struct slice json, struct store_mark mark
     (void)outcome_read_end(json, &end); /* shares exit_code, signal and oom */
     (void)snprintf(end.how, sizeof end.how, "died");
     (void)json_member_bool(json, "expected", &expected);
-    char *output = json_member_dup(json, "output", 1 << 16), *reason = json_member_dup(json, "reason", 200);
+    char *output = json_member_dup(json, "output", 1 << 16),
+         *reason = json_member_dup(json, "reason", 200);
     size_t n = output ? strlen(output) : 0;
     bool starting = s->kernel == KERNEL_STARTING;
-    (void)err_set(&why, ERR_KERNEL_DIED, "the %s kernel died%s: %s%s%s", s->language, starting ? " while starting" : "",
-                  reason && *reason ? reason : "it ended by itself", n ? "; the end of its output: " : "", n ? output + (n > 300 ? n - 300 : 0) : "");
+    (void)err_set(&why, ERR_KERNEL_DIED, "the %s kernel died%s: %s%s%s", s->language,
+                  starting ? " while starting" : "",
+                  reason && *reason ? reason : "it ended by itself",
+                  n ? "; the end of its output: " : "", n ? output + (n > 300 ? n - 300 : 0) : "");
     free(output);
     free(reason);
-    log_info("kernel dead kernel=%s session=%s starting=%d", s->kernel_id.text, log_quote(slice_str(s->name)), starting);
+    log_info("kernel dead kernel=%s session=%s starting=%d", s->kernel_id.text,
+             log_quote(slice_str(s->name)), starting);
     say_status(s, "dead");
     if (starting)
         metric_counter_add(s->hub->kernel_starts_total, "failed", s->language, 1);
-    end_all(s, &end, "the kernel died before it was this code's turn", starting ? &why : NULL, mark);
+    end_all(s, &end, "the kernel died before it was this code's turn", starting ? &why : NULL,
+            mark);
     kernel_failed(s, &why);
 }
 
@@ -325,17 +356,23 @@ static void on_kernel(struct session *s, struct sandbox *sandbox, const struct l
     (void)json_member_bool(json, "expected", &expected);
     if (slice_is(state, "ready") && s->kernel == KERNEL_STARTING)
         on_ready(s);
-    else if (slice_is(state, "dead") && (s->kernel == KERNEL_READY || s->kernel == KERNEL_STARTING) && !(expected && s->restarting))
+    else if (slice_is(state, "dead") &&
+             (s->kernel == KERNEL_READY || s->kernel == KERNEL_STARTING) &&
+             !(expected && s->restarting))
         on_dead(s, json, sandbox_take_mark(sandbox));
 }
 
-static void add_late(struct session *s, struct sandbox *sandbox, const struct link_frame *f, const char *msg_type)
+static void add_late(struct session *s, struct sandbox *sandbox, const struct link_frame *f,
+                     const char *msg_type)
 {
     enum event_type type;
-    CLEANUP_BUF struct buf fields = BUF_INIT(LINK_MAX_FRAME_BYTES), late = BUF_INIT(LINK_MAX_FRAME_BYTES);
-    if (!uuid_is_set(&f->execution_id) || !event_from_message(msg_type, f->parts[3], &type, &fields))
+    CLEANUP_BUF struct buf fields = BUF_INIT(LINK_MAX_FRAME_BYTES),
+                           late = BUF_INIT(LINK_MAX_FRAME_BYTES);
+    if (!uuid_is_set(&f->execution_id) ||
+        !event_from_message(msg_type, f->parts[3], &type, &fields))
         return;
-    buf_addf(&late, ",\"of\":\"%s\",\"output\":\"%s\"", f->execution_id.text, event_type_name(type));
+    buf_addf(&late, ",\"of\":\"%s\",\"output\":\"%s\"", f->execution_id.text,
+             event_type_name(type));
     buf_add_slice(&late, buf_slice(&fields));
     session_add_event(s, EVENT_LATE, buf_slice(&late), sandbox_take_mark(sandbox));
 }
@@ -357,12 +394,14 @@ static void on_refused(struct session *s, const struct link_frame *f)
     struct slice json = f->n_parts ? f->parts[0] : slice_of(NULL, 0);
     char *text = json_valid(json) ? json_member_dup(json, "message", 300) : NULL;
     struct err why;
-    (void)err_set(&why, ERR_SANDBOX, "the warden refused an order: %s", text ? text : "it did not say why");
+    (void)err_set(&why, ERR_SANDBOX, "the warden refused an order: %s",
+                  text ? text : "it did not say why");
     free(text);
     log_warning("kernel=%s %s", s->kernel_id.text, why.text);
     struct execution *x = zhashx_lookup(s->hub->executions, f->execution_id.text);
     if (x && x == s->running) {
-        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false, "the sandbox did not take it" };
+        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false,
+                                   "the sandbox did not take it" };
         execution_finish(x, outcome, NULL, &why, (struct store_mark){ .number = 0 });
         session_pump(s);
     } else if (s->kernel == KERNEL_STARTING) {
@@ -375,7 +414,9 @@ void session_on_frame(struct sandbox *sandbox, const struct link_frame *f)
     struct session *s = zhashx_lookup(sandbox->hub->kernels, f->kernel_id.text);
     if (!s || s->sandbox != sandbox)
         return; /* of a kernel we gave up; or a foreign id, which gets it nowhere */
-    struct execution *x = uuid_is_set(&f->execution_id) ? zhashx_lookup(sandbox->hub->executions, f->execution_id.text) : NULL;
+    struct execution *x = uuid_is_set(&f->execution_id)
+                              ? zhashx_lookup(sandbox->hub->executions, f->execution_id.text)
+                              : NULL;
     bool ours = x && x == s->running;
     switch (f->type) {
     case LINK_KERNEL:
@@ -411,7 +452,8 @@ void session_on_frame(struct sandbox *sandbox, const struct link_frame *f)
 static struct slice kernel_in_hello(struct slice hello, const struct uuid *id)
 {
     struct slice list, text, state;
-    struct json_iter it = json_iter(json_member(hello, "kernels", &list) ? list : slice_of(NULL, 0));
+    struct json_iter it =
+        json_iter(json_member(hello, "kernels", &list) ? list : slice_of(NULL, 0));
     while (json_next(&it))
         if (json_member_string(it.value, "kernel_id", &text) && slice_is(text, id->text) &&
             json_member_string(it.value, "state", &state))
@@ -422,7 +464,8 @@ static struct slice kernel_in_hello(struct slice hello, const struct uuid *id)
 static bool execution_in_hello(struct slice hello, const struct uuid *id)
 {
     struct slice list, text;
-    struct json_iter it = json_iter(json_member(hello, "executions", &list) ? list : slice_of(NULL, 0));
+    struct json_iter it =
+        json_iter(json_member(hello, "executions", &list) ? list : slice_of(NULL, 0));
     while (json_next(&it))
         if (json_member_string(it.value, "execution_id", &text) && slice_is(text, id->text))
             return true;
@@ -455,7 +498,8 @@ static void take_over(struct session *s, struct slice hello)
 void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello)
 {
     zlistx_t *mine = zlistx_new(); /* a session may close while we walk */
-    for (struct session *s = zhashx_first(sandbox->hub->sessions); s; s = zhashx_next(sandbox->hub->sessions))
+    for (struct session *s = zhashx_first(sandbox->hub->sessions); s;
+         s = zhashx_next(sandbox->hub->sessions))
         if (s->sandbox == sandbox)
             zlistx_add_end(mine, s);
     for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine)) {
@@ -469,7 +513,9 @@ void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello)
 
 void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum status status)
 {
-    struct outcome_end end = { .how = "lost", .exit_code = OUTCOME_NO_CODE, .signal = OUTCOME_NO_CODE };
+    struct outcome_end end = { .how = "lost",
+                               .exit_code = OUTCOME_NO_CODE,
+                               .signal = OUTCOME_NO_CODE };
     if (status != STATUS_LOST)
         (void)snprintf(end.how, sizeof end.how, "died");
     if (status == STATUS_OOM)
@@ -477,7 +523,8 @@ void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum 
     if (status == STATUS_KERNEL_DIED)
         end.signal = SIGKILL;
     zlistx_t *mine = zlistx_new();
-    for (struct session *s = zhashx_first(sandbox->hub->sessions); s; s = zhashx_next(sandbox->hub->sessions))
+    for (struct session *s = zhashx_first(sandbox->hub->sessions); s;
+         s = zhashx_next(sandbox->hub->sessions))
         if (s->sandbox == sandbox)
             zlistx_add_end(mine, s);
     for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine)) {

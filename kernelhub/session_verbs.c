@@ -49,8 +49,10 @@ void session_write(const struct session *s, struct buf *out)
     write_uuid(out, "kernel_id", &s->kernel_id);
     write_uuid(out, "sandbox_id", s->sandbox ? &s->sandbox->id : NULL);
     write_uuid(out, "running", s->running ? &s->running->id : NULL);
-    buf_addf(out, ",\"queued\":%zu,\"execution_count\":%lld,\"created_at\":\"%s\",\"last_used_at\":\"%s\"}", zlistx_size(s->queue),
-             (long long)s->execution_count, created, used);
+    buf_addf(
+        out,
+        ",\"queued\":%zu,\"execution_count\":%lld,\"created_at\":\"%s\",\"last_used_at\":\"%s\"}",
+        zlistx_size(s->queue), (long long)s->execution_count, created, used);
 }
 
 void session_write_all(struct hub *h, const struct user *u, struct buf *out)
@@ -78,8 +80,8 @@ static struct wait *when_ready(struct session *s, reply_fn done, void *arg)
     return wait_new(s->waits, done, arg);
 }
 
-struct wait *session_create(struct hub *h, struct user *u, const char *name, const char *language, const char *template_name,
-                            reply_fn done, void *arg)
+struct wait *session_create(struct hub *h, struct user *u, const char *name, const char *language,
+                            const char *template_name, reply_fn done, void *arg)
 {
     struct session *s;
     struct err e;
@@ -115,7 +117,10 @@ struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, vo
         s->kernel = KERNEL_STARTING;
         s->start_us = hub_mono_us();
         s->execution_count = 0;
-        struct link_frame f = { .type = LINK_START, .kernel_id = s->kernel_id, .n_parts = 1, .parts = { slice_str(s->start) } };
+        struct link_frame f = { .type = LINK_START,
+                                .kernel_id = s->kernel_id,
+                                .n_parts = 1,
+                                .parts = { slice_str(s->start) } };
         sandbox_send(s->sandbox, &f);
     }
     struct wait *w = wait_new(s->waits, done, arg);
@@ -150,7 +155,10 @@ void session_close(struct session *s, const char *reason)
     if (s->kernel != KERNEL_NONE && s->sandbox->state == SANDBOX_UP) {
         CLEANUP_BUF struct buf json = BUF_INIT(64);
         buf_addf(&json, "{\"grace_ms\":%d}", s->ephemeral ? 0 : STOP_GRACE_MS);
-        struct link_frame f = { .type = LINK_STOP, .kernel_id = s->kernel_id, .n_parts = 1, .parts = { buf_slice(&json) } };
+        struct link_frame f = { .type = LINK_STOP,
+                                .kernel_id = s->kernel_id,
+                                .n_parts = 1,
+                                .parts = { buf_slice(&json) } };
         sandbox_send(s->sandbox, &f);
     }
     if (uuid_is_set(&s->kernel_id))
@@ -159,7 +167,8 @@ void session_close(struct session *s, const char *reason)
     feed_end(s->feed);
     (void)snprintf(key, sizeof key, "%s/%s", s->user->id.text, s->name);
     zhashx_delete(s->hub->sessions, key);
-    log_info("session closed name=%s reason=%s", log_quote(slice_str(s->name)), log_quote(slice_str(reason)));
+    log_info("session closed name=%s reason=%s", log_quote(slice_str(s->name)),
+             log_quote(slice_str(reason)));
     /* a caller up the stack may still hold it */
     (void)zloop_timer(s->hub->loop, 1, 1, on_reap, s);
 }

@@ -46,7 +46,8 @@ int sql_tune(struct sql *s, bool read_only, struct err *e)
     bool wal = row == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
     (void)sqlite3_finalize(stmt); /* row says it */
     if (!wal)
-        return row == SQLITE_ROW ? err_set(e, ERR_UNAVAILABLE, "this file system cannot hold a database in WAL mode")
+        return row == SQLITE_ROW ? err_set(e, ERR_UNAVAILABLE,
+                                           "this file system cannot hold a database in WAL mode")
                                  : sql_error(s, "set WAL", e);
     if (sql_exec(s, PRAGMAS, e) < 0)
         return -1;
@@ -63,13 +64,16 @@ int sql_error(struct sql *s, const char *doing, struct err *e)
         return err_set(e, ERR_UNAVAILABLE, "%s: the database is read-only", doing);
     case SQLITE_IOERR: {
         int number = sqlite3_system_errno(s->db);
-        return number ? err_set(e, ERR_UNAVAILABLE, "%s: disk I/O error: %s", doing, strerror(number))
-                      : err_set(e, ERR_UNAVAILABLE, "%s: disk I/O error (SQLite's code %d)", doing, rc);
+        return number
+                   ? err_set(e, ERR_UNAVAILABLE, "%s: disk I/O error: %s", doing, strerror(number))
+                   : err_set(e, ERR_UNAVAILABLE, "%s: disk I/O error (SQLite's code %d)", doing,
+                             rc);
     }
     case SQLITE_NOTADB:
         return err_set(e, ERR_UNAVAILABLE, "%s: this file is no SQLite database", doing);
     case SQLITE_CORRUPT:
-        return err_set(e, ERR_UNAVAILABLE, "%s: the database is damaged (%s)", doing, sqlite3_errmsg(s->db));
+        return err_set(e, ERR_UNAVAILABLE, "%s: the database is damaged (%s)", doing,
+                       sqlite3_errmsg(s->db));
     default:
         return err_set(e, ERR_INTERNAL, "%s: %s", doing, sqlite3_errmsg(s->db));
     }
@@ -77,7 +81,8 @@ int sql_error(struct sql *s, const char *doing, struct err *e)
 
 int sql_exec(struct sql *s, const char *text, struct err *e)
 {
-    return sqlite3_exec(s->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : sql_error(s, "database", e);
+    return sqlite3_exec(s->db, text, NULL, NULL, NULL) == SQLITE_OK ? 0
+                                                                    : sql_error(s, "database", e);
 }
 
 int sql_use(struct sql *s, enum sql_statement which, sqlite3_stmt **ret, struct err *e)
@@ -85,7 +90,8 @@ int sql_use(struct sql *s, enum sql_statement which, sqlite3_stmt **ret, struct 
     sqlite3_stmt **kept = &s->kept[which];
     if (*kept)
         (void)sqlite3_reset(*kept); /* repeats the error of the last step */
-    else if (sqlite3_prepare_v3(s->db, SQL_TEXT[which], -1, SQLITE_PREPARE_PERSISTENT, kept, NULL) != SQLITE_OK)
+    else if (sqlite3_prepare_v3(s->db, SQL_TEXT[which], -1, SQLITE_PREPARE_PERSISTENT, kept,
+                                NULL) != SQLITE_OK)
         return sql_error(s, "database", e);
     *ret = *kept;
     return 0;

@@ -11,9 +11,12 @@
 
 #define RESERVE_FEEDS 1000 /* numbers reserved at a time: one small write per thousand executions */
 
-static const double BATCH_BOUNDS[] = { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000 };
-static const double COMMIT_BOUNDS[] = { 0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002,
-                                        0.005,   0.01,    0.02,    0.05,   0.1,    0.5,    1,     5 };
+static const double BATCH_BOUNDS[] = {
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000
+};
+static const double COMMIT_BOUNDS[] = { 0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005,
+                                        0.001,   0.002,   0.005,   0.01,   0.02,   0.05,
+                                        0.1,     0.5,     1,       5 };
 
 /* The reservation is queued before any op that uses a number of it, so it is committed before or with them. */
 int64_t store_next_feed(struct store *s)
@@ -56,7 +59,8 @@ static int take_lock(struct store *s, struct err *e)
 
 static int open_file(struct store *s, const char *path, struct err *e)
 {
-    if (sql_open(&s->sync, path, e) < 0 || schema_check(&s->sync, path, e) < 0 || sql_tune(&s->sync, false, e) < 0)
+    if (sql_open(&s->sync, path, e) < 0 || schema_check(&s->sync, path, e) < 0 ||
+        sql_tune(&s->sync, false, e) < 0)
         return -1;
     return schema_migrate(&s->sync, path, e);
 }
@@ -68,13 +72,14 @@ static struct store *new_store(const char *dir, zloop_t *loop)
     s->dir = strdup(dir);
     s->lock_fd = s->blob_dir = s->retry_timer = -1;
     buf_init(&s->flight.lines, STORE_MAX_LINES_BYTES);
-    s->batch_ops = metric_histogram_new("kernelhub_store_batch_ops", "Writes per commit", BATCH_BOUNDS,
-                                        ARRAY_LEN(BATCH_BOUNDS));
-    s->commit_seconds = metric_histogram_new("kernelhub_store_commit_seconds", "Time of a transaction", COMMIT_BOUNDS,
-                                             ARRAY_LEN(COMMIT_BOUNDS));
+    s->batch_ops = metric_histogram_new("kernelhub_store_batch_ops", "Writes per commit",
+                                        BATCH_BOUNDS, ARRAY_LEN(BATCH_BOUNDS));
+    s->commit_seconds =
+        metric_histogram_new("kernelhub_store_commit_seconds", "Time of a transaction",
+                             COMMIT_BOUNDS, ARRAY_LEN(COMMIT_BOUNDS));
     s->ops = metric_counter_new("kernelhub_store_writes_total", "Writes committed", NULL, NULL);
-    s->failures = metric_counter_new("kernelhub_store_failures_total", "Commits that failed and were tried again",
-                                     NULL, NULL);
+    s->failures = metric_counter_new("kernelhub_store_failures_total",
+                                     "Commits that failed and were tried again", NULL, NULL);
     return s;
 }
 
@@ -84,8 +89,9 @@ int store_open(const char *dir, zloop_t *loop, struct store **ret, struct err *e
 {
     CLEANUP(store_close) struct store *s = new_store(dir, loop);
     CLEANUP(free) char *path = zsys_sprintf("%s/kernelhub.db", dir);
-    if (take_lock(s, e) < 0 || open_file(s, path, e) < 0 || blob_file_open_dir(dir, &s->blob_dir, e) < 0 ||
-        find_next_feed(s, e) < 0 || store_batch_start(s, path, e) < 0 || store_query_start(s, path, e) < 0 ||
+    if (take_lock(s, e) < 0 || open_file(s, path, e) < 0 ||
+        blob_file_open_dir(dir, &s->blob_dir, e) < 0 || find_next_feed(s, e) < 0 ||
+        store_batch_start(s, path, e) < 0 || store_query_start(s, path, e) < 0 ||
         store_checkpoint_start(s, path, e) < 0)
         return err_in(e, "open the store");
     *ret = TAKE(s);
@@ -114,7 +120,8 @@ void store_close(struct store *s)
 bool store_healthy(const struct store *s, char *ret_why, size_t size)
 {
     if (size)
-        (void)snprintf(ret_why, size, "%s", s->why ? s->why : ""); /* cut is fine: it is for reading */
+        (void)snprintf(ret_why, size, "%s",
+                       s->why ? s->why : ""); /* cut is fine: it is for reading */
     return s->why == NULL;
 }
 
@@ -129,8 +136,10 @@ void store_write_metrics(struct store *s, struct buf *out)
     metric_histogram_write(s->commit_seconds, out);
     metric_counter_write(s->ops, out);
     metric_counter_write(s->failures, out);
-    metric_gauge_write(out, "kernelhub_store_queue_ops", "Writes not yet committed", (double)store_queued(s));
-    metric_gauge_write(out, "kernelhub_store_queue_bytes", "Memory held by writes not yet committed",
+    metric_gauge_write(out, "kernelhub_store_queue_ops", "Writes not yet committed",
+                       (double)store_queued(s));
+    metric_gauge_write(out, "kernelhub_store_queue_bytes",
+                       "Memory held by writes not yet committed",
                        (double)(s->queued.bytes + s->flight_bytes));
     metric_gauge_write(out, "kernelhub_store_healthy", "0 while commits fail", s->why ? 0 : 1);
 }

@@ -18,7 +18,8 @@ static void hand_batch(struct store *s)
 static void fill_batch(struct store *s)
 {
     struct op_queue *from = &s->queued, *to = &s->flight.ops;
-    while (from->first && to->n < STORE_BATCH_OPS && (to->n == 0 || to->bytes + from->first->bytes <= STORE_BATCH_BYTES)) {
+    while (from->first && to->n < STORE_BATCH_OPS &&
+           (to->n == 0 || to->bytes + from->first->bytes <= STORE_BATCH_BYTES)) {
         struct op *op = from->first;
         from->first = op->next;
         from->n--;
@@ -98,7 +99,8 @@ static void batch_failed(struct store *s)
 {
     metric_counter_add(s->failures, NULL, NULL, 1);
     if (!s->why || strcmp(s->why, s->flight.e.text) != 0) {
-        log_error("event=store_failed waiting=%zu why=%s", store_queued(s), log_quote(slice_str(s->flight.e.text)));
+        log_error("event=store_failed waiting=%zu why=%s", store_queued(s),
+                  log_quote(slice_str(s->flight.e.text)));
         free(s->why);
         s->why = strdup(s->flight.e.text);
         assert(s->why);
@@ -149,7 +151,8 @@ int store_batch_start(struct store *s, const char *path, struct err *e)
         return -1;
     s->writer_actor = zactor_new(store_writer_actor, w);
     assert(s->writer_actor); /* no thread, no memory */
-    (void)zloop_reader(s->loop, zactor_sock(s->writer_actor), writer_readable, s); /* fails only without memory */
+    (void)zloop_reader(s->loop, zactor_sock(s->writer_actor), writer_readable,
+                       s); /* fails only without memory */
     return 0;
 }
 

@@ -12,12 +12,14 @@ static void checkpoint_actor(zsock_t *pipe, void *arg)
     char go;
     int n;
     (void)zsock_signal(pipe, 0); /* zactor_new waits for it */
-    while ((n = zmq_recv(zsock_resolve(pipe), &go, sizeof go, 0)) == sizeof go || (n < 0 && errno == EINTR)) {
+    while ((n = zmq_recv(zsock_resolve(pipe), &go, sizeof go, 0)) == sizeof go ||
+           (n < 0 && errno == EINTR)) {
         if (n < 0)
             continue;
         /* PASSIVE waits for nobody; what it cannot do now the next one does, and a full disk is told by the writer */
         (void)sqlite3_wal_checkpoint_v2(sql->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        (void)zmq_send(zsock_resolve(pipe), &go, sizeof go, 0); /* fails only when the process ends */
+        (void)zmq_send(zsock_resolve(pipe), &go, sizeof go,
+                       0); /* fails only when the process ends */
     }
     sql_close(sql); /* "$TERM" came (it is longer), or ZeroMQ is ending */
     free(sql);
@@ -27,7 +29,8 @@ static int checkpoint_readable(zloop_t *loop, zsock_t *pipe, void *arg)
 {
     struct store *s = arg;
     char done;
-    if (zmq_recv(zsock_resolve(s->checkpoint_actor), &done, sizeof done, ZMQ_DONTWAIT) == sizeof done)
+    if (zmq_recv(zsock_resolve(s->checkpoint_actor), &done, sizeof done, ZMQ_DONTWAIT) ==
+        sizeof done)
         s->checkpointing = false;
     return 0;
 }
@@ -41,7 +44,8 @@ void store_checkpoint_look(struct store *s, int wal_pages)
         return;
     s->checkpointing = true;
     s->checkpointed_pages = wal_pages;
-    (void)zmq_send(zsock_resolve(s->checkpoint_actor), "c", 1, 0); /* one at a time never fills the pipe */
+    (void)zmq_send(zsock_resolve(s->checkpoint_actor), "c", 1,
+                   0); /* one at a time never fills the pipe */
 }
 
 int store_checkpoint_start(struct store *s, const char *path, struct err *e)
@@ -54,7 +58,8 @@ int store_checkpoint_start(struct store *s, const char *path, struct err *e)
     }
     s->checkpoint_actor = zactor_new(checkpoint_actor, sql);
     assert(s->checkpoint_actor); /* no thread, no memory */
-    (void)zloop_reader(s->loop, zactor_sock(s->checkpoint_actor), checkpoint_readable, s); /* fails only without memory */
+    (void)zloop_reader(s->loop, zactor_sock(s->checkpoint_actor), checkpoint_readable,
+                       s); /* fails only without memory */
     return 0;
 }
 

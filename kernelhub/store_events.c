@@ -2,7 +2,8 @@
 #include "base/json.h"
 #include "kernelhub/store_internal.h"
 
-#define ERROR_TEXT_BYTES 4096 /* of an error's name and value, kept for the history; the event has all */
+#define ERROR_TEXT_BYTES                                                                           \
+    4096 /* of an error's name and value, kept for the history; the event has all */
 
 struct event_op {
     struct op op;
@@ -60,7 +61,8 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* Adds a head when the line's differs from the last one's: once when a kernel is found, rarely again. */
-static int put_head(struct writer *w, struct feed_state *state, const struct event_head *head, struct err *e)
+static int put_head(struct writer *w, struct feed_state *state, const struct event_head *head,
+                    struct err *e)
 {
     if (state->head >= 0 && uuid_equal(&state->execution_id, &head->execution_id) &&
         uuid_equal(&state->kernel_id, &head->kernel_id) && same_text(state->session, head->session))
@@ -83,7 +85,8 @@ static int put_head(struct writer *w, struct feed_state *state, const struct eve
     return 0;
 }
 
-static int put_event(struct writer *w, const struct event_op *op, int head, struct slice body, struct err *e)
+static int put_event(struct writer *w, const struct event_op *op, int head, struct slice body,
+                     struct err *e)
 {
     int64_t offset = 0;
     bool big = body.len > STORE_BODY_BYTES;
@@ -126,7 +129,8 @@ static int put_error(struct writer *w, const struct event_op *op, struct err *e)
         return 0;
     if (name.len + value.len > ERROR_TEXT_BYTES)
         value = SLICE_LITERAL("");
-    buf_addf(&error, "{\"name\":\"%.*s\",\"value\":\"%.*s\"}", (int)name.len, name.data, (int)value.len, value.data);
+    buf_addf(&error, "{\"name\":\"%.*s\",\"value\":\"%.*s\"}", (int)name.len, name.data,
+             (int)value.len, value.data);
     if (sql_use(&w->sql, SQL_SET_ERROR, &stmt, e) < 0)
         return -1;
     sql_bind_int(stmt, 1, op->feed);
@@ -156,7 +160,8 @@ static int run_event(struct writer *w, struct op *o, struct batch *b, struct err
         buf_addf(&w->scratch, ",\"last_seq\":%llu", (unsigned long long)op->seq);
         body = buf_slice(&w->scratch);
     }
-    if (put_event(w, op, state->head, body, e) < 0 || (op->head.type == EVENT_ERROR && put_error(w, op, e) < 0))
+    if (put_event(w, op, state->head, body, e) < 0 ||
+        (op->head.type == EVENT_ERROR && put_error(w, op, e) < 0))
         return -1;
     if (op->done)
         write_line(b, op, body);
@@ -172,15 +177,18 @@ static void answer_event(struct store *s, struct op *o, struct batch *b)
         op->done(o->arg, op->seq, slice_of(b->lines.data + op->line_at, op->line_bytes));
 }
 
-void store_add_event(struct store *s, int64_t feed, const struct event_head *head, struct slice fields,
-                     struct store_mark mark, store_event_fn done, void *arg)
+void store_add_event(struct store *s, int64_t feed, const struct event_head *head,
+                     struct slice fields, struct store_mark mark, store_event_fn done, void *arg)
 {
     static const struct op_type TYPE = { run_event, answer_event };
     size_t name_bytes = head->session ? strlen(head->session) + 1 : 0;
     struct event_op *op = malloc(sizeof *op + name_bytes + fields.len);
     assert(op);
     *op = (struct event_op){
-        .op = { .type = &TYPE, .bytes = sizeof *op + name_bytes + fields.len, .mark = mark, .arg = arg },
+        .op = { .type = &TYPE,
+                .bytes = sizeof *op + name_bytes + fields.len,
+                .mark = mark,
+                .arg = arg },
         .done = done,
         .feed = feed,
         .head = *head,
@@ -207,7 +215,8 @@ static int run_blob(struct writer *w, struct op *o, struct batch *b, struct err 
     const struct blob_op *op = (struct blob_op *)o;
     int64_t offset;
     sqlite3_stmt *stmt;
-    if (store_writer_append(w, op->feed, op->bytes, &offset, e) < 0 || sql_use(&w->sql, SQL_ADD_BLOB, &stmt, e) < 0)
+    if (store_writer_append(w, op->feed, op->bytes, &offset, e) < 0 ||
+        sql_use(&w->sql, SQL_ADD_BLOB, &stmt, e) < 0)
         return -1;
     sql_bind_int(stmt, 1, op->feed);
     sql_bind_int(stmt, 2, op->n);
@@ -221,7 +230,8 @@ static void answer_nobody(struct store *s, struct op *o, struct batch *b)
 {
 }
 
-void store_add_blob(struct store *s, int64_t feed, unsigned n, const char *media_type, struct slice bytes)
+void store_add_blob(struct store *s, int64_t feed, unsigned n, const char *media_type,
+                    struct slice bytes)
 {
     static const struct op_type TYPE = { run_blob, answer_nobody };
     size_t type_bytes = strlen(media_type) + 1;

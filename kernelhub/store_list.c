@@ -16,7 +16,18 @@
 #define MAX_ITEMS      500
 #define MAX_TEXT_BYTES 1024 /* of each filter */
 
-enum field { F_SESSION, F_LANGUAGE, F_STATUS, F_LABEL, F_SINCE, F_UNTIL, F_Q, F_USER, F_CURSOR, N_FIELDS };
+enum field {
+    F_SESSION,
+    F_LANGUAGE,
+    F_STATUS,
+    F_LABEL,
+    F_SINCE,
+    F_UNTIL,
+    F_Q,
+    F_USER,
+    F_CURSOR,
+    N_FIELDS
+};
 
 struct store_list_filter {
     char *text[N_FIELDS]; /* NULL: not given */
@@ -35,9 +46,15 @@ void store_list_filter_free(struct store_list_filter *f)
 static struct store_list_filter *copy_filter(const struct execution_filter *f)
 {
     const char *given[N_FIELDS] = {
-        [F_SESSION] = f->session, [F_LANGUAGE] = f->language, [F_STATUS] = f->status,
-        [F_LABEL] = f->label,     [F_SINCE] = f->since,       [F_UNTIL] = f->until,
-        [F_Q] = f->q,             [F_USER] = f->user,         [F_CURSOR] = f->cursor,
+        [F_SESSION] = f->session,
+        [F_LANGUAGE] = f->language,
+        [F_STATUS] = f->status,
+        [F_LABEL] = f->label,
+        [F_SINCE] = f->since,
+        [F_UNTIL] = f->until,
+        [F_Q] = f->q,
+        [F_USER] = f->user,
+        [F_CURSOR] = f->cursor,
     };
     struct store_list_filter *copy = zmalloc(sizeof *copy);
     for (int i = 0; i < N_FIELDS; i++)
@@ -101,16 +118,23 @@ static bool parse_time(const char *text, int64_t *ret_us)
 {
     int year, month, day, hour, minute, second, us, offset;
     const char *at = text;
-    if (!read_digits(&at, 4, 1970, 9999, &year) || !read_char(&at, "-") || !read_digits(&at, 2, 1, 12, &month) ||
-        !read_char(&at, "-") || !read_digits(&at, 2, 1, 31, &day) || !read_char(&at, "Tt") ||
-        !read_digits(&at, 2, 0, 23, &hour) || !read_char(&at, ":") || !read_digits(&at, 2, 0, 59, &minute) ||
-        !read_char(&at, ":") || !read_digits(&at, 2, 0, 60, &second) || !read_fraction(&at, &us) ||
+    if (!read_digits(&at, 4, 1970, 9999, &year) || !read_char(&at, "-") ||
+        !read_digits(&at, 2, 1, 12, &month) || !read_char(&at, "-") ||
+        !read_digits(&at, 2, 1, 31, &day) || !read_char(&at, "Tt") ||
+        !read_digits(&at, 2, 0, 23, &hour) || !read_char(&at, ":") ||
+        !read_digits(&at, 2, 0, 59, &minute) || !read_char(&at, ":") ||
+        !read_digits(&at, 2, 0, 60, &second) || !read_fraction(&at, &us) ||
         !read_offset(&at, &offset) || *at)
         return false;
-    struct tm tm = { .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day,
-                     .tm_hour = hour,        .tm_min = minute,    .tm_sec = second };
+    struct tm tm = { .tm_year = year - 1900,
+                     .tm_mon = month - 1,
+                     .tm_mday = day,
+                     .tm_hour = hour,
+                     .tm_min = minute,
+                     .tm_sec = second };
     time_t seconds = timegm(&tm);
-    if (tm.tm_mday != (second == 60 ? tm.tm_mday : day)) /* timegm made 30 February a day in March */
+    if (tm.tm_mday !=
+        (second == 60 ? tm.tm_mday : day)) /* timegm made 30 February a day in March */
         return false;
     *ret_us = ((int64_t)seconds - offset) * 1000000 + us;
     return true;
@@ -126,8 +150,11 @@ static int bind_status(sqlite3_stmt *stmt, int at, const char *text, struct err 
 {
     enum status status;
     if (!status_parse(slice_str(text), &status))
-        return err_set(e, ERR_INVALID, "status '%.40s' is none of queued, running, waiting_input, ok, error, interrupted, "
-                       "timeout, oom, kernel_died, cancelled, lost", text);
+        return err_set(
+            e, ERR_INVALID,
+            "status '%.40s' is none of queued, running, waiting_input, ok, error, interrupted, "
+            "timeout, oom, kernel_died, cancelled, lost",
+            text);
     sql_bind_text(stmt, at, text);
     return 0;
 }
@@ -136,8 +163,10 @@ static int bind_date(sqlite3_stmt *stmt, int at, const char *text, const char *n
 {
     int64_t us;
     if (!parse_time(text, &us))
-        return err_set(e, ERR_INVALID, "%s '%.40s' is no RFC 3339 time like 2026-11-21T10:00:00Z "
-                       "(a + in a URL is written %%2B)", name, text);
+        return err_set(e, ERR_INVALID,
+                       "%s '%.40s' is no RFC 3339 time like 2026-11-21T10:00:00Z "
+                       "(a + in a URL is written %%2B)",
+                       name, text);
     sql_bind_int(stmt, at, us);
     return 0;
 }
@@ -163,7 +192,8 @@ static int bind_search(sqlite3_stmt *stmt, int at, const char *text, struct err 
         buf_add_char(&pattern, *text);
     }
     buf_add_char(&pattern, '%');
-    int rc = sqlite3_bind_text64(stmt, at, pattern.data, pattern.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+    int rc =
+        sqlite3_bind_text64(stmt, at, pattern.data, pattern.len, SQLITE_TRANSIENT, SQLITE_UTF8);
     return rc == SQLITE_OK ? 0 : err_set(e, ERR_INTERNAL, "q cannot be bound");
 }
 
@@ -175,25 +205,31 @@ static const struct {
     [F_SESSION] = { "session", " AND session = ?5", bind_plain },
     [F_LANGUAGE] = { "language", " AND language = ?6", bind_plain },
     [F_STATUS] = { "status", " AND status = ?7", bind_status },
-    [F_LABEL] = { "label", " AND json_valid(labels) AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ?8"
-                           " OR key || '=' || value = ?8)", bind_plain },
+    [F_LABEL] = { "label",
+                  " AND json_valid(labels) AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = "
+                  "?8"
+                  " OR key || '=' || value = ?8)",
+                  bind_plain },
     [F_SINCE] = { "since", " AND created_us >= ?9", bind_since },
     [F_UNTIL] = { "until", " AND created_us < ?10", bind_until },
     [F_Q] = { "q", " AND code LIKE ?11 ESCAPE '\\'", bind_search },
-    [F_USER] = { "user", " AND user_id IN (SELECT id FROM users WHERE ?12 IN (name, id))", bind_plain },
+    [F_USER] = { "user", " AND user_id IN (SELECT id FROM users WHERE ?12 IN (name, id))",
+                 bind_plain },
     [F_CURSOR] = { "cursor", "", NULL },
 };
 
 static bool is_asked(const struct store_list_filter *f, int field)
 {
-    return f->text[field] && FIELDS[field].bind && !(field == F_USER && strcmp(f->text[field], "*") == 0);
+    return f->text[field] && FIELDS[field].bind &&
+           !(field == F_USER && strcmp(f->text[field], "*") == 0);
 }
 
 static int prepare(struct reader *r, const struct store_query *q, sqlite3_stmt **ret, struct err *e)
 {
     const struct store_list_filter *f = q->filter;
     CLEANUP_BUF struct buf text = BUF_INIT(8192);
-    buf_add_str(&text, "SELECT " STORE_EXECUTION_COLUMNS ", (SELECT name FROM users u WHERE u.id = user_id), error"
+    buf_add_str(&text, "SELECT " STORE_EXECUTION_COLUMNS
+                       ", (SELECT name FROM users u WHERE u.id = user_id), error"
                        " FROM executions WHERE feed >= ?1 AND feed < ?2");
     if (uuid_is_set(&q->user_id))
         buf_add_str(&text, " AND user_id = ?4");
@@ -215,7 +251,8 @@ static int check_filter(struct store_list_filter *f, int64_t *ret_before, struct
 {
     for (int i = 0; i < N_FIELDS; i++)
         if (f->text[i] && strlen(f->text[i]) > MAX_TEXT_BYTES)
-            return err_set(e, ERR_INVALID, "%s is longer than %d bytes", FIELDS[i].name, MAX_TEXT_BYTES);
+            return err_set(e, ERR_INVALID, "%s is longer than %d bytes", FIELDS[i].name,
+                           MAX_TEXT_BYTES);
     if (f->limit < 0 || f->limit > MAX_ITEMS)
         return err_set(e, ERR_INVALID, "limit %d is not 1 to %d", f->limit, MAX_ITEMS);
     if (f->limit == 0)
@@ -227,7 +264,8 @@ static int check_filter(struct store_list_filter *f, int64_t *ret_before, struct
     errno = 0;
     *ret_before = strtoll(f->text[F_CURSOR], &end, 10);
     if (errno || *end || !isdigit((unsigned char)*f->text[F_CURSOR]))
-        return err_set(e, ERR_INVALID, "cursor '%.40s' is not one that a list gave", f->text[F_CURSOR]);
+        return err_set(e, ERR_INVALID, "cursor '%.40s' is not one that a list gave",
+                       f->text[F_CURSOR]);
     return 0;
 }
 
@@ -313,7 +351,9 @@ static int fill_list(struct reader *r, struct store_query *q, struct list *l)
         buf_addf(&q->out, "],\"next\":\"%lld\"}", (long long)l->before);
     else
         buf_add_str(&q->out, "],\"next\":null}");
-    return q->out.failed ? err_set(&q->e, ERR_TOO_LARGE, "a page of the history takes too much memory") : 0;
+    return q->out.failed
+               ? err_set(&q->e, ERR_TOO_LARGE, "a page of the history takes too much memory")
+               : 0;
 }
 
 static int run_list(struct reader *r, struct store_query *q)
@@ -334,8 +374,9 @@ static void answer_list(struct store_query *q, const struct err *e)
     q->done.json(q->arg, e, buf_slice(&q->out));
 }
 
-struct store_query *store_list_executions(struct store *s, const struct uuid *user_id, const struct execution_filter *f,
-                                          store_json_fn done, void *arg)
+struct store_query *store_list_executions(struct store *s, const struct uuid *user_id,
+                                          const struct execution_filter *f, store_json_fn done,
+                                          void *arg)
 {
     struct store_query *q = store_query_new(s, run_list, answer_list, arg);
     q->done.json = done;

@@ -7,7 +7,8 @@ static int begin(struct store *s, enum sql_statement which, sqlite3_stmt **ret, 
     return sql_use(&s->sync, which, ret, e) < 0 ? err_in(e, "load") : 0;
 }
 
-int store_load_users(struct store *s, void (*each)(void *arg, const struct user_row *r), void *arg, struct err *e)
+int store_load_users(struct store *s, void (*each)(void *arg, const struct user_row *r), void *arg,
+                     struct err *e)
 {
     sqlite3_stmt *stmt;
     int more;
@@ -26,7 +27,8 @@ int store_load_users(struct store *s, void (*each)(void *arg, const struct user_
     return more;
 }
 
-int store_load_keys(struct store *s, void (*each)(void *arg, const struct key_row *r), void *arg, struct err *e)
+int store_load_keys(struct store *s, void (*each)(void *arg, const struct key_row *r), void *arg,
+                    struct err *e)
 {
     sqlite3_stmt *stmt;
     int more;
@@ -52,7 +54,8 @@ int store_load_keys(struct store *s, void (*each)(void *arg, const struct key_ro
     return more;
 }
 
-int store_load_sandboxes(struct store *s, void (*each)(void *arg, const struct sandbox_row *r), void *arg, struct err *e)
+int store_load_sandboxes(struct store *s, void (*each)(void *arg, const struct sandbox_row *r),
+                         void *arg, struct err *e)
 {
     sqlite3_stmt *stmt;
     int more;
@@ -77,7 +80,8 @@ int store_load_sandboxes(struct store *s, void (*each)(void *arg, const struct s
     return more;
 }
 
-int store_load_sessions(struct store *s, void (*each)(void *arg, const struct session_row *r), void *arg, struct err *e)
+int store_load_sessions(struct store *s, void (*each)(void *arg, const struct session_row *r),
+                        void *arg, struct err *e)
 {
     sqlite3_stmt *stmt;
     int more;
@@ -102,7 +106,8 @@ int store_load_sessions(struct store *s, void (*each)(void *arg, const struct se
     return more;
 }
 
-int store_load_executions(struct store *s, void (*each)(void *arg, const struct execution_row *r, uint64_t last_seq),
+int store_load_executions(struct store *s,
+                          void (*each)(void *arg, const struct execution_row *r, uint64_t last_seq),
                           void *arg, struct err *e)
 {
     sqlite3_stmt *stmt;
@@ -127,7 +132,9 @@ int store_get_setting(struct store *s, const char *name, char *ret, size_t size,
     if (found < 0)
         return -1;
     struct slice value = found ? sql_slice(stmt, 0) : SLICE_LITERAL("");
-    int fits = value.len < size ? 0 : err_set(e, ERR_INTERNAL, "setting '%s' is longer than %zu bytes", name, size - 1);
+    int fits = value.len < size ? 0
+                                : err_set(e, ERR_INTERNAL, "setting '%s' is longer than %zu bytes",
+                                          name, size - 1);
     if (fits == 0) {
         memcpy(ret, value.data, value.len);
         ret[value.len] = '\0';

@@ -6,8 +6,10 @@
 
 #define PROGRESS_STEPS 10000 /* SQLite's own steps between two looks at `cancelled`: about 1 ms */
 
-struct store_query *store_query_new(struct store *s, int (*run)(struct reader *r, struct store_query *q),
-                                    void (*answer)(struct store_query *q, const struct err *e), void *arg)
+struct store_query *store_query_new(struct store *s,
+                                    int (*run)(struct reader *r, struct store_query *q),
+                                    void (*answer)(struct store_query *q, const struct err *e),
+                                    void *arg)
 {
     struct store_query *q = zmalloc(sizeof *q);
     q->store = s;
@@ -103,7 +105,8 @@ static int reader_readable(zloop_t *loop, zsock_t *pipe, void *arg)
 static int look_at_cancelled(void *arg)
 {
     struct reader *r = arg;
-    return r->now && atomic_load(&r->now->cancelled); /* not 0: SQLite stops with SQLITE_INTERRUPT */
+    return r->now &&
+           atomic_load(&r->now->cancelled); /* not 0: SQLite stops with SQLITE_INTERRUPT */
 }
 
 static void reader_actor(zsock_t *pipe, void *arg)
@@ -113,7 +116,8 @@ static void reader_actor(zsock_t *pipe, void *arg)
     int n;
     sqlite3_progress_handler(r->sql.db, PROGRESS_STEPS, look_at_cancelled, r);
     (void)zsock_signal(pipe, 0); /* zactor_new waits for it */
-    while ((n = zmq_recv(zsock_resolve(pipe), &q, sizeof q, 0)) == sizeof q || (n < 0 && errno == EINTR)) {
+    while ((n = zmq_recv(zsock_resolve(pipe), &q, sizeof q, 0)) == sizeof q ||
+           (n < 0 && errno == EINTR)) {
         if (n < 0)
             continue;
         (void)atomic_load_explicit(&q->handed, memory_order_acquire); /* for the order alone */
@@ -138,7 +142,8 @@ int store_query_start(struct store *s, const char *path, struct err *e)
     }
     s->reader_actor = zactor_new(reader_actor, r);
     assert(s->reader_actor); /* no thread, no memory */
-    (void)zloop_reader(s->loop, zactor_sock(s->reader_actor), reader_readable, s); /* fails only without memory */
+    (void)zloop_reader(s->loop, zactor_sock(s->reader_actor), reader_readable,
+                       s); /* fails only without memory */
     return 0;
 }
 
@@ -151,7 +156,8 @@ void store_query_stop(struct store *s)
         atomic_store(&s->reading->cancelled, true);
     zactor_destroy(&s->reader_actor); /* returns when its job has ended */
     if (s->reading)
-        (void)atomic_load_explicit(&s->reading->handed, memory_order_acquire); /* for the order alone */
+        (void)atomic_load_explicit(&s->reading->handed,
+                                   memory_order_acquire); /* for the order alone */
     query_free(TAKE(s->reading));
     struct store_query *next;
     for (struct store_query *q = s->waiting_first; q; q = next) {

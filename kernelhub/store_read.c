@@ -6,8 +6,9 @@
 #include "kernelhub/record.h"
 #include "kernelhub/store_internal.h"
 
-#define FOLD_PAGE_BYTES   (1024 * 1024)
-#define RECORD_TEXT_BYTES (64 * 1024 * 1024) /* twice the default ceiling of an execution's output */
+#define FOLD_PAGE_BYTES (1024 * 1024)
+#define RECORD_TEXT_BYTES                                                                          \
+    (64 * 1024 * 1024) /* twice the default ceiling of an execution's output */
 
 /* The head of the line the statement stands on; read again only when it changes. */
 struct head_cache {
@@ -16,7 +17,8 @@ struct head_cache {
     char *session;
 };
 
-static int load_head(struct reader *r, int64_t feed, int head, struct head_cache *cache, struct err *e)
+static int load_head(struct reader *r, int64_t feed, int head, struct head_cache *cache,
+                     struct err *e)
 {
     sqlite3_stmt *stmt;
     if (cache->head == head)
@@ -27,7 +29,9 @@ static int load_head(struct reader *r, int64_t feed, int head, struct head_cache
     sql_bind_int(stmt, 2, head);
     int found = sql_step(&r->sql, stmt, e);
     if (found <= 0)
-        return found < 0 ? -1 : err_set(e, ERR_INTERNAL, "feed %lld has no head %d", (long long)feed, head);
+        return found < 0
+                   ? -1
+                   : err_set(e, ERR_INTERNAL, "feed %lld has no head %d", (long long)feed, head);
     cache->values.execution_id = sql_uuid(stmt, 1);
     cache->values.kernel_id = sql_uuid(stmt, 3);
     free(cache->session);
@@ -39,13 +43,14 @@ static int load_head(struct reader *r, int64_t feed, int head, struct head_cache
 }
 
 /* Appends the line of the event the statement stands on, with its newline. */
-static int write_line(struct reader *r, int64_t feed, sqlite3_stmt *stmt, struct head_cache *cache, struct buf *out,
-                      struct err *e)
+static int write_line(struct reader *r, int64_t feed, sqlite3_stmt *stmt, struct head_cache *cache,
+                      struct buf *out, struct err *e)
 {
     if (load_head(r, feed, sqlite3_column_int(stmt, 1), cache, e) < 0)
         return -1;
     if (!event_type_parse(sql_slice(stmt, 2), &cache->values.type))
-        return err_set(e, ERR_INTERNAL, "feed %lld has an event of an unknown type", (long long)feed);
+        return err_set(e, ERR_INTERNAL, "feed %lld has an event of an unknown type",
+                       (long long)feed);
     cache->values.unix_us = sqlite3_column_int64(stmt, 3);
     uint64_t seq = (uint64_t)sqlite3_column_int64(stmt, 0);
     if (sqlite3_column_type(stmt, 4) != SQLITE_NULL) {
@@ -70,8 +75,8 @@ struct page {
     size_t n_lines;
 };
 
-static int step_page(struct reader *r, int64_t feed, sqlite3_stmt *stmt, size_t max_bytes, struct head_cache *cache,
-                     struct buf *out, struct page *page, struct err *e)
+static int step_page(struct reader *r, int64_t feed, sqlite3_stmt *stmt, size_t max_bytes,
+                     struct head_cache *cache, struct buf *out, struct page *page, struct err *e)
 {
     int more;
     while ((more = sql_step(&r->sql, stmt, e)) > 0) {
@@ -91,8 +96,8 @@ static int step_page(struct reader *r, int64_t feed, sqlite3_stmt *stmt, size_t 
     return more;
 }
 
-static int read_page(struct reader *r, int64_t feed, uint64_t after, size_t max_bytes, struct buf *out,
-                     struct page *page, struct err *e)
+static int read_page(struct reader *r, int64_t feed, uint64_t after, size_t max_bytes,
+                     struct buf *out, struct page *page, struct err *e)
 {
     struct head_cache cache = { .head = -1 };
     sqlite3_stmt *stmt;
@@ -141,8 +146,8 @@ static void answer_page(struct store_query *q, const struct err *e)
     q->done.page(q->arg, e, q->first_seq, q->n_lines, buf_slice(&q->out), q->ended);
 }
 
-struct store_query *store_read_events(struct store *s, int64_t feed, uint64_t after, size_t max_bytes, store_page_fn done,
-                                      void *arg)
+struct store_query *store_read_events(struct store *s, int64_t feed, uint64_t after,
+                                      size_t max_bytes, store_page_fn done, void *arg)
 {
     struct store_query *q = store_query_new(s, run_events, answer_page, arg);
     q->done.page = done;
@@ -192,7 +197,8 @@ static void answer_json(struct store_query *q, const struct err *e)
     q->done.json(q->arg, e, buf_slice(&q->out));
 }
 
-struct store_query *store_find_execution(struct store *s, const struct uuid *id, store_json_fn done, void *arg)
+struct store_query *store_find_execution(struct store *s, const struct uuid *id, store_json_fn done,
+                                         void *arg)
 {
     struct store_query *q = store_query_new(s, run_find, answer_json, arg);
     q->done.json = done;
@@ -251,11 +257,13 @@ static int run_record(struct reader *r, struct store_query *q)
         if (pass == 0 && fold(r, q, feed, record) < 0)
             return -1;
     }
-    return q->out.failed ? err_set(&q->e, ERR_TOO_LARGE, "the record of '%s' takes too much memory", q->id.text) : 0;
+    return q->out.failed ? err_set(&q->e, ERR_TOO_LARGE, "the record of '%s' takes too much memory",
+                                   q->id.text)
+                         : 0;
 }
 
-struct store_query *store_read_record(struct store *s, const struct uuid *id, const struct uuid *user_id,
-                                      store_json_fn done, void *arg)
+struct store_query *store_read_record(struct store *s, const struct uuid *id,
+                                      const struct uuid *user_id, store_json_fn done, void *arg)
 {
     struct store_query *q = store_query_new(s, run_record, answer_json, arg);
     q->done.json = done;
@@ -275,7 +283,9 @@ static int run_blob(struct reader *r, struct store_query *q)
     sql_bind_int(stmt, 3, q->n);
     int found = sql_step(&r->sql, stmt, &q->e);
     if (found <= 0)
-        return found < 0 ? -1 : err_set(&q->e, ERR_NOT_FOUND, "execution '%s' has no blob %u", q->id.text, q->n);
+        return found < 0 ? -1
+                         : err_set(&q->e, ERR_NOT_FOUND, "execution '%s' has no blob %u",
+                                   q->id.text, q->n);
     int64_t feed = sqlite3_column_int64(stmt, 0), offset = sqlite3_column_int64(stmt, 2);
     size_t n = (size_t)sqlite3_column_int64(stmt, 3);
     q->media_type = strdup(sql_text(stmt, 1));
@@ -294,8 +304,9 @@ static void answer_blob(struct store_query *q, const struct err *e)
     q->done.blob(q->arg, e, q->media_type, buf_slice(&q->out));
 }
 
-struct store_query *store_read_blob(struct store *s, const struct uuid *id, const struct uuid *user_id, unsigned n,
-                                    store_blob_fn done, void *arg)
+struct store_query *store_read_blob(struct store *s, const struct uuid *id,
+                                    const struct uuid *user_id, unsigned n, store_blob_fn done,
+                                    void *arg)
 {
     struct store_query *q = store_query_new(s, run_blob, answer_blob, arg);
     q->done.blob = done;

@@ -16,7 +16,8 @@ struct retain_op {
 };
 
 /* One number bound (or none), the first column of the first row read. */
-static int ask(struct writer *w, enum sql_statement which, int64_t *ret, bool *ret_found, struct err *e)
+static int ask(struct writer *w, enum sql_statement which, int64_t *ret, bool *ret_found,
+               struct err *e)
 {
     sqlite3_stmt *stmt;
     if (sql_use(&w->sql, which, &stmt, e) < 0)
@@ -79,12 +80,13 @@ static int remove_feed(struct writer *w, enum sql_statement drop, int64_t feed, 
 }
 
 /* How many of the oldest must go for their number, and whether there are too many bytes. */
-static int count_excess(struct writer *w, const struct store_retention *limits, int64_t *ret_excess, bool *ret_too_big,
-                        struct err *e)
+static int count_excess(struct writer *w, const struct store_retention *limits, int64_t *ret_excess,
+                        bool *ret_too_big, struct err *e)
 {
     int64_t ended, used;
     bool found;
-    if (ask(w, SQL_COUNT_ENDED, &ended, &found, e) < 0 || ask(w, SQL_USED_BYTES, &used, &found, e) < 0)
+    if (ask(w, SQL_COUNT_ENDED, &ended, &found, e) < 0 ||
+        ask(w, SQL_USED_BYTES, &used, &found, e) < 0)
         return -1;
     if (w->blob_bytes < 0)
         w->blob_bytes = blob_file_total(w->blob_dir);
@@ -94,14 +96,17 @@ static int count_excess(struct writer *w, const struct store_retention *limits, 
 }
 
 /* The oldest ended executions: `ret_feeds` has room for EXECUTIONS_A_STEP. */
-static int pick_oldest(struct writer *w, const struct retain_op *op, int64_t *ret_feeds, size_t *ret_n, struct err *e)
+static int pick_oldest(struct writer *w, const struct retain_op *op, int64_t *ret_feeds,
+                       size_t *ret_n, struct err *e)
 {
-    int64_t excess, old_us = op->limits.max_days > 0 ? op->now_us - op->limits.max_days * DAY_US : 0;
+    int64_t excess,
+        old_us = op->limits.max_days > 0 ? op->now_us - op->limits.max_days * DAY_US : 0;
     bool too_big;
     sqlite3_stmt *stmt;
     int more;
     *ret_n = 0;
-    if (count_excess(w, &op->limits, &excess, &too_big, e) < 0 || sql_use(&w->sql, SQL_PICK_OLDEST, &stmt, e) < 0)
+    if (count_excess(w, &op->limits, &excess, &too_big, e) < 0 ||
+        sql_use(&w->sql, SQL_PICK_OLDEST, &stmt, e) < 0)
         return -1;
     /* what the bytes of one are is not known before they are gone: a few at a time */
     int64_t big_excess = too_big ? EXECUTIONS_A_STEP / 10 : 0;
@@ -114,7 +119,8 @@ static int pick_oldest(struct writer *w, const struct retain_op *op, int64_t *re
     return more;
 }
 
-static int remove_executions(struct writer *w, const struct retain_op *op, bool *ret_more, struct err *e)
+static int remove_executions(struct writer *w, const struct retain_op *op, bool *ret_more,
+                             struct err *e)
 {
     int64_t feeds[EXECUTIONS_A_STEP];
     size_t n;
@@ -137,7 +143,8 @@ static int remove_old(struct writer *w, const struct retain_op *op, bool *ret_mo
     size_t n = 0;
     sqlite3_stmt *stmt;
     int more;
-    if (tell(w, SQL_DROP_SANDBOXES, old_us, e) < 0 || sql_use(&w->sql, SQL_PICK_OLD_SESSION, &stmt, e) < 0)
+    if (tell(w, SQL_DROP_SANDBOXES, old_us, e) < 0 ||
+        sql_use(&w->sql, SQL_PICK_OLD_SESSION, &stmt, e) < 0)
         return -1;
     sql_bind_int(stmt, 1, old_us);
     sql_bind_int(stmt, 2, EXECUTIONS_A_STEP);

@@ -63,7 +63,8 @@ static void pack_key(struct pack *p, struct row_op *op)
 static void pack_sandbox(struct pack *p, struct row_op *op)
 {
     struct sandbox_row *r = &op->row.sandbox;
-    const char **texts[] = { &r->name, &r->template_name, &r->image, &r->digest, &r->epoch, &r->end_reason };
+    const char **texts[] = { &r->name,   &r->template_name, &r->image,
+                             &r->digest, &r->epoch,         &r->end_reason };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         pack_text(p, texts[i]);
 }
@@ -297,7 +298,8 @@ void store_row_of_execution(sqlite3_stmt *stmt, struct execution_row *ret)
         .created_us = sqlite3_column_int64(stmt, 16),
         .started_us = sqlite3_column_int64(stmt, 17),
         .finished_us = sqlite3_column_int64(stmt, 18),
-        .execution_count = sqlite3_column_type(stmt, 19) == SQLITE_NULL ? -1 : sqlite3_column_int64(stmt, 19),
+        .execution_count =
+            sqlite3_column_type(stmt, 19) == SQLITE_NULL ? -1 : sqlite3_column_int64(stmt, 19),
         .result = sql_slice(stmt, 20),
         .dropped_bytes = sqlite3_column_int64(stmt, 21),
         .dropped_messages = sqlite3_column_int64(stmt, 22),
@@ -326,7 +328,8 @@ static void answer_insert(struct store *s, struct op *o, struct batch *b)
         op->done.inserted(o->arg, op->exists);
 }
 
-void store_insert_execution(struct store *s, const struct execution_row *r, store_inserted_fn done, void *arg)
+void store_insert_execution(struct store *s, const struct execution_row *r, store_inserted_fn done,
+                            void *arg)
 {
     static const struct op_type TYPE = { run_insert, answer_insert };
     struct row_op model = { .done.inserted = done, .row.execution = *r };
@@ -355,8 +358,8 @@ static int run_update(struct writer *w, struct op *o, struct batch *b, struct er
     return finish(w, stmt, e);
 }
 
-void store_update_execution(struct store *s, const struct execution_row *r, struct store_mark mark, store_done_fn done,
-                            void *arg)
+void store_update_execution(struct store *s, const struct execution_row *r, struct store_mark mark,
+                            store_done_fn done, void *arg)
 {
     static const struct op_type TYPE = { run_update, answer_plain };
     struct execution_row changed = *r; /* what is never changed need not be copied */

@@ -8,8 +8,9 @@
 
 static size_t hash_feed(const void *key)
 {
-    uint64_t feed = (uint64_t)*(const int64_t *)key;
-    return (size_t)(feed * 0x9e3779b97f4a7c15u >> 20); /* Fibonacci hashing: neighbours land apart */
+    uint64_t feed = (uint64_t) * (const int64_t *)key;
+    return (size_t)(feed * 0x9e3779b97f4a7c15u >>
+                    20); /* Fibonacci hashing: neighbours land apart */
 }
 
 static int compare_feeds(const void *a, const void *b)
@@ -38,7 +39,8 @@ static int after_commit(void *arg, sqlite3 *db, const char *name, int pages)
     struct writer *w = arg;
     w->wal_pages = pages;
     if (pages >= WAL_PAGES_MAX)
-        (void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL); /* next time then */
+        (void)sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL,
+                                        NULL); /* next time then */
     return SQLITE_OK;
 }
 
@@ -77,7 +79,8 @@ struct writer *store_writer_new(const char *path, int blob_dir, struct err *e)
 }
 
 /* Notes how long the file was, so that a rollback can cut it: else each retry on a full disk would leave its waste. */
-int store_writer_append(struct writer *w, int64_t feed, struct slice bytes, int64_t *ret_offset, struct err *e)
+int store_writer_append(struct writer *w, int64_t feed, struct slice bytes, int64_t *ret_offset,
+                        struct err *e)
 {
     if (blob_file_append(w->blob_dir, feed, bytes, ret_offset, e) < 0)
         return -1;
@@ -87,7 +90,8 @@ int store_writer_append(struct writer *w, int64_t feed, struct slice bytes, int6
     if (!known) {
         w->extents = realloc(w->extents, (w->n_extents + 1) * sizeof *w->extents);
         assert(w->extents);
-        w->extents[w->n_extents++] = (struct blob_extent){ .feed = feed, .bytes_before = *ret_offset };
+        w->extents[w->n_extents++] =
+            (struct blob_extent){ .feed = feed, .bytes_before = *ret_offset };
     }
     if (w->blob_bytes >= 0)
         w->blob_bytes += (int64_t)bytes.len;
@@ -169,7 +173,8 @@ void store_writer_actor(zsock_t *pipe, void *arg)
     struct batch *b;
     int n;
     (void)zsock_signal(pipe, 0); /* zactor_new waits for it */
-    while ((n = zmq_recv(zsock_resolve(pipe), &b, sizeof b, 0)) == sizeof b || (n < 0 && errno == EINTR)) {
+    while ((n = zmq_recv(zsock_resolve(pipe), &b, sizeof b, 0)) == sizeof b ||
+           (n < 0 && errno == EINTR)) {
         if (n < 0)
             continue;
         (void)atomic_load_explicit(&b->handed, memory_order_acquire); /* for the order alone */

@@ -17,16 +17,23 @@ static const struct store_mark NO_MARK;
 
 static int check_limits(const struct config *c, const struct execution_request *r, struct err *e)
 {
-    int64_t code = config_number(c, CONFIG_LIMITS_CODE), timeout = config_number(c, CONFIG_LIMITS_TIMEOUT);
+    int64_t code = config_number(c, CONFIG_LIMITS_CODE),
+            timeout = config_number(c, CONFIG_LIMITS_TIMEOUT);
     int64_t output = config_number(c, CONFIG_LIMITS_OUTPUT);
     if ((int64_t)r->code.len > code)
-        return err_set(e, ERR_TOO_LARGE, "code has %zu bytes; the limit (max_code_bytes) is %lld", r->code.len, (long long)code);
-    if (!isfinite(r->timeout_seconds) || r->timeout_seconds < 0 || r->timeout_seconds > (double)timeout)
-        return err_set(e, ERR_INVALID, "timeout_seconds must be above 0 and at most %lld", (long long)timeout);
-    if (!isfinite(r->queue_timeout_seconds) || r->queue_timeout_seconds < 0 || r->queue_timeout_seconds > (double)timeout)
-        return err_set(e, ERR_INVALID, "queue_timeout_seconds must be above 0 and at most %lld", (long long)timeout);
+        return err_set(e, ERR_TOO_LARGE, "code has %zu bytes; the limit (max_code_bytes) is %lld",
+                       r->code.len, (long long)code);
+    if (!isfinite(r->timeout_seconds) || r->timeout_seconds < 0 ||
+        r->timeout_seconds > (double)timeout)
+        return err_set(e, ERR_INVALID, "timeout_seconds must be above 0 and at most %lld",
+                       (long long)timeout);
+    if (!isfinite(r->queue_timeout_seconds) || r->queue_timeout_seconds < 0 ||
+        r->queue_timeout_seconds > (double)timeout)
+        return err_set(e, ERR_INVALID, "queue_timeout_seconds must be above 0 and at most %lld",
+                       (long long)timeout);
     if (r->max_output_bytes < 0 || r->max_output_bytes > output)
-        return err_set(e, ERR_INVALID, "max_output_bytes must be %d to %lld", MIN_OUTPUT_BYTES, (long long)output);
+        return err_set(e, ERR_INVALID, "max_output_bytes must be %d to %lld", MIN_OUTPUT_BYTES,
+                       (long long)output);
     if (r->max_output_bytes && r->max_output_bytes < MIN_OUTPUT_BYTES)
         return err_set(e, ERR_INVALID, "max_output_bytes must be at least %d", MIN_OUTPUT_BYTES);
     return 0;
@@ -38,15 +45,18 @@ static const char *default_session(const struct execution_request *r)
     return catalog_language(r->language ? r->language : "python");
 }
 
-static int open_session(struct hub *h, struct user *u, const struct execution_request *r, struct session **ret, struct err *e)
+static int open_session(struct hub *h, struct user *u, const struct execution_request *r,
+                        struct session **ret, struct err *e)
 {
     char name[64];
     if (r->sandbox && strcmp(r->sandbox, "default") != 0)
         return err_set(e, ERR_NOT_FOUND, "there is no sandbox '%.64s'", r->sandbox);
     if (!r->not_persistent)
-        return session_open(h, u, r->session ? r->session : default_session(r), r->language, r->template_name, false, ret, e);
+        return session_open(h, u, r->session ? r->session : default_session(r), r->language,
+                            r->template_name, false, ret, e);
     if (r->session)
-        return err_set(e, ERR_INVALID, "persistent:false runs in a kernel of its own: leave 'session' out");
+        return err_set(e, ERR_INVALID,
+                       "persistent:false runs in a kernel of its own: leave 'session' out");
     (void)snprintf(name, sizeof name, "once-%.36s", uuid_new().text);
     return session_open(h, u, name, r->language, r->template_name, true, ret, e);
 }
@@ -58,9 +68,11 @@ static int check_session(struct session *s, const struct execution_request *r, s
     if (r->no_queue && busy)
         return err_set(e, ERR_BUSY, "session '%s' is running something else", s->name);
     if ((int64_t)zlistx_size(s->queue) >= max)
-        return err_set(e, ERR_QUOTA, "%lld executions wait in session '%s', the limit", (long long)max, s->name);
+        return err_set(e, ERR_QUOTA, "%lld executions wait in session '%s', the limit",
+                       (long long)max, s->name);
     if (r->env.len && !s->ephemeral && !s->env_by_metadata && !s->env_by_code)
-        return err_set(e, ERR_INVALID, "env cannot be set for one run in %s: use persistent:false", s->language);
+        return err_set(e, ERR_INVALID, "env cannot be set for one run in %s: use persistent:false",
+                       s->language);
     return 0;
 }
 
@@ -74,7 +86,8 @@ static char *copy(struct slice s)
     return text;
 }
 
-static struct execution *execution_new(struct hub *h, struct user *u, struct session *s, const struct execution_request *r, const struct uuid *id)
+static struct execution *execution_new(struct hub *h, struct user *u, struct session *s,
+                                       const struct execution_request *r, const struct uuid *id)
 {
     struct execution *x = calloc(1, sizeof *x);
     if (!x)
@@ -99,8 +112,10 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
     x->has_stdin = r->has_stdin;
     x->input = copy(r->stdin_text);
     x->input_len = r->stdin_text.len;
-    x->timeout_ms = (int64_t)(1000 * (r->timeout_seconds > 0 ? r->timeout_seconds : DEFAULT_TIMEOUT_SECONDS));
-    x->max_output_bytes = r->max_output_bytes ? r->max_output_bytes : config_number(h->config, CONFIG_LIMITS_OUTPUT);
+    x->timeout_ms =
+        (int64_t)(1000 * (r->timeout_seconds > 0 ? r->timeout_seconds : DEFAULT_TIMEOUT_SECONDS));
+    x->max_output_bytes =
+        r->max_output_bytes ? r->max_output_bytes : config_number(h->config, CONFIG_LIMITS_OUTPUT);
     output_init(&x->output, x->max_output_bytes);
     x->created_us = hub_unix_us();
     x->created_mono_us = hub_mono_us();
@@ -110,8 +125,11 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
 /* What a hub that comes after us needs to run it. */
 static void write_options(const struct execution *x, struct buf *out)
 {
-    buf_addf(out, "{\"timeout_ms\":%lld,\"max_output_bytes\":%lld,\"has_stdin\":%s,\"env\":%s,\"input\":", (long long)x->timeout_ms,
-             (long long)x->max_output_bytes, x->has_stdin ? "true" : "false", x->env ? x->env : "null");
+    buf_addf(
+        out,
+        "{\"timeout_ms\":%lld,\"max_output_bytes\":%lld,\"has_stdin\":%s,\"env\":%s,\"input\":",
+        (long long)x->timeout_ms, (long long)x->max_output_bytes, x->has_stdin ? "true" : "false",
+        x->env ? x->env : "null");
     json_quote_str(out, x->input);
     buf_add_char(out, '}');
 }
@@ -119,7 +137,9 @@ static void write_options(const struct execution *x, struct buf *out)
 static char *dup_env(struct slice options)
 {
     struct slice env;
-    return json_member(options, "env", &env) && json_type(env) == JSON_OBJECT ? strndup(env.data, env.len) : NULL;
+    return json_member(options, "env", &env) && json_type(env) == JSON_OBJECT
+               ? strndup(env.data, env.len)
+               : NULL;
 }
 
 struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq)
@@ -128,7 +148,9 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     struct session *s = u ? session_find(h, u, r->session) : NULL;
     if (!s)
         return NULL;
-    struct execution_request request = { .code = r->code, .labels = r->labels, .client = r->client };
+    struct execution_request request = { .code = r->code,
+                                         .labels = r->labels,
+                                         .client = r->client };
     struct execution *x = execution_new(h, u, s, &request, &r->id);
     int64_t max = x->max_output_bytes;
     feed_unref(x->feed);
@@ -136,7 +158,8 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     x->env = dup_env(r->options);
     x->input = json_member_dup(r->options, "input", 16u << 20);
     x->input_len = x->input ? strlen(x->input) : 0;
-    (void)json_member_bool(r->options, "has_stdin", &x->has_stdin); /* what is missing keeps its default */
+    (void)json_member_bool(r->options, "has_stdin",
+                           &x->has_stdin); /* what is missing keeps its default */
     (void)json_member_int(r->options, "timeout_ms", &x->timeout_ms);
     (void)json_member_int(r->options, "max_output_bytes", &max);
     output_init(&x->output, x->max_output_bytes = max);
@@ -162,9 +185,12 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     return x;
 }
 
-static void write_accepted(const struct uuid *id, const char *status, const char *session, unsigned position, bool attached, struct buf *out)
+static void write_accepted(const struct uuid *id, const char *status, const char *session,
+                           unsigned position, bool attached, struct buf *out)
 {
-    buf_addf(out, "{\"execution_id\":\"%s\",\"status\":\"%s\",\"position\":%u,\"session\":", id->text, status, position);
+    buf_addf(out,
+             "{\"execution_id\":\"%s\",\"status\":\"%s\",\"position\":%u,\"session\":", id->text,
+             status, position);
     json_quote_str(out, session);
     buf_addf(out, ",\"attached\":%s}", attached ? "true" : "false");
 }
@@ -192,9 +218,11 @@ static void on_found(void *arg, const struct err *e, struct slice json)
     struct slice user, hash, status = SLICE_LITERAL("queued"), session = { 0 };
     CLEANUP_BUF struct buf out = BUF_INIT(1024);
     struct err conflict;
-    (void)err_set(&conflict, ERR_CONFLICT, "execution_id %s was used before, for other code", a->id.text);
-    bool same = !e && json_member_string(json, "user_id", &user) && slice_is(user, a->user_id.text) &&
-                json_member_string(json, "code_sha256", &hash) && slice_is(hash, a->code_hash);
+    (void)err_set(&conflict, ERR_CONFLICT, "execution_id %s was used before, for other code",
+                  a->id.text);
+    bool same = !e && json_member_string(json, "user_id", &user) &&
+                slice_is(user, a->user_id.text) && json_member_string(json, "code_sha256", &hash) &&
+                slice_is(hash, a->code_hash);
     if (same) {
         struct execution *live = zhashx_lookup(a->hub->executions, a->id.text);
         (void)json_member_string(json, "status", &status); /* always there */
@@ -202,7 +230,8 @@ static void on_found(void *arg, const struct err *e, struct slice json)
         char text[32] = "", name[128] = "";
         (void)json_copy_string(status, text, sizeof text);
         (void)json_copy_string(session, name, sizeof name);
-        write_accepted(&a->id, live ? status_name(live->status) : text, name, live ? execution_position(live) : 0, true, &out);
+        write_accepted(&a->id, live ? status_name(live->status) : text, name,
+                       live ? execution_position(live) : 0, true, &out);
     }
     free(a);
     if (same)
@@ -287,7 +316,8 @@ static struct wait *refuse(const struct err *e, reply_fn done, void *arg)
     return NULL;
 }
 
-struct wait *execution_submit(struct hub *h, struct user *u, const struct execution_request *r, reply_fn on_accepted, void *arg)
+struct wait *execution_submit(struct hub *h, struct user *u, const struct execution_request *r,
+                              reply_fn on_accepted, void *arg)
 {
     struct session *s;
     struct err e = ERR_INIT;
@@ -303,7 +333,8 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
     }
     if (check_limits(h->config, r, &e) < 0 || open_session(h, u, r, &s, &e) < 0)
         return refuse(&e, on_accepted, arg);
-    if (check_session(s, r, &e) < 0 && (e.code != ERR_BUSY || !zhashx_lookup(h->executions, id.text))) {
+    if (check_session(s, r, &e) < 0 &&
+        (e.code != ERR_BUSY || !zhashx_lookup(h->executions, id.text))) {
         if (s->ephemeral)
             session_close(s, "its execution was refused");
         return refuse(&e, on_accepted, arg);
@@ -314,7 +345,8 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
     s->last_used_us = x->created_us;
     x->queue_handle = zlistx_add_end(s->queue, x);
     if (r->queue_timeout_seconds > 0)
-        x->queue_timer = zloop_timer(h->loop, (size_t)(1000 * r->queue_timeout_seconds), 1, on_queue_timeout, x);
+        x->queue_timer =
+            zloop_timer(h->loop, (size_t)(1000 * r->queue_timeout_seconds), 1, on_queue_timeout, x);
     (void)snprintf(x->feed_key, sizeof x->feed_key, "%lld", (long long)feed_number(x->feed));
     zhashx_insert(h->submitted, x->feed_key, x);
     x->accept = wait_new_owned(&x->accept, on_accepted, arg);

@@ -11,11 +11,11 @@
 #include "kernelhub/user_internal.h"
 #include "protocol/jupyter_message.h"
 
-#define HASH_BYTES      32
-#define MAX_KEYS        10000
-#define MAX_USERS       10000
-#define TOUCH_EVERY_US  (60 * 1000000LL) /* last_used is written at most once a minute per key */
-#define PREFIX_CHARS    8
+#define HASH_BYTES     32
+#define MAX_KEYS       10000
+#define MAX_USERS      10000
+#define TOUCH_EVERY_US (60 * 1000000LL) /* last_used is written at most once a minute per key */
+#define PREFIX_CHARS   8
 
 struct key {
     struct uuid id, user_id;
@@ -26,8 +26,8 @@ struct key {
 
 static void hash_token(const struct hub *h, struct slice token, uint8_t ret[HASH_BYTES])
 {
-    (void)crypto_generichash(ret, HASH_BYTES, (const unsigned char *)token.data, token.len, h->key_secret,
-                             sizeof h->key_secret); /* fails only for bad sizes */
+    (void)crypto_generichash(ret, HASH_BYTES, (const unsigned char *)token.data, token.len,
+                             h->key_secret, sizeof h->key_secret); /* fails only for bad sizes */
 }
 
 static const char *hash_text(const uint8_t hash[HASH_BYTES], char ret[2 * HASH_BYTES + 1])
@@ -52,14 +52,20 @@ void user_tables_new(struct hub *h)
 static bool is_user_name(const char *s)
 {
     size_t n = strlen(s);
-    return n >= 1 && n <= 63 && strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-") == n;
+    return n >= 1 && n <= 63 &&
+           strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-") == n;
 }
 
 static void key_save(struct hub *h, struct key *k, int64_t revoked_us)
 {
-    struct key_row row = { .id = k->id, .user_id = k->user_id, .name = k->name, .prefix = k->prefix,
-                           .created_us = k->created_us, .last_used_us = k->last_used_us,
-                           .expires_us = k->expires_us, .revoked_us = revoked_us };
+    struct key_row row = { .id = k->id,
+                           .user_id = k->user_id,
+                           .name = k->name,
+                           .prefix = k->prefix,
+                           .created_us = k->created_us,
+                           .last_used_us = k->last_used_us,
+                           .expires_us = k->expires_us,
+                           .revoked_us = revoked_us };
     memcpy(row.hash, k->hash, sizeof row.hash);
     k->written_us = k->last_used_us;
     store_put_key(h->store, &row, NULL, NULL);
@@ -67,11 +73,16 @@ static void key_save(struct hub *h, struct key *k, int64_t revoked_us)
 
 static void user_save(struct hub *h, const struct user *u, int64_t created_us, int64_t removed_us)
 {
-    struct user_row row = { .id = u->id, .name = u->name, .admin = u->admin, .created_us = created_us, .removed_us = removed_us };
+    struct user_row row = { .id = u->id,
+                            .name = u->name,
+                            .admin = u->admin,
+                            .created_us = created_us,
+                            .removed_us = removed_us };
     store_put_user(h->store, &row, NULL, NULL);
 }
 
-static struct user *user_add(struct hub *h, const struct uuid *id, const char *name, bool admin, int64_t created_us)
+static struct user *user_add(struct hub *h, const struct uuid *id, const char *name, bool admin,
+                             int64_t created_us)
 {
     struct user *u = calloc(1, sizeof *u);
     if (!u)
@@ -115,7 +126,9 @@ static int load_secret(struct hub *h, struct err *e)
     size_t n = 0;
     if (store_get_setting(h->store, "key_secret", text, sizeof text, e) < 0)
         return -1;
-    if (text[0] && sodium_hex2bin(h->key_secret, sizeof h->key_secret, text, strlen(text), NULL, &n, NULL) == 0 &&
+    if (text[0] &&
+        sodium_hex2bin(h->key_secret, sizeof h->key_secret, text, strlen(text), NULL, &n, NULL) ==
+            0 &&
         n == sizeof h->key_secret)
         return 0;
     if (text[0])
@@ -129,7 +142,8 @@ static int first_admin(struct hub *h, char *ret_key, size_t size, struct err *e)
 {
     struct user *admin;
     char key[USER_KEY_CHARS + 1];
-    if (user_create(h, "admin", true, &admin, e) < 0 || user_key_create(h, admin, "first start", 0, key, NULL, e) < 0)
+    if (user_create(h, "admin", true, &admin, e) < 0 ||
+        user_key_create(h, admin, "first start", 0, key, NULL, e) < 0)
         return -1;
     (void)snprintf(ret_key, size, "%s", key);
     sodium_memzero(key, sizeof key);
@@ -162,7 +176,9 @@ int user_authenticate(struct hub *h, struct slice token, struct user **ret, stru
     int64_t now = hub_unix_us();
     struct user *u = k ? zhashx_lookup(h->users, k->user_id.text) : NULL;
     if (!u || u->removed || (k->expires_us && k->expires_us <= now))
-        return err_set(e, ERR_UNAUTHORIZED, token.len ? "the token is not known, expired or revoked" : "a token is needed");
+        return err_set(e, ERR_UNAUTHORIZED,
+                       token.len ? "the token is not known, expired or revoked"
+                                 : "a token is needed");
     k->last_used_us = now;
     if (now - k->written_us > TOUCH_EVERY_US)
         key_save(h, k, 0);

@@ -68,7 +68,8 @@ bool status_parse(struct slice name, enum status *ret)
     return false;
 }
 
-void event_record_write(struct buf *out, uint64_t seq, const struct event_head *head, struct slice fields)
+void event_record_write(struct buf *out, uint64_t seq, const struct event_head *head,
+                        struct slice fields)
 {
     char ts[28];
     jupyter_format_time(head->unix_us, ts);
@@ -116,13 +117,14 @@ static void add_bundle(struct slice content, struct buf *out)
     add_member(out, "metadata", content, "metadata", JSON_OBJECT, "{}");
 }
 
-static bool from_display(struct slice content, enum event_type *ret_type, struct buf *out, bool update)
+static bool from_display(struct slice content, enum event_type *ret_type, struct buf *out,
+                         bool update)
 {
     struct slice transient, id;
     *ret_type = EVENT_DISPLAY;
     add_bundle(content, out);
-    if (json_member(content, "transient", &transient) && json_member(transient, "display_id", &id) &&
-        json_type(id) == JSON_STRING) {
+    if (json_member(content, "transient", &transient) &&
+        json_member(transient, "display_id", &id) && json_type(id) == JSON_STRING) {
         buf_add_str(out, ",\"display_id\":");
         (void)json_splice(out, id);
     }
@@ -177,13 +179,17 @@ static const struct {
     const char *msg_type;
     bool (*render)(struct slice content, enum event_type *ret_type, struct buf *out);
 } MESSAGES[] = {
-    { "stream", from_stream },          { "display_data", from_display_data },
-    { "update_display_data", from_update }, { "execute_result", from_result },
-    { "error", from_error },            { "clear_output", from_clear },
+    { "stream", from_stream },
+    { "display_data", from_display_data },
+    { "update_display_data", from_update },
+    { "execute_result", from_result },
+    { "error", from_error },
+    { "clear_output", from_clear },
     { "input_request", from_input },
 };
 
-bool event_from_message(const char *msg_type, struct slice content, enum event_type *ret_type, struct buf *fields)
+bool event_from_message(const char *msg_type, struct slice content, enum event_type *ret_type,
+                        struct buf *fields)
 {
     CLEANUP_BUF struct buf mended = BUF_INIT(6 * content.len);
     if (json_type(content) != JSON_OBJECT)

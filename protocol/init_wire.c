@@ -15,7 +15,8 @@ static void put32(unsigned char *at, uint32_t v)
 
 static bool known_type(unsigned type)
 {
-    return (type >= INIT_START && type <= INIT_SHUTDOWN) || (type >= INIT_HELLO && type <= INIT_FAILED);
+    return (type >= INIT_START && type <= INIT_SHUTDOWN) ||
+           (type >= INIT_HELLO && type <= INIT_FAILED);
 }
 
 bool init_decode(const void *data, size_t len, struct init_packet *ret)
@@ -29,15 +30,18 @@ bool init_decode(const void *data, size_t len, struct init_packet *ret)
     ret->value = (int32_t)get32(at + 8);
     ret->payload = (const char *)at + INIT_HEADER_BYTES;
     ret->payload_len = len - INIT_HEADER_BYTES;
-    bool no_kernel = ret->type == INIT_SHUTDOWN || ret->type == INIT_HELLO || ret->type == INIT_DONE || ret->type == INIT_FAILED;
+    bool no_kernel = ret->type == INIT_SHUTDOWN || ret->type == INIT_HELLO ||
+                     ret->type == INIT_DONE || ret->type == INIT_FAILED;
     if (ret->kernel > INIT_MAX_KERNELS || (ret->kernel == 0 && !no_kernel))
         return false;
-    bool relay = ret->type == INIT_CHANNEL || ret->type == INIT_CONNECTED || ret->type == INIT_CLOSED;
+    bool relay =
+        ret->type == INIT_CHANNEL || ret->type == INIT_CONNECTED || ret->type == INIT_CLOSED;
     if (relay && ret->channel > 3)
         return false;
     if (ret->type == INIT_OUTPUT && ret->channel != 1 && ret->channel != 2)
         return false;
-    bool payload = ret->type == INIT_START || ret->type == INIT_CHANNEL || ret->type == INIT_OUTPUT || ret->type == INIT_FAILED;
+    bool payload = ret->type == INIT_START || ret->type == INIT_CHANNEL ||
+                   ret->type == INIT_OUTPUT || ret->type == INIT_FAILED;
     return payload || ret->payload_len == 0;
 }
 

@@ -24,7 +24,8 @@ bool jupyter_cut(const struct slice *frames, size_t n, struct jupyter_message *r
     return true;
 }
 
-void jupyter_sign(struct slice key, const struct jupyter_message *m, char ret[JUPYTER_SIGNATURE_CHARS + 1])
+void jupyter_sign(struct slice key, const struct jupyter_message *m,
+                  char ret[JUPYTER_SIGNATURE_CHARS + 1])
 {
     ret[0] = '\0';
     if (key.len == 0)
@@ -42,7 +43,8 @@ void jupyter_sign(struct slice key, const struct jupyter_message *m, char ret[JU
 /* Nearly always there is no escape: then no buffer is needed. */
 static void copy_text(struct slice raw, char *to, size_t size)
 {
-    if (raw.len < size && (raw.len == 0 || (!memchr(raw.data, '\\', raw.len) && !memchr(raw.data, '\0', raw.len)))) {
+    if (raw.len < size &&
+        (raw.len == 0 || (!memchr(raw.data, '\\', raw.len) && !memchr(raw.data, '\0', raw.len)))) {
         if (raw.len)
             memcpy(to, raw.data, raw.len);
         to[raw.len] = '\0';
@@ -58,7 +60,9 @@ bool jupyter_read_header(struct slice header, struct jupyter_header *ret)
     if (!it.is_object)
         return false;
     while (json_next(&it)) {
-        char *to = slice_is(it.key, "msg_id") ? ret->msg_id : slice_is(it.key, "msg_type") ? ret->msg_type : NULL;
+        char *to = slice_is(it.key, "msg_id")     ? ret->msg_id
+                   : slice_is(it.key, "msg_type") ? ret->msg_type
+                                                  : NULL;
         size_t size = to == ret->msg_id ? sizeof ret->msg_id : sizeof ret->msg_type;
         if (!to || it.value.len < 2 || it.value.data[0] != '"')
             continue;
@@ -76,7 +80,8 @@ void jupyter_format_time(int64_t unix_us, char ret[28])
     (void)snprintf(ret + n, 28 - n, ".%06dZ", (int)(unix_us % 1000000));
 }
 
-void jupyter_write_header(struct buf *out, const char *msg_id, const char *msg_type, const char *session, int64_t unix_us)
+void jupyter_write_header(struct buf *out, const char *msg_id, const char *msg_type,
+                          const char *session, int64_t unix_us)
 {
     char date[28];
     jupyter_format_time(unix_us, date);

@@ -14,7 +14,8 @@ const char *link_channel_name(enum link_channel channel)
 
 static bool known_type(unsigned type)
 {
-    return (type >= LINK_HELLO && type <= LINK_SAMPLE) || (type >= LINK_KERNEL && type <= LINK_ERROR);
+    return (type >= LINK_HELLO && type <= LINK_SAMPLE) ||
+           (type >= LINK_KERNEL && type <= LINK_ERROR);
 }
 
 static uint64_t get_be(const unsigned char *at, size_t n)

@@ -25,7 +25,8 @@ static const struct {
     unsigned fields; /* all are required, no other is allowed */
 } VERBS[VERB_N] = {
     [VERB_HELLO] = { "hello", EACH | FIELD_VERSION },
-    [VERB_CREATE] = { "create", EACH | FIELD_SANDBOX | FIELD_USER | FIELD_TEMPLATE | FIELD_WORKSPACE | FIELD_LIMITS },
+    [VERB_CREATE] = { "create", EACH | FIELD_SANDBOX | FIELD_USER | FIELD_TEMPLATE |
+                                    FIELD_WORKSPACE | FIELD_LIMITS },
     [VERB_DESTROY] = { "destroy", EACH | FIELD_SANDBOX },
     [VERB_LIST] = { "list", EACH },
     [VERB_IMAGES] = { "images", EACH },
@@ -82,7 +83,8 @@ static bool get_limits(struct slice value, struct verb_limits *ret)
         } else if (slice_is(it.key, "workspace_bytes")) {
             if (!get_int(it.value, 0, &ret->workspace_bytes))
                 return false;
-        } else if (slice_is(it.key, "cpus") && json_type(it.value) == JSON_NUMBER && it.value.len < 24) {
+        } else if (slice_is(it.key, "cpus") && json_type(it.value) == JSON_NUMBER &&
+                   it.value.len < 24) {
             char text[24] = "";
             memcpy(text, it.value.data, it.value.len);
             ret->cpus = strtod(text, NULL);
@@ -200,7 +202,9 @@ void verb_encode_request(struct buf *out, const struct verb_request *r)
     if (fields & FIELD_WORKSPACE)
         buf_addf(out, ",\"workspace\":\"%s\"", r->private_workspace ? "private" : "shared");
     if (fields & FIELD_LIMITS)
-        buf_addf(out, ",\"limits\":{\"memory_bytes\":%lld,\"cpus\":%.3f,\"pids\":%lld,\"workspace_bytes\":%lld}",
+        buf_addf(out,
+                 ",\"limits\":{\"memory_bytes\":%lld,\"cpus\":%.3f,\"pids\":%lld,\"workspace_"
+                 "bytes\":%lld}",
                  (long long)r->limits.memory_bytes, r->limits.cpus, (long long)r->limits.pids,
                  (long long)r->limits.workspace_bytes);
     buf_add_char(out, '}');

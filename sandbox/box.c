@@ -55,7 +55,8 @@ void box_container_name(const struct place *place, const struct uuid *id, char r
     snprintf(ret, 80, "%s-%s", place->group, id->text);
 }
 
-static int create_container(struct box *b, const struct place *place, struct podman *podman, struct err *e)
+static int create_container(struct box *b, const struct place *place, struct podman *podman,
+                            struct err *e)
 {
     char name[80], wall[PLACE_MAX_PATH], workspace[PLACE_MAX_PATH], log_path[PLACE_MAX_PATH];
     box_container_name(place, &b->id, name);
@@ -65,11 +66,23 @@ static int create_container(struct box *b, const struct place *place, struct pod
     char group[40];
     snprintf(group, sizeof group, "/%s", place->group);
     struct policy_container container = {
-        .name = name, .instance = place->instance.text, .sandbox_id = b->id.text, .user_id = b->user_id,
-        .template_name = b->template_name, .range_index = b->range, .image_id = b->image_id, .first_id = b->first_id,
-        .limits = b->limits, .init_path = place->options.init_path, .seccomp_path = place->options.seccomp_path,
-        .empty_path = place->empty_path, .wall_dir = wall, .workspace_dir = workspace, .log_path = log_path,
-        .cgroup_parent = group, .host = place->host,
+        .name = name,
+        .instance = place->instance.text,
+        .sandbox_id = b->id.text,
+        .user_id = b->user_id,
+        .template_name = b->template_name,
+        .range_index = b->range,
+        .image_id = b->image_id,
+        .first_id = b->first_id,
+        .limits = b->limits,
+        .init_path = place->options.init_path,
+        .seccomp_path = place->options.seccomp_path,
+        .empty_path = place->empty_path,
+        .wall_dir = wall,
+        .workspace_dir = workspace,
+        .log_path = log_path,
+        .cgroup_parent = group,
+        .host = place->host,
     };
     char *document = NULL;
     if (policy_create_json(&container, &document, e) < 0)
@@ -94,11 +107,13 @@ static int told_by_log(struct box *b, const struct place *place, struct err *e)
     return err_set(e, ERR_SANDBOX, "the container ended at once%s%s", *tail ? ": " : "", tail);
 }
 
-static int start_container(struct box *b, const struct place *place, struct podman *podman, struct err *e)
+static int start_container(struct box *b, const struct place *place, struct podman *podman,
+                           struct err *e)
 {
     struct podman_state state;
     int64_t begin = now_us();
-    if (podman_start(podman, b->container, e) < 0 || podman_inspect(podman, b->container, &state, e) < 0)
+    if (podman_start(podman, b->container, e) < 0 ||
+        podman_inspect(podman, b->container, &state, e) < 0)
         return -1;
     b->phases.start_us = now_us() - begin;
     if (state.pid <= 1 || process_open(state.pid, 0, &b->pidfd, &b->pid_start, NULL) < 0 ||
@@ -118,7 +133,9 @@ static int wait_warden(struct box *b, const char *word, unsigned timeout_ms, str
 
 static int still_wanted(struct box *b, struct err *e)
 {
-    return atomic_load(&b->unwanted) ? err_set(e, ERR_GONE, "the sandbox was destroyed while it was made") : 0;
+    return atomic_load(&b->unwanted)
+               ? err_set(e, ERR_GONE, "the sandbox was destroyed while it was made")
+               : 0;
 }
 
 /*   directories, workspace ─► warden ──(binds its sockets)──────► "listening" ─┐
@@ -130,8 +147,11 @@ int box_make(struct box *b, const struct place *place, struct podman *podman, st
         return -1;
     if (place_make_sandbox(place, &b->id, b->first_id + IDS_WARDEN, e) < 0)
         return err_in(e, "make the sandbox's directories");
-    if (place_mount_workspace(place, &b->id, b->user_id, b->private_workspace, b->first_id + IDS_USER, e) < 0) {
-        e->code = e->code == ERR_FORBIDDEN ? ERR_FORBIDDEN : ERR_SANDBOX; /* never "not found": that is the image's */
+    if (place_mount_workspace(place, &b->id, b->user_id, b->private_workspace,
+                              b->first_id + IDS_USER, e) < 0) {
+        e->code = e->code == ERR_FORBIDDEN
+                      ? ERR_FORBIDDEN
+                      : ERR_SANDBOX; /* never "not found": that is the image's */
         return err_in(e, "prepare the workspace");
     }
     if (box_warden_spawn(b, place, e) < 0 || box_save(b, place, e) < 0)
@@ -142,7 +162,8 @@ int box_make(struct box *b, const struct place *place, struct podman *podman, st
         return -1;
     if (start_container(b, place, podman, e) < 0 || still_wanted(b, e) < 0)
         return err_in(e, "start the container");
-    if (box_save(b, place, e) < 0 || box_warden_tell(b, e) < 0 || wait_warden(b, "ready", READY_TIMEOUT_MS, e) < 0)
+    if (box_save(b, place, e) < 0 || box_warden_tell(b, e) < 0 ||
+        wait_warden(b, "ready", READY_TIMEOUT_MS, e) < 0)
         return -1;
     b->phases.total_us = now_us() - begin;
     return 0;
@@ -150,28 +171,33 @@ int box_make(struct box *b, const struct place *place, struct podman *podman, st
 
 const char *box_reason_name(enum box_reason reason)
 {
-    static const char *const NAMES[] = {
-        [BOX_DESTROYED] = "destroyed", [BOX_DIED] = "died", [BOX_OOM] = "oom", [BOX_KILLED] = "killed"
-    };
+    static const char *const NAMES[] = { [BOX_DESTROYED] = "destroyed",
+                                         [BOX_DIED] = "died",
+                                         [BOX_OOM] = "oom",
+                                         [BOX_KILLED] = "killed" };
     return NAMES[reason];
 }
 
-void box_examine(struct box *b, const struct place *place, struct podman *podman, struct box_death *ret)
+void box_examine(struct box *b, const struct place *place, struct podman *podman,
+                 struct box_death *ret)
 {
     uint64_t kills = 0;
     /* First of all: the control group goes away as soon as Podman cleans up. */
     bool counted = cgroup_read_oom_kills(&b->cgroup, &kills, NULL) == 0 && kills > 0;
     struct podman_state state = { 0 };
-    *ret = (struct box_death){ .reason = BOX_DIED, .exit_code = -1, .message = "the container ended" };
+    *ret =
+        (struct box_death){ .reason = BOX_DIED, .exit_code = -1, .message = "the container ended" };
     if (podman_wait(podman, b->container, NOTICE_TIMEOUT_MS, &state, NULL) < 0)
         return;
     ret->exit_code = state.exit_code;
     if (state.oom_killed || (counted && state.exit_code == SIGKILL_EXIT)) {
         ret->reason = BOX_OOM;
-        snprintf(ret->message, sizeof ret->message, "the sandbox's memory limit of %lld bytes was passed",
+        snprintf(ret->message, sizeof ret->message,
+                 "the sandbox's memory limit of %lld bytes was passed",
                  (long long)b->limits.memory_bytes);
     } else {
-        snprintf(ret->message, sizeof ret->message, "the container ended with exit code %d", state.exit_code);
+        snprintf(ret->message, sizeof ret->message, "the container ended with exit code %d",
+                 state.exit_code);
     }
 }
 

@@ -19,14 +19,18 @@ static void file_name(const struct uuid *id, char ret[48])
 
 int box_save(const struct box *b, const struct place *place, struct err *e)
 {
-    CLEANUP(json_decref) json_t *record = json_pack(
-        "{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:s, s:{s:I, s:f, s:I, s:I}}",
-        "boot_id", place->boot_id.text, "sandbox_id", b->id.text, "user_id", b->user_id, "template", b->template_name,
-        "private", b->private_workspace, "image", b->image, "image_id", b->image_id, "digest", b->digest, "range",
-        (int)b->range, "container", b->container, "pid", b->pid, "pid_start", (json_int_t)b->pid_start, "warden_pid",
-        b->warden_pid, "warden_start", (json_int_t)b->warden_start, "epoch", b->epoch.text, "limits", "memory_bytes",
-        (json_int_t)b->limits.memory_bytes, "cpus", b->limits.cpus, "pids", (json_int_t)b->limits.pids, "workspace_bytes",
-        (json_int_t)b->limits.workspace_bytes);
+    CLEANUP(json_decref)
+    json_t *record =
+        json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:s, "
+                  "s:{s:I, s:f, s:I, s:I}}",
+                  "boot_id", place->boot_id.text, "sandbox_id", b->id.text, "user_id", b->user_id,
+                  "template", b->template_name, "private", b->private_workspace, "image", b->image,
+                  "image_id", b->image_id, "digest", b->digest, "range", (int)b->range, "container",
+                  b->container, "pid", b->pid, "pid_start", (json_int_t)b->pid_start, "warden_pid",
+                  b->warden_pid, "warden_start", (json_int_t)b->warden_start, "epoch",
+                  b->epoch.text, "limits", "memory_bytes", (json_int_t)b->limits.memory_bytes,
+                  "cpus", b->limits.cpus, "pids", (json_int_t)b->limits.pids, "workspace_bytes",
+                  (json_int_t)b->limits.workspace_bytes);
     char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
     if (!text)
         return err_set(e, ERR_INTERNAL, "make the record of sandbox %s", b->id.text);
@@ -48,17 +52,24 @@ static int unpack(json_t *record, struct box *b, const struct place *place, stru
     int range, private_workspace;
     json_int_t pid_start, warden_start, memory, pids, workspace;
     json_error_t why;
-    if (json_unpack_ex(record, &why, 0, "{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:s, s:{s:I, s:F, s:I, s:I}}",
-                       "boot_id", &boot, "sandbox_id", &id, "user_id", &user, "template", &template_name, "private",
-                       &private_workspace, "image", &image, "image_id", &image_id, "digest", &digest, "range", &range,
-                       "container", &container, "pid", &b->pid, "pid_start", &pid_start, "warden_pid", &b->warden_pid,
-                       "warden_start", &warden_start, "epoch", &epoch, "limits", "memory_bytes", &memory, "cpus",
-                       &b->limits.cpus, "pids", &pids, "workspace_bytes", &workspace) < 0)
+    if (json_unpack_ex(record, &why, 0,
+                       "{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, "
+                       "s:s, s:{s:I, s:F, s:I, s:I}}",
+                       "boot_id", &boot, "sandbox_id", &id, "user_id", &user, "template",
+                       &template_name, "private", &private_workspace, "image", &image, "image_id",
+                       &image_id, "digest", &digest, "range", &range, "container", &container,
+                       "pid", &b->pid, "pid_start", &pid_start, "warden_pid", &b->warden_pid,
+                       "warden_start", &warden_start, "epoch", &epoch, "limits", "memory_bytes",
+                       &memory, "cpus", &b->limits.cpus, "pids", &pids, "workspace_bytes",
+                       &workspace) < 0)
         return err_set(e, ERR_INTERNAL, "a record is damaged: %s", why.text);
-    if (!uuid_parse(slice_str(id), &b->id) || !uuid_parse(slice_str(epoch), &b->epoch) || range < 0 ||
-        !copy(b->user_id, sizeof b->user_id, user) || !copy(b->template_name, sizeof b->template_name, template_name) ||
-        !copy(b->image, sizeof b->image, image) || !copy(b->image_id, sizeof b->image_id, image_id) ||
-        !copy(b->digest, sizeof b->digest, digest) || !copy(b->container, sizeof b->container, container))
+    if (!uuid_parse(slice_str(id), &b->id) || !uuid_parse(slice_str(epoch), &b->epoch) ||
+        range < 0 || !copy(b->user_id, sizeof b->user_id, user) ||
+        !copy(b->template_name, sizeof b->template_name, template_name) ||
+        !copy(b->image, sizeof b->image, image) ||
+        !copy(b->image_id, sizeof b->image_id, image_id) ||
+        !copy(b->digest, sizeof b->digest, digest) ||
+        !copy(b->container, sizeof b->container, container))
         return err_set(e, ERR_INTERNAL, "a record is damaged");
     b->range = (unsigned)range;
     b->private_workspace = private_workspace;

@@ -49,7 +49,8 @@ static _Noreturn void become_warden(const struct birth *birth)
 
 int box_warden_spawn(struct box *b, const struct place *place, struct err *e)
 {
-    char dir[PLACE_MAX_PATH], keeper_sock[PLACE_MAX_PATH], uid[16], hub_gid[16], name[64], procs[CGROUP_MAX_PATH + 64] = "";
+    char dir[PLACE_MAX_PATH], keeper_sock[PLACE_MAX_PATH], uid[16], hub_gid[16], name[64],
+        procs[CGROUP_MAX_PATH + 64] = "";
     b->epoch = uuid_new();
     place_sandbox_path(place, &b->id, "", dir);
     snprintf(keeper_sock, sizeof keeper_sock, "%.200s/keeper.sock", place->options.run_dir);
@@ -66,9 +67,25 @@ int box_warden_spawn(struct box *b, const struct place *place, struct err *e)
         return err_errno(e, ERR_INTERNAL, "make the warden's socket");
     CLEANUP_FD int ours = ends[0];
     CLEANUP_FD int theirs = ends[1];
-    char *argv[] = { "kernelhub-warden", "--sandbox", b->id.text, "--dir", dir, "--uid", uid, "--gid", uid, "--hub-gid", hub_gid,
-                     "--keeper", keeper_sock, "--epoch", b->epoch.text, NULL };
-    struct birth birth = { .path = place->options.warden_path, .argv = argv, .procs = procs, .fd = theirs };
+    char *argv[] = { "kernelhub-warden",
+                     "--sandbox",
+                     b->id.text,
+                     "--dir",
+                     dir,
+                     "--uid",
+                     uid,
+                     "--gid",
+                     uid,
+                     "--hub-gid",
+                     hub_gid,
+                     "--keeper",
+                     keeper_sock,
+                     "--epoch",
+                     b->epoch.text,
+                     NULL };
+    struct birth birth = {
+        .path = place->options.warden_path, .argv = argv, .procs = procs, .fd = theirs
+    };
     pid_t pid = fork();
     if (pid < 0)
         return err_errno(e, ERR_UNAVAILABLE, "start a warden");
@@ -96,21 +113,24 @@ int box_warden_expect(struct box *b, const char *word, unsigned timeout_ms, stru
     if (len <= 0)
         return err_set(e, ERR_SANDBOX, "the warden ended before it was %s", word);
     if (!slice_is(slice_of(packet, (size_t)len), word))
-        return err_set(e, ERR_SANDBOX, "the warden says %s instead of '%s'", log_quote(slice_of(packet, (size_t)len)), word);
+        return err_set(e, ERR_SANDBOX, "the warden says %s instead of '%s'",
+                       log_quote(slice_of(packet, (size_t)len)), word);
     return 0;
 }
 
 int box_warden_tell(struct box *b, struct err *e)
 {
     CLEANUP_BUF struct buf packet = BUF_INIT(8192);
-    buf_addf(&packet, "{\"pid\":%d,\"cgroup\":{\"version\":%d,\"memory\":", b->pid, b->cgroup.version);
+    buf_addf(&packet, "{\"pid\":%d,\"cgroup\":{\"version\":%d,\"memory\":", b->pid,
+             b->cgroup.version);
     json_quote_str(&packet, b->cgroup.memory);
     buf_add_str(&packet, ",\"cpu\":");
     json_quote_str(&packet, b->cgroup.cpu);
     buf_add_str(&packet, ",\"pids\":");
     json_quote_str(&packet, b->cgroup.pids);
     buf_add_str(&packet, "}}");
-    if (packet.failed || send(b->warden_fd, packet.data, packet.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)packet.len)
+    if (packet.failed || send(b->warden_fd, packet.data, packet.len, MSG_NOSIGNAL | MSG_DONTWAIT) !=
+                             (ssize_t)packet.len)
         return err_errno(e, ERR_SANDBOX, "tell the warden the container's pid");
     return 0;
 }

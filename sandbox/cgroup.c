@@ -56,7 +56,8 @@ static bool list_has(struct slice list, const char *name)
 static bool copy_path(struct slice s, char *ret, size_t size)
 {
     /* A backslash begins mountinfo's escapes: no path of ours has any. */
-    if (s.len == 0 || s.len >= size || s.data[0] != '/' || memchr(s.data, '\\', s.len) || memchr(s.data, '\0', s.len))
+    if (s.len == 0 || s.len >= size || s.data[0] != '/' || memchr(s.data, '\\', s.len) ||
+        memchr(s.data, '\0', s.len))
         return false;
     memcpy(ret, s.data, s.len);
     ret[s.len] = '\0';
@@ -77,8 +78,8 @@ bool cgroup_parse_membership(struct slice text, const char *controller, char *re
     return false;
 }
 
-bool cgroup_parse_mount(struct slice mountinfo, const char *controller, char *ret_point, size_t point_size,
-                        char *ret_root, size_t root_size)
+bool cgroup_parse_mount(struct slice mountinfo, const char *controller, char *ret_point,
+                        size_t point_size, char *ret_root, size_t root_size)
 {
     struct slice line;
     while (next_line(&mountinfo, &line)) {
@@ -98,7 +99,8 @@ bool cgroup_parse_mount(struct slice mountinfo, const char *controller, char *re
             continue;
         bool right = *controller == '\0' ? slice_is(type, "cgroup2")
                                          : slice_is(type, "cgroup") && list_has(line, controller);
-        if (right && copy_path(point, ret_point, point_size) && copy_path(root, ret_root, root_size))
+        if (right && copy_path(point, ret_point, point_size) &&
+            copy_path(root, ret_root, root_size))
             return true;
     }
     return false;
@@ -166,7 +168,8 @@ bool cgroup_parse_cpu_us(int version, struct slice text, uint64_t *ret)
 }
 
 /* mount point + (path - root): in a container only a part of the hierarchy is mounted. */
-static bool join(struct slice membership, struct slice mounts, const char *controller, char *ret, size_t size)
+static bool join(struct slice membership, struct slice mounts, const char *controller, char *ret,
+                 size_t size)
 {
     char path[CGROUP_MAX_PATH], point[CGROUP_MAX_PATH], root[CGROUP_MAX_PATH];
     if (!cgroup_parse_membership(membership, controller, path, sizeof path) ||
@@ -191,7 +194,8 @@ int cgroup_find(pid_t pid, struct cgroup_paths *ret, struct err *e)
     struct cgroup_paths found = { .version = 1 };
     struct slice m = buf_slice(&membership), i = buf_slice(&mounts);
     if (join(m, i, "memory", found.memory, sizeof found.memory)) {
-        if (!join(m, i, "cpuacct", found.cpu, sizeof found.cpu) || !join(m, i, "pids", found.pids, sizeof found.pids))
+        if (!join(m, i, "cpuacct", found.cpu, sizeof found.cpu) ||
+            !join(m, i, "pids", found.pids, sizeof found.pids))
             return err_set(e, ERR_UNAVAILABLE, "cgroup v1 has no cpuacct or pids controller");
     } else if (join(m, i, "", found.memory, sizeof found.memory)) {
         found.version = 2;
@@ -208,7 +212,8 @@ int cgroup_read_oom_kills(const struct cgroup_paths *paths, uint64_t *ret, struc
 {
     CLEANUP_BUF struct buf text = BUF_INIT(8192);
     char path[CGROUP_MAX_PATH + 64];
-    snprintf(path, sizeof path, "%s/%s", paths->memory, cgroup_file_name(paths->version, CGROUP_OOM));
+    snprintf(path, sizeof path, "%s/%s", paths->memory,
+             cgroup_file_name(paths->version, CGROUP_OOM));
     if (small_file_read(AT_FDCWD, path, &text, e) < 0)
         return -1;
     if (!cgroup_parse_oom_kills(buf_slice(&text), ret))
@@ -241,9 +246,11 @@ static int write_value(const char *dir, const char *file, const char *value, str
     return 0;
 }
 
-int cgroup_make(const char *group, const char *name, uint64_t memory_bytes, char *ret_procs, size_t size, struct err *e)
+int cgroup_make(const char *group, const char *name, uint64_t memory_bytes, char *ret_procs,
+                size_t size, struct err *e)
 {
-    char point[CGROUP_MAX_PATH], parent[CGROUP_MAX_PATH + 128], dir[CGROUP_MAX_PATH + 256], value[32];
+    char point[CGROUP_MAX_PATH], parent[CGROUP_MAX_PATH + 128], dir[CGROUP_MAX_PATH + 256],
+        value[32];
     int version;
     if (find_memory_mount(point, sizeof point, &version, e) < 0)
         return -1;
@@ -283,7 +290,8 @@ static bool remove_below(const char *hierarchy, const char *group)
     CLEANUP(closedir) DIR *d = opendir(dir);
     for (struct dirent *entry; d && (entry = readdir(d));)
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            (void)unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR); /* not empty: not ours to empty */
+            (void)unlinkat(dirfd(d), entry->d_name,
+                           AT_REMOVEDIR); /* not empty: not ours to empty */
     return rmdir(dir) == 0 || errno == ENOENT;
 }
 

@@ -72,12 +72,14 @@ static int open_monitor(struct channel *c, struct err *e)
         return err_errno(e, ERR_INTERNAL, "monitor channel %s", link_channel_name(c->which));
     c->monitor = zsock_new(ZMQ_PAIR);
     if (!c->monitor || zsock_connect(c->monitor, "%s", endpoint) < 0)
-        return err_errno(e, ERR_INTERNAL, "read the monitor of channel %s", link_channel_name(c->which));
+        return err_errno(e, ERR_INTERNAL, "read the monitor of channel %s",
+                         link_channel_name(c->which));
     return 0;
 }
 
-struct channel *channel_open(zloop_t *loop, enum link_channel which, const char *path, const char *routing_id,
-                             const struct channel_events *events, struct err *e)
+struct channel *channel_open(zloop_t *loop, enum link_channel which, const char *path,
+                             const char *routing_id, const struct channel_events *events,
+                             struct err *e)
 {
     CLEANUP(channel_close) struct channel *c = calloc(1, sizeof *c);
     assert(c);
@@ -98,11 +100,14 @@ struct channel *channel_open(zloop_t *loop, enum link_channel which, const char 
         return NULL;
     }
     zsock_set_linger(c->socket, 0);
-    zsock_set_rcvhwm(c->socket, 0); /* we always drain; a mark would make the kernel drop, silently */
+    zsock_set_rcvhwm(c->socket,
+                     0); /* we always drain; a mark would make the kernel drop, silently */
     zsock_set_sndhwm(c->socket, 0);
     int64_t max = CHANNEL_MAX_FRAME_BYTES;
-    (void)zmq_setsockopt(zsock_resolve(c->socket), ZMQ_MAXMSGSIZE, &max, sizeof max); /* a known option */
-    zsock_set_handshake_ivl(c->socket, 0); /* a kernel may take long to listen; its start has a deadline */
+    (void)zmq_setsockopt(zsock_resolve(c->socket), ZMQ_MAXMSGSIZE, &max,
+                         sizeof max); /* a known option */
+    zsock_set_handshake_ivl(c->socket,
+                            0); /* a kernel may take long to listen; its start has a deadline */
     if (which == LINK_IOPUB)
         zsock_set_subscribe(c->socket, "");
     else

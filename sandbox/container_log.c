@@ -15,7 +15,9 @@ static void decode_line(struct slice line, enum container_log_stream which, stru
     struct slice time, stream, mark;
     if (!word(&line, &time) || !word(&line, &stream) || !word(&line, &mark))
         return;
-    unsigned is = slice_is(stream, "stdout") ? CONTAINER_LOG_STDOUT : slice_is(stream, "stderr") ? CONTAINER_LOG_STDERR : 0u;
+    unsigned is = slice_is(stream, "stdout")   ? CONTAINER_LOG_STDOUT
+                  : slice_is(stream, "stderr") ? CONTAINER_LOG_STDERR
+                                               : 0u;
     bool full = slice_is(mark, "F");
     if (!(is & which) || (!full && !slice_is(mark, "P")))
         return;

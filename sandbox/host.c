@@ -48,7 +48,8 @@ static void check_root(const struct keeper_options *o, struct host_finding *f)
     if (geteuid() == 0)
         OK(f, "runs as root");
     else
-        WEAK(f, "not root: all sandboxes share one range of ids, and on cgroup v1 no limit holds", "Start it as root");
+        WEAK(f, "not root: all sandboxes share one range of ids, and on cgroup v1 no limit holds",
+             "Start it as root");
 }
 
 /* Whoever can write these files decides what runs as root or as every sandbox's PID 1. */
@@ -90,7 +91,9 @@ static void check_runtime(const struct keeper_options *o, struct host_finding *f
     const char *runtime;
     char text[256];
     if (host_choose_runtime(o, &runtime, &e) < 0 || host_runtime_try(runtime, o, &e) < 0)
-        return MISSING(f, e.text, "Install runc or crun in a version that works with this host's control groups");
+        return MISSING(
+            f, e.text,
+            "Install runc or crun in a version that works with this host's control groups");
     snprintf(text, sizeof text, "%.100s runs containers with limits", runtime);
     OK(f, text);
 }
@@ -107,7 +110,9 @@ static void check_cgroup(const struct keeper_options *o, struct host_finding *f)
     cgroup_remove("kernelhub-probe", name);
     cgroup_remove("kernelhub-probe", NULL);
     if (r < 0)
-        return WEAK(f, e.text, "Wardens get no memory limit of their own: delegate the memory controller to Kernelhub");
+        return WEAK(f, e.text,
+                    "Wardens get no memory limit of their own: delegate the memory controller to "
+                    "Kernelhub");
     snprintf(text, sizeof text, "v%d with memory, cpu and pids", paths.version);
     OK(f, text);
 }
@@ -132,20 +137,24 @@ static int try_idmap(const struct keeper_options *o, const char *dir, struct err
     char disk[300], shown[300];
     snprintf(disk, sizeof disk, "%s/disk", dir);
     snprintf(shown, sizeof shown, "%s/shown", dir);
-    CLEANUP_FD int fd = mkdir(disk, 0700) < 0 || mkdir(shown, 0700) < 0 || chown(disk, o->hub_uid, o->hub_gid) < 0
-                            ? -1
-                            : open(disk, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_FD int fd =
+        mkdir(disk, 0700) < 0 || mkdir(shown, 0700) < 0 || chown(disk, o->hub_uid, o->hub_gid) < 0
+            ? -1
+            : open(disk, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_errno(e, ERR_UNAVAILABLE, "make directories in '%.100s'", dir);
     unsigned user = (o->id_base ? o->id_base : KEEPER_DEFAULT_ID_BASE) + IDS_USER;
-    struct idmap map = { .disk_uid = o->hub_uid, .disk_gid = o->hub_gid, .shown_uid = user, .shown_gid = user };
+    struct idmap map = {
+        .disk_uid = o->hub_uid, .disk_gid = o->hub_gid, .shown_uid = user, .shown_gid = user
+    };
     if (idmap_attach(fd, &map, shown, e) < 0)
         return -1;
     struct stat st = { 0 };
     int r = stat(shown, &st);
     (void)idmap_detach(shown, NULL); /* the directory cannot be removed then, and is seen */
     if (r < 0 || st.st_uid != user || st.st_gid != user)
-        return err_set(e, ERR_UNAVAILABLE, "the mapped directory belongs to %u instead of %u", (unsigned)st.st_uid, user);
+        return err_set(e, ERR_UNAVAILABLE, "the mapped directory belongs to %u instead of %u",
+                       (unsigned)st.st_uid, user);
     return 0;
 }
 
@@ -168,23 +177,29 @@ static void check_idmap(const struct keeper_options *o, struct host_finding *f)
     }
     (void)rmdir(dir);
     if (r < 0)
-        return MISSING(f, e.text, "Put the state directory on ext4, xfs or btrfs, with Linux 5.12 or newer (tmpfs: 6.3), and be root");
+        return MISSING(f, e.text,
+                       "Put the state directory on ext4, xfs or btrfs, with Linux 5.12 or newer "
+                       "(tmpfs: 6.3), and be root");
     OK(f, "works where the workspaces are");
 }
 
 static void check_userns(const struct keeper_options *o, struct host_finding *f)
 {
     char text[64] = "";
-    if (!read_small("/proc/sys/user/max_user_namespaces", text, sizeof text) || strtoul(text, NULL, 10) < 64)
-        return MISSING(f, "user namespaces are switched off", "sysctl user.max_user_namespaces=15000");
+    if (!read_small("/proc/sys/user/max_user_namespaces", text, sizeof text) ||
+        strtoul(text, NULL, 10) < 64)
+        return MISSING(f, "user namespaces are switched off",
+                       "sysctl user.max_user_namespaces=15000");
     OK(f, "user namespaces can be made");
 }
 
 static void check_seccomp(const struct keeper_options *o, struct host_finding *f)
 {
     char actions[200] = "";
-    if (!read_small("/proc/sys/kernel/seccomp/actions_avail", actions, sizeof actions) || !strstr(actions, "errno"))
-        return MISSING(f, "the kernel has no seccomp filters", "Use a kernel with CONFIG_SECCOMP_FILTER");
+    if (!read_small("/proc/sys/kernel/seccomp/actions_avail", actions, sizeof actions) ||
+        !strstr(actions, "errno"))
+        return MISSING(f, "the kernel has no seccomp filters",
+                       "Use a kernel with CONFIG_SECCOMP_FILTER");
     OK(f, "filters work");
 }
 
@@ -201,10 +216,13 @@ static void check_landlock(const struct keeper_options *o, struct host_finding *
 
 static void check_openat2(const struct keeper_options *o, struct host_finding *f)
 {
-    struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+    struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
     CLEANUP_FD int fd = (int)syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how);
     if (fd < 0)
-        return MISSING(f, "openat2 is refused", "Use Linux 5.6 or newer, and let it pass where Kernelhub itself is confined");
+        return MISSING(
+            f, "openat2 is refused",
+            "Use Linux 5.6 or newer, and let it pass where Kernelhub itself is confined");
     OK(f, "works");
 }
 
@@ -213,7 +231,9 @@ static void check_pidfd(const struct keeper_options *o, struct host_finding *f)
     CLEANUP_FD int fd = -1;
     struct err e = ERR_INIT;
     if (process_open(getpid(), 0, &fd, NULL, &e) < 0)
-        return MISSING(f, e.text, "Use Linux 5.3 or newer, and let pidfd_open pass where Kernelhub itself is confined");
+        return MISSING(
+            f, e.text,
+            "Use Linux 5.3 or newer, and let pidfd_open pass where Kernelhub itself is confined");
     OK(f, "works");
 }
 
@@ -221,7 +241,9 @@ static void check_core_pattern(const struct keeper_options *o, struct host_findi
 {
     char pattern[200] = "";
     if (read_small("/proc/sys/kernel/core_pattern", pattern, sizeof pattern) && pattern[0] == '|')
-        return WEAK(f, "kernel.core_pattern is a pipe: a crash in a sandbox would start a program of the host as root",
+        return WEAK(f,
+                    "kernel.core_pattern is a pipe: a crash in a sandbox would start a program of "
+                    "the host as root",
                     "sysctl kernel.core_pattern=core");
     OK(f, "crashes start no program of the host");
 }
@@ -233,7 +255,8 @@ static void check_limits(const struct keeper_options *o, struct host_finding *f)
     (void)getrlimit(RLIMIT_NOFILE, &limit); /* cannot fail; zero would say so */
     snprintf(text, sizeof text, "at most %llu open files each", (unsigned long long)limit.rlim_max);
     if (limit.rlim_max < MIN_NOFILE)
-        return WEAK(f, text, "Raise the hard limit of open files (LimitNOFILE=, ulimit -Hn) to 20000");
+        return WEAK(f, text,
+                    "Raise the hard limit of open files (LimitNOFILE=, ulimit -Hn) to 20000");
     OK(f, text);
 }
 
@@ -248,8 +271,11 @@ static void check_storage(const struct keeper_options *o, struct host_finding *f
         return WEAK(f, "podman info does not run", "See what `podman info` says");
     bool maps = uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
                 (major > 5 || (major == 5 && minor >= 19)) && strcmp(driver, "overlay") == 0;
-    snprintf(text, sizeof text, maps ? "%s, images are mapped and never copied"
-                                     : "%s: each new range of ids copies the whole image (overlay on Linux 5.19 does not)", driver);
+    snprintf(
+        text, sizeof text,
+        maps ? "%s, images are mapped and never copied"
+             : "%s: each new range of ids copies the whole image (overlay on Linux 5.19 does not)",
+        driver);
     OK(f, text);
 }
 
@@ -257,10 +283,12 @@ static const struct {
     const char *name;
     void (*check)(const struct keeper_options *o, struct host_finding *f);
 } CHECKS[] = {
-    { "root", check_root },         { "files", check_files },       { "podman", check_podman },
-    { "runtime", check_runtime },   { "cgroup", check_cgroup },     { "userns", check_userns },
-    { "idmap", check_idmap },       { "seccomp", check_seccomp },   { "landlock", check_landlock },
-    { "openat2", check_openat2 },   { "pidfd", check_pidfd },       { "core_pattern", check_core_pattern },
+    { "root", check_root },         { "files", check_files },
+    { "podman", check_podman },     { "runtime", check_runtime },
+    { "cgroup", check_cgroup },     { "userns", check_userns },
+    { "idmap", check_idmap },       { "seccomp", check_seccomp },
+    { "landlock", check_landlock }, { "openat2", check_openat2 },
+    { "pidfd", check_pidfd },       { "core_pattern", check_core_pattern },
     { "limits", check_limits },     { "storage", check_storage },
 };
 
@@ -296,7 +324,8 @@ int host_choose_runtime(const struct keeper_options *options, const char **ret, 
         return 0;
     }
     snprintf(path, sizeof path, "%s/keeper/runtime", options->state_dir);
-    (void)read_small("/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id - 2); /* "": nothing is remembered */
+    (void)read_small("/proc/sys/kernel/random/boot_id", boot_id,
+                     sizeof boot_id - 2); /* "": nothing is remembered */
     strcat(boot_id, " ");
     const char *known = boot_id[0] == ' ' ? NULL : remembered(path, boot_id);
     if (known) {
@@ -308,7 +337,8 @@ int host_choose_runtime(const struct keeper_options *options, const char **ret, 
         if (host_runtime_try(RUNTIMES[i], options, &why[i]) < 0)
             continue;
         int n = snprintf(line, sizeof line, "%s%s", boot_id, RUNTIMES[i]);
-        (void)small_file_write(AT_FDCWD, path, slice_of(line, (size_t)n), 0600, NULL); /* then it is tried again */
+        (void)small_file_write(AT_FDCWD, path, slice_of(line, (size_t)n), 0600,
+                               NULL); /* then it is tried again */
         *ret = RUNTIMES[i];
         return 0;
     }

@@ -22,21 +22,37 @@
 /* What policy.c asks of Podman, in the runtime's own words, as far as a runtime may fail at it. Ids: the range's. */
 static void put_config(struct buf *out, const char *init_path, unsigned first_id, const char *group)
 {
-    buf_add_str(out, "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"probe\","
-                     "\"process\":{\"user\":{\"uid\":1000,\"gid\":1000},\"cwd\":\"/\",\"args\":[\"/init\",\"discover\"],"
-                     "\"env\":[\"PATH=/bin\"],\"capabilities\":{},\"noNewPrivileges\":true,\"oomScoreAdj\":500,"
-                     "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"hard\":0,\"soft\":0}]},\"mounts\":["
-                     "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\",\"options\":[\"nosuid\",\"nodev\",\"noexec\"]},"
-                     "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"mode=755\"]},");
-    buf_addf(out, "{\"destination\":\"/init\",\"type\":\"bind\",\"source\":\"%s\",\"options\":[\"bind\",\"ro\",\"nosuid\",\"nodev\"]}],",
+    buf_add_str(
+        out,
+        "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":"
+        "\"probe\","
+        "\"process\":{\"user\":{\"uid\":1000,\"gid\":1000},\"cwd\":\"/\",\"args\":[\"/"
+        "init\",\"discover\"],"
+        "\"env\":[\"PATH=/bin\"],\"capabilities\":{},\"noNewPrivileges\":true,\"oomScoreAdj\":500,"
+        "\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"hard\":0,\"soft\":0}]},\"mounts\":["
+        "{\"destination\":\"/"
+        "proc\",\"type\":\"proc\",\"source\":\"proc\",\"options\":[\"nosuid\",\"nodev\",\"noexec\"]"
+        "},"
+        "{\"destination\":\"/"
+        "dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"mode=755\"]},");
+    buf_addf(out,
+             "{\"destination\":\"/"
+             "init\",\"type\":\"bind\",\"source\":\"%s\",\"options\":[\"bind\",\"ro\",\"nosuid\","
+             "\"nodev\"]}],",
              init_path);
-    buf_addf(out, "\"linux\":{\"cgroupsPath\":\"/%s/probe\",\"uidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":%u}],", group,
-             first_id, IDS_MAPPED);
-    buf_addf(out, "\"gidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":%u}],", first_id, IDS_MAPPED);
-    buf_add_str(out, "\"resources\":{\"memory\":{\"limit\":67108864,\"swap\":67108864},\"cpu\":{\"quota\":50000,\"period\":100000},"
-                     "\"pids\":{\"limit\":32}},\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"},"
-                     "{\"type\":\"uts\"},{\"type\":\"network\"},{\"type\":\"user\"},{\"type\":\"cgroup\"}],"
-                     "\"maskedPaths\":[\"/proc/cmdline\"]}}");
+    buf_addf(out,
+             "\"linux\":{\"cgroupsPath\":\"/%s/"
+             "probe\",\"uidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":%u}],",
+             group, first_id, IDS_MAPPED);
+    buf_addf(out, "\"gidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":%u}],", first_id,
+             IDS_MAPPED);
+    buf_add_str(
+        out, "\"resources\":{\"memory\":{\"limit\":67108864,\"swap\":67108864},\"cpu\":{\"quota\":"
+             "50000,\"period\":100000},"
+             "\"pids\":{\"limit\":32}},\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{"
+             "\"type\":\"ipc\"},"
+             "{\"type\":\"uts\"},{\"type\":\"network\"},{\"type\":\"user\"},{\"type\":\"cgroup\"}],"
+             "\"maskedPaths\":[\"/proc/cmdline\"]}}");
 }
 
 static _Noreturn void become(char *const argv[], int out, bool want_stderr)
@@ -46,7 +62,8 @@ static _Noreturn void become(char *const argv[], int out, bool want_stderr)
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(want_stderr ? null : out, 1) < 0 || dup2(want_stderr ? out : null, 2) < 0)
+    if (null < 0 || dup2(null, 0) < 0 || dup2(want_stderr ? null : out, 1) < 0 ||
+        dup2(want_stderr ? out : null, 2) < 0)
         _exit(126);
     (void)syscall(SYS_close_range, 3, ~0u, 0); /* all are CLOEXEC anyhow */
     execvp(argv[0], argv);
@@ -71,7 +88,8 @@ static void collect(int fd, int pidfd, unsigned timeout_ms, char *ret, size_t si
     ret[n] = '\0';
 }
 
-int host_run(char *const argv[], bool want_stderr, char *ret, size_t size, unsigned timeout_ms, struct err *e)
+int host_run(char *const argv[], bool want_stderr, char *ret, size_t size, unsigned timeout_ms,
+             struct err *e)
 {
     int ends[2], status = 0;
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -99,7 +117,8 @@ int host_run(char *const argv[], bool want_stderr, char *ret, size_t size, unsig
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int write_bundle(const char *dir, const struct keeper_options *options, const char *group, struct err *e)
+static int write_bundle(const char *dir, const struct keeper_options *options, const char *group,
+                        struct err *e)
 {
     CLEANUP_BUF struct buf config = BUF_INIT(16384);
     char path[300];
@@ -121,7 +140,9 @@ static int write_bundle(const char *dir, const struct keeper_options *options, c
 
 static void remove_bundle(const char *dir)
 {
-    static const char *const PATHS[] = { "config.json", "rootfs/init", "rootfs/proc", "rootfs/dev", "rootfs", "root", "" };
+    static const char *const PATHS[] = {
+        "config.json", "rootfs/init", "rootfs/proc", "rootfs/dev", "rootfs", "root", ""
+    };
     char path[300];
     for (size_t i = 0; i < ARRAY_LEN(PATHS); i++) {
         snprintf(path, sizeof path, "%s/%s", dir, PATHS[i]);
@@ -144,11 +165,13 @@ int host_runtime_try(const char *runtime, const struct keeper_options *options, 
         code = host_run(run, true, said, sizeof said, TRY_TIMEOUT_MS, e);
         char *drop[] = { (char *)runtime, "--root", root, "delete", "--force", name, NULL };
         char ignored[8];
-        (void)host_run(drop, true, ignored, sizeof ignored, TRY_TIMEOUT_MS, NULL); /* mostly there is nothing left */
-        (void)cgroup_remove_all(name); /* what a runtime left that failed half-way */
+        (void)host_run(drop, true, ignored, sizeof ignored, TRY_TIMEOUT_MS,
+                       NULL);                       /* mostly there is nothing left */
+        (void)cgroup_remove_all(name);              /* what a runtime left that failed half-way */
         const char *message = strstr(said, "msg="); /* after runc's time and level */
         if (code > 0)
-            err_set(e, ERR_UNAVAILABLE, "%s cannot run a container here: %s", runtime, message ? message + 4 : said);
+            err_set(e, ERR_UNAVAILABLE, "%s cannot run a container here: %s", runtime,
+                    message ? message + 4 : said);
     }
     remove_bundle(dir);
     return code == 0 ? 0 : -1;

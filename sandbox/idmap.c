@@ -45,7 +45,8 @@ static int open_userns(const struct idmap *map, struct err *e)
     if (pid < 0)
         return err_errno(e, ERR_UNAVAILABLE, "make a user namespace");
     if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* at worst it outlives a keeper that dies right now */
+        (void)prctl(PR_SET_PDEATHSIG,
+                    SIGKILL); /* at worst it outlives a keeper that dies right now */
         for (;;)
             pause();
     }

@@ -13,19 +13,35 @@
 #define RUN_TIMEOUT_MS 20000
 #define LOG_BYTES      (1 << 20)
 
-static const struct verb_limits LIMITS = { .memory_bytes = 256ll << 20, .cpus = 1, .pids = 32, .workspace_bytes = 1 << 20 };
+static const struct verb_limits LIMITS = {
+    .memory_bytes = 256ll << 20, .cpus = 1, .pids = 32, .workspace_bytes = 1 << 20
+};
 
-static int create(const struct place *place, struct podman *podman, unsigned range, unsigned first_id,
-                  const struct image *image, const char *log_path, char id[PODMAN_ID_SIZE], struct err *e)
+static int create(const struct place *place, struct podman *podman, unsigned range,
+                  unsigned first_id, const struct image *image, const char *log_path,
+                  char id[PODMAN_ID_SIZE], struct err *e)
 {
     char name[80], group[40];
     snprintf(name, sizeof name, "%s-discover-%.12s", place->group, image->id);
     snprintf(group, sizeof group, "/%s", place->group);
     struct policy_container container = {
-        .name = name, .instance = place->instance.text, .sandbox_id = "", .user_id = "", .template_name = image->template_name,
-        .range_index = range, .image_id = image->id, .first_id = first_id, .limits = LIMITS,
-        .init_path = place->options.init_path, .seccomp_path = place->options.seccomp_path, .empty_path = place->empty_path,
-        .log_path = log_path, .log_bytes = LOG_BYTES, .cgroup_parent = group, .argument = "discover", .host = place->host,
+        .name = name,
+        .instance = place->instance.text,
+        .sandbox_id = "",
+        .user_id = "",
+        .template_name = image->template_name,
+        .range_index = range,
+        .image_id = image->id,
+        .first_id = first_id,
+        .limits = LIMITS,
+        .init_path = place->options.init_path,
+        .seccomp_path = place->options.seccomp_path,
+        .empty_path = place->empty_path,
+        .log_path = log_path,
+        .log_bytes = LOG_BYTES,
+        .cgroup_parent = group,
+        .argument = "discover",
+        .host = place->host,
     };
     char *document = NULL;
     if (policy_create_json(&container, &document, e) < 0)
@@ -41,11 +57,13 @@ static int run(struct podman *podman, const char *id, struct err *e)
     struct podman_state state;
     if (podman_start(podman, id, e) < 0 || podman_wait(podman, id, RUN_TIMEOUT_MS, &state, e) < 0)
         return -1;
-    return state.exit_code == 0 ? 0 : err_set(e, ERR_SANDBOX, "it ended with exit code %d", state.exit_code);
+    return state.exit_code == 0
+               ? 0
+               : err_set(e, ERR_SANDBOX, "it ended with exit code %d", state.exit_code);
 }
 
-static int look(const struct place *place, struct podman *podman, unsigned range, unsigned first_id, const struct image *image,
-                struct buf *out, struct err *e)
+static int look(const struct place *place, struct podman *podman, unsigned range, unsigned first_id,
+                const struct image *image, struct buf *out, struct err *e)
 {
     CLEANUP_BUF struct buf file = BUF_INIT(2 * LOG_BYTES);
     CLEANUP_BUF struct buf printed = BUF_INIT(2 * LOG_BYTES);
@@ -60,7 +78,8 @@ static int look(const struct place *place, struct podman *podman, unsigned range
     if (small_file_read(AT_FDCWD, log_path, &file, r < 0 ? NULL : e) < 0)
         return -1;
     (void)unlink(log_path); /* the next run removes it otherwise */
-    container_log_decode(buf_slice(&file), r < 0 ? CONTAINER_LOG_STDERR : CONTAINER_LOG_STDOUT, &printed);
+    container_log_decode(buf_slice(&file), r < 0 ? CONTAINER_LOG_STDERR : CONTAINER_LOG_STDOUT,
+                         &printed);
     if (r < 0) {
         char tail[200];
         container_log_tail(buf_slice(&printed), tail, sizeof tail);
@@ -73,22 +92,25 @@ static int look(const struct place *place, struct podman *podman, unsigned range
     return 0;
 }
 
-char *image_discover(const struct place *place, struct podman *podman, unsigned range, unsigned first_id,
-                     const struct image *image)
+char *image_discover(const struct place *place, struct podman *podman, unsigned range,
+                     unsigned first_id, const struct image *image)
 {
     CLEANUP_BUF struct buf specs = BUF_INIT(2 * KERNELSPECS_MAX_BYTES);
     char file[100];
     snprintf(file, sizeof file, "%s.json", image->digest + strlen("sha256:"));
-    if (small_file_read(place->images_fd, file, &specs, NULL) == 0 && kernelspecs_valid(buf_slice(&specs)))
+    if (small_file_read(place->images_fd, file, &specs, NULL) == 0 &&
+        kernelspecs_valid(buf_slice(&specs)))
         return buf_take(&specs);
     buf_reset(&specs);
     struct err e = ERR_INIT;
     if (look(place, podman, range, first_id, image, &specs, &e) < 0) {
-        log_warning("image=%s cannot be looked into: %s", log_quote(slice_str(image->name)), e.text);
+        log_warning("image=%s cannot be looked into: %s", log_quote(slice_str(image->name)),
+                    e.text);
         return NULL;
     }
     if (small_file_write(place->images_fd, file, buf_slice(&specs), 0600, &e) < 0)
         log_warning("image=%s is not remembered: %s", log_quote(slice_str(image->name)), e.text);
-    log_info("image=%s template=%s found kernels", log_quote(slice_str(image->name)), image->template_name);
+    log_info("image=%s template=%s found kernels", log_quote(slice_str(image->name)),
+             image->template_name);
     return buf_take(&specs);
 }

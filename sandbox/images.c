@@ -40,21 +40,27 @@ static bool is_name(const char *s)
 static bool parse_one(const json_t *entry, struct image *ret)
 {
     *ret = (struct image){ 0 };
-    const char *label = json_string_value(json_object_get(json_object_get(entry, "Labels"), POLICY_LABEL_TEMPLATE));
+    const char *label =
+        json_string_value(json_object_get(json_object_get(entry, "Labels"), POLICY_LABEL_TEMPLATE));
     const char *name = json_string_value(json_array_get(json_object_get(entry, "Names"), 0));
     ret->created = json_integer_value(json_object_get(entry, "Created"));
     ret->size_bytes = json_integer_value(json_object_get(entry, "Size"));
     /* Without a name: what an earlier build left behind. */
-    return name && copy(ret->name, sizeof ret->name, name) && copy(ret->template_name, sizeof ret->template_name, label) &&
-           is_name(ret->template_name) && copy(ret->id, sizeof ret->id, json_string_value(json_object_get(entry, "Id"))) &&
+    return name && copy(ret->name, sizeof ret->name, name) &&
+           copy(ret->template_name, sizeof ret->template_name, label) &&
+           is_name(ret->template_name) &&
+           copy(ret->id, sizeof ret->id, json_string_value(json_object_get(entry, "Id"))) &&
            strspn(ret->id, "0123456789abcdef") == PODMAN_ID_SIZE - 1 &&
-           copy(ret->digest, sizeof ret->digest, json_string_value(json_object_get(entry, "Digest"))) &&
-           strncmp(ret->digest, "sha256:", 7) == 0 && strspn(ret->digest + 7, "0123456789abcdef") == 64;
+           copy(ret->digest, sizeof ret->digest,
+                json_string_value(json_object_get(entry, "Digest"))) &&
+           strncmp(ret->digest, "sha256:", 7) == 0 &&
+           strspn(ret->digest + 7, "0123456789abcdef") == 64;
 }
 
 static int by_template(const void *a, const void *b)
 {
-    return strcmp(((const struct image *)a)->template_name, ((const struct image *)b)->template_name);
+    return strcmp(((const struct image *)a)->template_name,
+                  ((const struct image *)b)->template_name);
 }
 
 struct images *images_parse(const json_t *list)
@@ -90,7 +96,8 @@ bool images_same(const struct images *a, const struct images *b)
         return a == b;
     for (size_t i = 0; i < a->n; i++)
         if (strcmp(a->image[i].template_name, b->image[i].template_name) != 0 ||
-            strcmp(a->image[i].id, b->image[i].id) != 0 || !a->image[i].kernelspecs != !b->image[i].kernelspecs)
+            strcmp(a->image[i].id, b->image[i].id) != 0 ||
+            !a->image[i].kernelspecs != !b->image[i].kernelspecs)
             return false;
     return true;
 }
@@ -126,15 +133,16 @@ void images_encode(const struct images *list, size_t max_bytes, struct buf *out)
     buf_add_char(out, ']');
 }
 
-int images_refresh(const struct place *place, struct podman *podman, unsigned range, unsigned first_id, struct images **ret,
-                   struct err *e)
+int images_refresh(const struct place *place, struct podman *podman, unsigned range,
+                   unsigned first_id, struct images **ret, struct err *e)
 {
     CLEANUP(json_decref) json_t *found = NULL;
     if (podman_list_images(podman, POLICY_LABEL_TEMPLATE, &found, e) < 0)
         return -1;
     CLEANUP(images_free) struct images *list = images_parse(found);
     for (size_t i = 0; i < list->n; i++)
-        list->image[i].kernelspecs = image_discover(place, podman, range, first_id, &list->image[i]);
+        list->image[i].kernelspecs =
+            image_discover(place, podman, range, first_id, &list->image[i]);
     *ret = TAKE(list);
     return 0;
 }

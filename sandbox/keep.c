@@ -29,7 +29,7 @@ struct keep {
     struct entry *open[64]; /* GAPs that still count; a full table opens one for no execution */
     size_t n_open;
     size_t bytes;
-    size_t in_flight_bytes; /* of the frames before `next` */
+    size_t in_flight_bytes;     /* of the frames before `next` */
     uint64_t last, acked, sent; /* numbers; sent: completely written at least once */
     bool dropping;
 };
@@ -120,7 +120,9 @@ void keep_gap(struct keep *k, const struct uuid *kernel_id, const struct uuid *e
         e = find_gap(k, execution_id, &at);
     }
     if (!e) {
-        struct link_frame f = { .number = ++k->last, .kernel_id = *kernel_id, .execution_id = *execution_id };
+        struct link_frame f = { .number = ++k->last,
+                                .kernel_id = *kernel_id,
+                                .execution_id = *execution_id };
         e = append(k, &f);
         e->gap = calloc(1, sizeof *e->gap);
         assert(e->gap);
@@ -137,8 +139,9 @@ static void freeze(struct keep *k, struct entry *e)
 {
     size_t at;
     CLEANUP_BUF struct buf text = BUF_INIT(512);
-    buf_addf(&text, "{\"bytes\":%llu,\"messages\":%llu,\"reason\":\"%s\"}", (unsigned long long)e->gap->bytes,
-             (unsigned long long)e->gap->messages, e->gap->reason);
+    buf_addf(&text, "{\"bytes\":%llu,\"messages\":%llu,\"reason\":\"%s\"}",
+             (unsigned long long)e->gap->bytes, (unsigned long long)e->gap->messages,
+             e->gap->reason);
     struct link_frame f = { .type = LINK_GAP,
                             .number = e->number,
                             .kernel_id = e->kernel_id,
@@ -154,7 +157,8 @@ static void freeze(struct keep *k, struct entry *e)
 
 static uint64_t drop(struct keep *k, const struct link_frame *f, size_t bytes)
 {
-    keep_gap(k, &f->kernel_id, &f->execution_id, bytes, 1, "the hub was away or slow and the warden full");
+    keep_gap(k, &f->kernel_id, &f->execution_id, bytes, 1,
+             "the hub was away or slow and the warden full");
     return 0;
 }
 
@@ -174,7 +178,9 @@ uint64_t keep_add(struct keep *k, struct link_frame *f)
         k->last++;
         e->gap = calloc(1, sizeof *e->gap);
         assert(e->gap);
-        *e->gap = (struct gap){ .bytes = bytes, .messages = 1, .reason = "the warden had no memory for it" };
+        *e->gap = (struct gap){ .bytes = bytes,
+                                .messages = 1,
+                                .reason = "the warden had no memory for it" };
         return 0;
     }
     /* what is dropped from now on stands behind this frame */

@@ -15,10 +15,10 @@
 #include "sandbox/jansson_owner.h"
 #include "sandbox/process.h"
 
-#define LOCK_WAIT_MS       10000
-#define PODMAN_START_MS    30000
-#define PODMAN_RESTART_MS  500
-#define GROUP_WAIT_MS      3000
+#define LOCK_WAIT_MS      10000
+#define PODMAN_START_MS   30000
+#define PODMAN_RESTART_MS 500
+#define GROUP_WAIT_MS     3000
 
 /* Blocks the two signals before any thread is born, so that all inherit it. */
 static int block_signals(struct err *e)
@@ -35,23 +35,28 @@ static int block_signals(struct err *e)
     return fd >= 0 ? fd : err_errno(e, ERR_INTERNAL, "make a signalfd");
 }
 
-static int wait_for_podman(const char *socket_path, const struct podman_service *service, struct err *e)
+static int wait_for_podman(const char *socket_path, const struct podman_service *service,
+                           struct err *e)
 {
     CLEANUP(podman_free) struct podman *podman = podman_new(socket_path);
     /* It says nothing when it is ready; this is the start only, later calls wait by themselves. */
     for (unsigned waited = 0; !podman_ping(podman, 2000); waited += 10) {
         if (waited >= PODMAN_START_MS || (service->pidfd >= 0 && process_wait(service->pidfd, 0)))
-            return err_set(e, ERR_UNAVAILABLE, "Podman's service does not answer at '%s'", socket_path);
-        (void)nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL); /* cut short: asks earlier */
+            return err_set(e, ERR_UNAVAILABLE, "Podman's service does not answer at '%s'",
+                           socket_path);
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 10000000 },
+                        NULL); /* cut short: asks earlier */
     }
     return 0;
 }
 
 static int start_podman(struct keeper *k, struct err *e)
 {
-    k->podman_socket = k->place.options.podman_socket ? k->place.options.podman_socket : k->place.podman_socket;
+    k->podman_socket =
+        k->place.options.podman_socket ? k->place.options.podman_socket : k->place.podman_socket;
     if (!k->place.options.podman_socket &&
-        podman_service_start(&k->podman, k->runtime, k->podman_socket, k->place.containers_conf, e) < 0)
+        podman_service_start(&k->podman, k->runtime, k->podman_socket, k->place.containers_conf,
+                             e) < 0)
         return -1;
     return wait_for_podman(k->podman_socket, &k->podman, e);
 }
@@ -62,7 +67,8 @@ static int on_podman_due(zloop_t *loop, int timer, void *ctx)
 {
     struct keeper *k = ctx;
     struct err e = ERR_INIT;
-    if (podman_service_start(&k->podman, k->runtime, k->podman_socket, k->place.containers_conf, &e) < 0) {
+    if (podman_service_start(&k->podman, k->runtime, k->podman_socket, k->place.containers_conf,
+                             &e) < 0) {
         log_error("Podman's service does not start: %s", e.text);
         zloop_timer(loop, PODMAN_RESTART_MS, 1, on_podman_due, k);
         return 0;
@@ -104,13 +110,16 @@ static int judge_host(struct keeper *k, struct err *e)
         if (findings[i].level == HOST_OK)
             continue;
         log_warning("host %s: %s", findings[i].name, findings[i].text);
-        snprintf(k->weak[k->n_weak++], sizeof k->weak[0], "%s: %.200s", findings[i].name, findings[i].text);
+        snprintf(k->weak[k->n_weak++], sizeof k->weak[0], "%s: %.200s", findings[i].name,
+                 findings[i].text);
         if (!worst || findings[i].level > worst->level)
             worst = &findings[i];
     }
     if (worst && !k->place.options.allow_weak)
-        return err_set(e, ERR_UNAVAILABLE, "this host is not safe enough (%s: %.180s). %.180s, or start with --allow-weak",
-                       worst->name, worst->text, worst->mend);
+        return err_set(
+            e, ERR_UNAVAILABLE,
+            "this host is not safe enough (%s: %.180s). %.180s, or start with --allow-weak",
+            worst->name, worst->text, worst->mend);
     return 0;
 }
 
@@ -120,7 +129,8 @@ static int graph_root(struct keeper *k, char *ret, size_t size, struct err *e)
     CLEANUP(json_decref) json_t *info = NULL;
     if (podman_info(podman, &info, e) < 0)
         return -1;
-    const char *root = json_string_value(json_object_get(json_object_get(info, "store"), "graphRoot"));
+    const char *root =
+        json_string_value(json_object_get(json_object_get(info, "store"), "graphRoot"));
     if (!root || snprintf(ret, size, "%s", root) >= (int)size)
         return err_set(e, ERR_UNAVAILABLE, "Podman does not say where it keeps its images");
     return 0;
@@ -187,8 +197,11 @@ int keeper_run(const struct keeper_options *options, struct err *e)
         return -1;
     (void)umask(022);
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    struct keeper k = { .podman = PODMAN_SERVICE_INIT, .podman_watch = WATCH_INIT, .signal_watch = WATCH_INIT,
-                        .images_watch = WATCH_INIT, .images_timer = -1 };
+    struct keeper k = { .podman = PODMAN_SERVICE_INIT,
+                        .podman_watch = WATCH_INIT,
+                        .signal_watch = WATCH_INIT,
+                        .images_watch = WATCH_INIT,
+                        .images_timer = -1 };
     if (place_open(options, LOCK_WAIT_MS, &k.place, e) < 0)
         return -1;
     int r = set_up(&k, e);
@@ -220,8 +233,10 @@ int keeper_purge(const struct keeper_options *options, struct err *e)
     }
     podman_service_stop(&k.podman);
     /* The last conmon may still be on its way out. */
-    for (unsigned waited = 0; !cgroup_remove_all(k.place.group) && waited < GROUP_WAIT_MS; waited += 50)
-        (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL); /* cut short: asks earlier */
+    for (unsigned waited = 0; !cgroup_remove_all(k.place.group) && waited < GROUP_WAIT_MS;
+         waited += 50)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 },
+                        NULL); /* cut short: asks earlier */
     place_close(&k.place);
     return r;
 }

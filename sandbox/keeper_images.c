@@ -20,7 +20,8 @@ static void run_refresh(void *ctx, struct podman *podman)
 {
     struct refresh *r = ctx;
     struct keeper *k = r->keeper;
-    (void)images_refresh(&k->place, podman, k->discover_range, ids_first(k->ids, k->discover_range), &r->images, &r->error);
+    (void)images_refresh(&k->place, podman, k->discover_range, ids_first(k->ids, k->discover_range),
+                         &r->images, &r->error);
 }
 
 static void answer(struct keeper *k, const struct err *error)
@@ -69,7 +70,8 @@ void keeper_images_refresh(struct keeper *k)
     assert(r);
     r->keeper = k;
     k->images_busy = true;
-    (void)workers_submit(k->workers, (struct job){ run_refresh, done_refresh, r }, true, NULL); /* one at a time: never refused */
+    (void)workers_submit(k->workers, (struct job){ run_refresh, done_refresh, r }, true,
+                         NULL); /* one at a time: never refused */
 }
 
 static int on_settled(zloop_t *loop, int timer, void *ctx)
@@ -84,7 +86,8 @@ static void on_change(struct watch *w, uint32_t events)
 {
     struct keeper *k = CONTAINER_OF(w, struct keeper, images_watch);
     char skipped[4096] __attribute__((aligned(8)));
-    (void)!read(w->fd, skipped, sizeof skipped); /* that something changed is all there is to know */
+    (void)!read(w->fd, skipped,
+                sizeof skipped); /* that something changed is all there is to know */
     if (k->images_timer < 0)
         k->images_timer = zloop_timer(k->loop, SETTLE_MS, 1, on_settled, k);
 }

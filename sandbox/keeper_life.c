@@ -74,11 +74,13 @@ static void tell_end(struct life *l)
         return;
     l->told = false; /* once */
     const char *reason = box_reason_name(l->death.reason);
-    log_info("sandbox=%s ended reason=%s exit_code=%d", l->box->id.text, reason, l->death.exit_code);
+    log_info("sandbox=%s ended reason=%s exit_code=%d", l->box->id.text, reason,
+             l->death.exit_code);
     CLEANUP_BUF struct buf fields = BUF_INIT(4096);
     /* message is our own text: printable, without quotes */
-    buf_addf(&fields, ",\"sandbox_id\":\"%s\",\"reason\":\"%s\",\"exit_code\":%d,\"message\":\"%s\"", l->box->id.text, reason,
-             l->death.exit_code, l->death.message);
+    buf_addf(&fields,
+             ",\"sandbox_id\":\"%s\",\"reason\":\"%s\",\"exit_code\":%d,\"message\":\"%s\"",
+             l->box->id.text, reason, l->death.exit_code, l->death.message);
     verb_server_tell_all(l->keeper->server, "exited", buf_slice(&fields));
 }
 
@@ -86,12 +88,15 @@ static void answer_created(struct life *l, uint64_t client, uint64_t id)
 {
     const struct box *b = l->box;
     CLEANUP_BUF struct buf fields = BUF_INIT(4096);
-    buf_addf(&fields, ",\"sandbox_id\":\"%s\",\"template\":\"%s\",\"digest\":\"%s\",\"image\":", b->id.text, b->template_name,
-             b->digest);
+    buf_addf(&fields,
+             ",\"sandbox_id\":\"%s\",\"template\":\"%s\",\"digest\":\"%s\",\"image\":", b->id.text,
+             b->template_name, b->digest);
     json_quote_str(&fields, b->image);
-    buf_addf(&fields, ",\"phases\":{\"create_us\":%lld,\"start_us\":%lld,\"warden_us\":%lld,\"total_us\":%lld}",
-             (long long)b->phases.create_us, (long long)b->phases.start_us, (long long)b->phases.warden_us,
-             (long long)b->phases.total_us);
+    buf_addf(
+        &fields,
+        ",\"phases\":{\"create_us\":%lld,\"start_us\":%lld,\"warden_us\":%lld,\"total_us\":%lld}",
+        (long long)b->phases.create_us, (long long)b->phases.start_us,
+        (long long)b->phases.warden_us, (long long)b->phases.total_us);
     verb_server_reply(l->keeper->server, client, id, buf_slice(&fields));
 }
 
@@ -132,7 +137,8 @@ static void on_container_gone(struct watch *w, uint32_t events)
     struct life *l = CONTAINER_OF(w, struct life, container_watch);
     unwatch(l);
     move(l, LIFE_EXAMINING);
-    (void)workers_submit(l->keeper->workers, (struct job){ run_examine, done_examine, l }, true, NULL); /* must: never refused */
+    (void)workers_submit(l->keeper->workers, (struct job){ run_examine, done_examine, l }, true,
+                         NULL); /* must: never refused */
 }
 
 /* The seam for starting another warden in the same directory while the container lives (DESIGN §2, "Who dies"). */
@@ -174,7 +180,8 @@ static void done_end(void *ctx);
 
 static void submit_end(struct life *l)
 {
-    (void)workers_submit(l->keeper->workers, (struct job){ run_end, done_end, l }, true, NULL); /* must: never refused */
+    (void)workers_submit(l->keeper->workers, (struct job){ run_end, done_end, l }, true,
+                         NULL); /* must: never refused */
 }
 
 static int on_retry(zloop_t *loop, int timer, void *ctx)
@@ -189,14 +196,18 @@ static void done_end(void *ctx)
     struct keeper *k = l->keeper;
     if (l->result.code != ERR_NONE) {
         if (l->retry_ms == 0)
-            log_error("sandbox=%s cannot be removed, is tried again: %s", l->box->id.text, l->result.text);
+            log_error("sandbox=%s cannot be removed, is tried again: %s", l->box->id.text,
+                      l->result.text);
         refuse_all(l, &l->destroyers, &l->result);
-        l->retry_ms = l->retry_ms == 0 ? RETRY_MIN_MS : l->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : l->retry_ms * 2;
+        l->retry_ms = l->retry_ms == 0                 ? RETRY_MIN_MS
+                      : l->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS
+                                                       : l->retry_ms * 2;
         zloop_timer(k->loop, l->retry_ms, 1, on_retry, l);
         return;
     }
     for (unsigned i = 0; i < l->destroyers.n; i++)
-        verb_server_reply(k->server, l->destroyers.waiter[i].client, l->destroyers.waiter[i].id, SLICE_LITERAL(""));
+        verb_server_reply(k->server, l->destroyers.waiter[i].client, l->destroyers.waiter[i].id,
+                          SLICE_LITERAL(""));
     log_info("sandbox=%s removed", l->box->id.text);
     k->by_range[l->box->range] = NULL;
     ids_give(k->ids, l->box->range);
@@ -227,16 +238,17 @@ static void done_make(void *ctx)
     if (l->destroyed && l->result.code == ERR_NONE)
         err_set(&l->result, ERR_GONE, "the sandbox was destroyed while it was made");
     if (l->result.code != ERR_NONE) {
-        log_warning("sandbox=%s user=%s template=%s could not be made: %s", l->box->id.text, l->box->user_id,
-                    l->box->template_name, l->result.text);
+        log_warning("sandbox=%s user=%s template=%s could not be made: %s", l->box->id.text,
+                    l->box->user_id, l->box->template_name, l->result.text);
         /* An image that Podman does not have any more: the list is stale. */
         if (l->result.code == ERR_NOT_FOUND)
             keeper_images_refresh(l->keeper);
         refuse_all(l, &l->creators, &l->result);
         return begin_ending(l);
     }
-    log_info("sandbox=%s user=%s template=%s runs pid=%d warden=%d total_us=%lld", l->box->id.text, l->box->user_id,
-             l->box->template_name, l->box->pid, l->box->warden_pid, (long long)l->box->phases.total_us);
+    log_info("sandbox=%s user=%s template=%s runs pid=%d warden=%d total_us=%lld", l->box->id.text,
+             l->box->user_id, l->box->template_name, l->box->pid, l->box->warden_pid,
+             (long long)l->box->phases.total_us);
     move(l, LIFE_RUNNING);
     for (unsigned i = 0; i < l->creators.n; i++)
         answer_created(l, l->creators.waiter[i].client, l->creators.waiter[i].id);
@@ -258,7 +270,8 @@ static struct life *life_new(struct keeper *k, struct box *box, enum life_state 
     return l;
 }
 
-void life_begin(struct keeper *k, struct verb_peer peer, const struct verb_request *request, const struct image *image)
+void life_begin(struct keeper *k, struct verb_peer peer, const struct verb_request *request,
+                const struct image *image)
 {
     struct err e = ERR_INIT;
     unsigned range;
@@ -297,8 +310,8 @@ struct life *life_find(struct keeper *k, const struct uuid *id)
 static bool same_wish(const struct box *b, const struct verb_request *r)
 {
     return strcmp(b->user_id, r->user_id) == 0 && strcmp(b->template_name, r->template_name) == 0 &&
-           b->private_workspace == r->private_workspace && b->limits.memory_bytes == r->limits.memory_bytes &&
-           b->limits.pids == r->limits.pids;
+           b->private_workspace == r->private_workspace &&
+           b->limits.memory_bytes == r->limits.memory_bytes && b->limits.pids == r->limits.pids;
 }
 
 void life_ask_again(struct life *l, struct verb_peer peer, const struct verb_request *request)

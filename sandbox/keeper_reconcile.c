@@ -33,8 +33,9 @@ static bool uuid_of_file(const char *name, const char *suffix, struct uuid *ret)
     return len == 36 + end && strcmp(name + 36, suffix) == 0 && uuid_parse(slice_of(name, 36), ret);
 }
 
-static void from_record(const struct place *place, struct podman *podman, const char *file, zhashx_t *kept,
-                        void (*adopt)(struct keeper *k, struct box *box), struct keeper *k)
+static void from_record(const struct place *place, struct podman *podman, const char *file,
+                        zhashx_t *kept, void (*adopt)(struct keeper *k, struct box *box),
+                        struct keeper *k)
 {
     struct err e = ERR_INIT;
     struct uuid id;
@@ -52,16 +53,18 @@ static void from_record(const struct place *place, struct podman *podman, const 
         return adopt(k, TAKE(box));
     }
     if (adopt)
-        log_warning("sandbox=%s is not adopted: %s", id.text, lives ? "its range of ids is not free" : e.text);
+        log_warning("sandbox=%s is not adopted: %s", id.text,
+                    lives ? "its range of ids is not free" : e.text);
     if (box_end(box, place, podman, &e) == 0)
         return;
     log_error("sandbox=%s cannot be removed: %s", id.text, e.text);
     if (adopt && !lives)
-        (void)ids_mark(k->ids, box->range); /* never a second sandbox on ids that may still be in use */
+        (void)ids_mark(k->ids,
+                       box->range); /* never a second sandbox on ids that may still be in use */
 }
 
-static int remove_containers(const struct place *place, struct podman *podman, zhashx_t *kept, struct keeper *k,
-                             struct err *e)
+static int remove_containers(const struct place *place, struct podman *podman, zhashx_t *kept,
+                             struct keeper *k, struct err *e)
 {
     char label[100];
     snprintf(label, sizeof label, "%s=%s", POLICY_LABEL_INSTANCE, place->instance.text);
@@ -71,13 +74,15 @@ static int remove_containers(const struct place *place, struct podman *podman, z
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *container = json_array_get(list, i);
         const char *id = json_string_value(json_object_get(container, "Id"));
-        const char *sandbox = json_string_value(json_object_get(json_object_get(container, "Labels"), POLICY_LABEL_SANDBOX));
+        const char *sandbox = json_string_value(
+            json_object_get(json_object_get(container, "Labels"), POLICY_LABEL_SANDBOX));
         struct err failed = ERR_INIT;
         if (!id || (sandbox && zhashx_lookup(kept, sandbox)))
             continue;
         if (podman_remove(podman, id, &failed) < 0) {
             log_error("container=%.12s cannot be removed: %s", id, failed.text);
-            const char *range = json_string_value(json_object_get(json_object_get(container, "Labels"), POLICY_LABEL_RANGE));
+            const char *range = json_string_value(
+                json_object_get(json_object_get(container, "Labels"), POLICY_LABEL_RANGE));
             if (k && range)
                 (void)ids_mark(k->ids, (unsigned)strtoul(range, NULL, 10)); /* as above */
         } else
@@ -92,7 +97,8 @@ static void remove_directories(const struct place *place, zhashx_t *kept)
     for (const char *name = zlistx_first(names); name; name = zlistx_next(names)) {
         struct uuid id;
         struct err e = ERR_INIT;
-        if (uuid_of_file(name, "", &id) && !zhashx_lookup(kept, id.text) && place_remove_sandbox(place, &id, &e) < 0)
+        if (uuid_of_file(name, "", &id) && !zhashx_lookup(kept, id.text) &&
+            place_remove_sandbox(place, &id, &e) < 0)
             log_error("sandbox=%s: %s", id.text, e.text);
     }
     zlistx_destroy(&names);
@@ -105,8 +111,9 @@ static void remove_directories(const struct place *place, zhashx_t *kept)
     zlistx_destroy(&names);
 }
 
-int keeper_reconcile(const struct place *place, struct podman *podman, void (*adopt)(struct keeper *k, struct box *box),
-                     struct keeper *k, struct err *e)
+int keeper_reconcile(const struct place *place, struct podman *podman,
+                     void (*adopt)(struct keeper *k, struct box *box), struct keeper *k,
+                     struct err *e)
 {
     zhashx_t *kept = zhashx_new();
     zlistx_t *records = names_in(place->records_fd);

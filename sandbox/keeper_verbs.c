@@ -22,7 +22,8 @@ static bool may_connect(void *ctx, unsigned uid)
     return is_hub(ctx, uid) || warden_of(ctx, uid) != NULL;
 }
 
-static void refuse(struct keeper *k, struct verb_peer peer, const struct verb_request *r, enum err_code code, const char *why)
+static void refuse(struct keeper *k, struct verb_peer peer, const struct verb_request *r,
+                   enum err_code code, const char *why)
 {
     struct err e = ERR_INIT;
     err_set(&e, code, "%s", why);
@@ -32,13 +33,18 @@ static void refuse(struct keeper *k, struct verb_peer peer, const struct verb_re
 static void do_hello(struct keeper *k, struct verb_peer peer, const struct verb_request *r)
 {
     if (r->version < VERB_VERSION - 1 || r->version > VERB_VERSION + 1)
-        return refuse(k, peer, r, ERR_PRECONDITION, "this keeper does not speak that version of the verbs");
+        return refuse(k, peer, r, ERR_PRECONDITION,
+                      "this keeper does not speak that version of the verbs");
     CLEANUP_BUF struct buf fields = BUF_INIT(65536);
-    buf_addf(&fields, ",\"version\":%d,\"instance\":\"%s\",\"keeper_epoch\":%llu,\"boot_id\":\"%s\",\"runtime\":", VERB_VERSION,
-             k->place.instance.text, (unsigned long long)k->place.epoch, k->place.boot_id.text);
+    buf_addf(
+        &fields,
+        ",\"version\":%d,\"instance\":\"%s\",\"keeper_epoch\":%llu,\"boot_id\":\"%s\",\"runtime\":",
+        VERB_VERSION, k->place.instance.text, (unsigned long long)k->place.epoch,
+        k->place.boot_id.text);
     json_quote_str(&fields, k->runtime);
     struct cgroup_paths own;
-    buf_addf(&fields, ",\"cgroup\":\"v%d\",\"weak\":[", cgroup_find(getpid(), &own, NULL) == 0 ? own.version : 1);
+    buf_addf(&fields, ",\"cgroup\":\"v%d\",\"weak\":[",
+             cgroup_find(getpid(), &own, NULL) == 0 ? own.version : 1);
     for (size_t i = 0; i < k->n_weak; i++) {
         buf_add_str(&fields, i ? "," : "");
         json_quote_str(&fields, k->weak[i]);
@@ -83,8 +89,11 @@ static void do_list(struct keeper *k, struct verb_peer peer, const struct verb_r
     buf_add_str(&fields, ",\"sandboxes\":[");
     for (const struct life *l = zhashx_first(k->lives); l; l = zhashx_next(k->lives)) {
         const struct box *b = life_box(l);
-        buf_addf(&fields, "%s{\"sandbox_id\":\"%s\",\"user_id\":\"%s\",\"template\":\"%s\",\"state\":\"%s\"}", comma, b->id.text,
-                 b->user_id, b->template_name, life_is_running(l) ? "running" : "gone");
+        buf_addf(
+            &fields,
+            "%s{\"sandbox_id\":\"%s\",\"user_id\":\"%s\",\"template\":\"%s\",\"state\":\"%s\"}",
+            comma, b->id.text, b->user_id, b->template_name,
+            life_is_running(l) ? "running" : "gone");
         comma = ",";
     }
     buf_add_char(&fields, ']');
@@ -95,7 +104,8 @@ static void do_list(struct keeper *k, struct verb_peer peer, const struct verb_r
 
 static void do_images(struct keeper *k, struct verb_peer peer, const struct verb_request *r)
 {
-    if (!waiters_add(k->images_busy ? &k->image_waiters_next : &k->image_waiters, peer.client, r->id))
+    if (!waiters_add(k->images_busy ? &k->image_waiters_next : &k->image_waiters, peer.client,
+                     r->id))
         return refuse(k, peer, r, ERR_BUSY, "too many ask for the images at once");
     keeper_images_refresh(k);
 }
@@ -112,8 +122,9 @@ static const struct {
     bool of_warden;
     void (*run)(struct keeper *k, struct verb_peer peer, const struct verb_request *r);
 } VERBS[VERB_N] = {
-    [VERB_HELLO] = { false, do_hello },     [VERB_CREATE] = { false, do_create }, [VERB_DESTROY] = { false, do_destroy },
-    [VERB_LIST] = { false, do_list },       [VERB_IMAGES] = { false, do_images }, [VERB_KILL] = { true, do_kill },
+    [VERB_HELLO] = { false, do_hello },     [VERB_CREATE] = { false, do_create },
+    [VERB_DESTROY] = { false, do_destroy }, [VERB_LIST] = { false, do_list },
+    [VERB_IMAGES] = { false, do_images },   [VERB_KILL] = { true, do_kill },
 };
 
 static void on_request(void *ctx, struct verb_peer peer, const struct verb_request *r)
@@ -126,5 +137,7 @@ static void on_request(void *ctx, struct verb_peer peer, const struct verb_reque
 
 struct verb_handler keeper_verbs(struct keeper *k)
 {
-    return (struct verb_handler){ .ctx = k, .may_connect = may_connect, .is_hub = is_hub, .on_request = on_request };
+    return (struct verb_handler){
+        .ctx = k, .may_connect = may_connect, .is_hub = is_hub, .on_request = on_request
+    };
 }

@@ -54,8 +54,9 @@ bool kernelspecs_parse(struct slice printed, struct buf *out)
     while (printed.len > 0) {
         struct slice name, digits;
         size_t len;
-        if (n == KERNELSPECS_MAX || !until_nul(&printed, &name) || !is_name(name) || seen_before(names, n, name) ||
-            !until_nul(&printed, &digits) || !to_length(digits, &len) || len > printed.len)
+        if (n == KERNELSPECS_MAX || !until_nul(&printed, &name) || !is_name(name) ||
+            seen_before(names, n, name) || !until_nul(&printed, &digits) ||
+            !to_length(digits, &len) || len > printed.len)
             return false;
         struct slice spec = slice_of(printed.data, len);
         printed = slice_of(printed.data + len, printed.len - len);
@@ -74,7 +75,8 @@ bool kernelspecs_parse(struct slice printed, struct buf *out)
 
 bool kernelspecs_valid(struct slice object)
 {
-    if (object.len > KERNELSPECS_MAX_BYTES || !json_valid(object) || json_type(object) != JSON_OBJECT)
+    if (object.len > KERNELSPECS_MAX_BYTES || !json_valid(object) ||
+        json_type(object) != JSON_OBJECT)
         return false;
     struct json_iter it = json_iter(object);
     while (json_next(&it))

@@ -36,7 +36,8 @@ static int own_dir(const char *path, mode_t mode, unsigned uid, unsigned gid, st
         return err_errno(e, ERR_INTERNAL, "look at '%s'", path);
     unsigned owner = uid == NO_ID ? geteuid() : uid;
     if (st.st_uid != owner || (st.st_mode & 0777 & ~mode) != 0)
-        return err_set(e, ERR_FORBIDDEN, "'%s' belongs to %u with mode %o, not to %u with %o at most", path,
+        return err_set(e, ERR_FORBIDDEN,
+                       "'%s' belongs to %u with mode %o, not to %u with %o at most", path,
                        (unsigned)st.st_uid, st.st_mode & 0777, owner, (unsigned)mode);
     return TAKE_FD(fd);
 }
@@ -52,7 +53,8 @@ static int open_dirs(struct place *p, struct err *e)
 {
     char path[PLACE_MAX_PATH];
     const struct keeper_options *o = &p->options;
-    if (join(p->keeper_dir, o->state_dir, "keeper", e) < 0 || join(p->sandboxes_dir, o->run_dir, "sandboxes", e) < 0)
+    if (join(p->keeper_dir, o->state_dir, "keeper", e) < 0 ||
+        join(p->sandboxes_dir, o->run_dir, "sandboxes", e) < 0)
         return -1;
     /* Paths below these are used by name, so nobody else may be able to rename there. */
     CLEANUP_FD int state = own_dir(o->state_dir, 0755, NO_ID, NO_ID, e);
@@ -88,7 +90,8 @@ static int take_lock(struct place *p, unsigned wait_ms, struct err *e)
             return err_errno(e, ERR_INTERNAL, "take the lock");
         if (waited >= wait_ms)
             return err_set(e, ERR_BUSY, "another keeper of '%s' runs", p->options.state_dir);
-        (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL); /* cut short: asks earlier */
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 },
+                        NULL); /* cut short: asks earlier */
     }
     return 0;
 }
@@ -140,17 +143,25 @@ static int write_constants(struct place *p, struct err *e)
     return small_file_write(p->keeper_fd, "empty", SLICE_LITERAL(""), 0444, e);
 }
 
-int place_open(const struct keeper_options *options, unsigned lock_ms, struct place *ret, struct err *e)
+int place_open(const struct keeper_options *options, unsigned lock_ms, struct place *ret,
+               struct err *e)
 {
-    struct place p = { .options = *options, .keeper_fd = -1, .records_fd = -1, .images_fd = -1, .logs_fd = -1,
-                       .sandboxes_fd = -1, .workspaces_fd = -1, .lock_fd = -1 };
+    struct place p = { .options = *options,
+                       .keeper_fd = -1,
+                       .records_fd = -1,
+                       .images_fd = -1,
+                       .logs_fd = -1,
+                       .sandboxes_fd = -1,
+                       .workspaces_fd = -1,
+                       .lock_fd = -1 };
     if (p.options.id_base == 0)
         p.options.id_base = KEEPER_DEFAULT_ID_BASE;
     if (p.options.id_count == 0)
         p.options.id_count = KEEPER_DEFAULT_ID_COUNT;
     if (p.options.max_sandboxes == 0 || p.options.max_sandboxes > p.options.id_count)
         p.options.max_sandboxes = p.options.id_count;
-    if (open_dirs(&p, e) < 0 || take_lock(&p, lock_ms, e) < 0 || know_thyself(&p, e) < 0 || write_constants(&p, e) < 0) {
+    if (open_dirs(&p, e) < 0 || take_lock(&p, lock_ms, e) < 0 || know_thyself(&p, e) < 0 ||
+        write_constants(&p, e) < 0) {
         place_close(&p);
         return -1;
     }
@@ -160,14 +171,17 @@ int place_open(const struct keeper_options *options, unsigned lock_ms, struct pl
 
 void place_close(struct place *p)
 {
-    int fds[] = { p->keeper_fd, p->records_fd, p->images_fd, p->logs_fd, p->sandboxes_fd, p->workspaces_fd, p->lock_fd };
+    int fds[] = { p->keeper_fd,    p->records_fd,    p->images_fd, p->logs_fd,
+                  p->sandboxes_fd, p->workspaces_fd, p->lock_fd };
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         close_fd_at(&fds[i]);
 }
 
-void place_sandbox_path(const struct place *p, const struct uuid *id, const char *leaf, char ret[PLACE_MAX_PATH])
+void place_sandbox_path(const struct place *p, const struct uuid *id, const char *leaf,
+                        char ret[PLACE_MAX_PATH])
 {
-    snprintf(ret, PLACE_MAX_PATH, "%.180s/%s%s%s", p->sandboxes_dir, id->text, *leaf ? "/" : "", leaf);
+    snprintf(ret, PLACE_MAX_PATH, "%.180s/%s%s%s", p->sandboxes_dir, id->text, *leaf ? "/" : "",
+             leaf);
 }
 
 void place_log_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH])
@@ -175,25 +189,31 @@ void place_log_path(const struct place *p, const struct uuid *id, char ret[PLACE
     snprintf(ret, PLACE_MAX_PATH, "%.180s/logs/%s.log", p->keeper_dir, id->text);
 }
 
-static int make_dir_at(int dir_fd, const char *name, mode_t mode, unsigned uid, unsigned gid, struct err *e)
+static int make_dir_at(int dir_fd, const char *name, mode_t mode, unsigned uid, unsigned gid,
+                       struct err *e)
 {
     if (mkdirat(dir_fd, name, 0700) < 0)
-        return err_errno(e, errno == EEXIST ? ERR_CONFLICT : ERR_INTERNAL, "make directory '%s'", name);
+        return err_errno(e, errno == EEXIST ? ERR_CONFLICT : ERR_INTERNAL, "make directory '%s'",
+                         name);
     CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
         return err_errno(e, ERR_INTERNAL, "give away '%s'", name);
     return TAKE_FD(fd);
 }
 
-int place_make_sandbox(const struct place *p, const struct uuid *id, unsigned warden_uid, struct err *e)
+int place_make_sandbox(const struct place *p, const struct uuid *id, unsigned warden_uid,
+                       struct err *e)
 {
     static const struct {
         const char *name;
         mode_t mode;
         bool of_root;
-    } BELOW[] = { { "wall", 0755, false }, { "channels", 0700, false }, { "workspace", 0700, true } };
+    } BELOW[] = { { "wall", 0755, false },
+                  { "channels", 0700, false },
+                  { "workspace", 0700, true } };
 
-    CLEANUP_FD int dir = make_dir_at(p->sandboxes_fd, id->text, 0750, warden_uid, p->options.hub_gid, e);
+    CLEANUP_FD int dir =
+        make_dir_at(p->sandboxes_fd, id->text, 0750, warden_uid, p->options.hub_gid, e);
     if (dir < 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(BELOW); i++) {
@@ -207,7 +227,8 @@ int place_make_sandbox(const struct place *p, const struct uuid *id, unsigned wa
 
 /* As the hub's user, so that the kernel itself refuses what the hub may not do; root's rights over
  * files go with the file system uid and come back with it. Both are this thread's only. */
-static int open_workspace(const struct place *p, const struct uuid *id, const char *user_id, bool is_private, struct err *e)
+static int open_workspace(const struct place *p, const struct uuid *id, const char *user_id,
+                          bool is_private, struct err *e)
 {
     char path[128];
     snprintf(path, sizeof path, is_private ? "%s/private-%s" : "%s/shared", user_id, id->text);
@@ -220,19 +241,23 @@ static int open_workspace(const struct place *p, const struct uuid *id, const ch
     if (fd < 0)
         return -1;
     if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != p->options.hub_uid)
-        return err_set(e, ERR_FORBIDDEN, "the workspace of '%s' is not the hub's directory", user_id);
+        return err_set(e, ERR_FORBIDDEN, "the workspace of '%s' is not the hub's directory",
+                       user_id);
     return TAKE_FD(fd);
 }
 
-int place_mount_workspace(const struct place *p, const struct uuid *id, const char *user_id, bool is_private,
-                          unsigned user, struct err *e)
+int place_mount_workspace(const struct place *p, const struct uuid *id, const char *user_id,
+                          bool is_private, unsigned user, struct err *e)
 {
     CLEANUP_FD int fd = open_workspace(p, id, user_id, is_private, e);
     if (fd < 0)
         return -1;
     char target[PLACE_MAX_PATH];
     place_sandbox_path(p, id, "workspace", target);
-    struct idmap map = { .disk_uid = p->options.hub_uid, .disk_gid = p->options.hub_gid, .shown_uid = user, .shown_gid = user };
+    struct idmap map = { .disk_uid = p->options.hub_uid,
+                         .disk_gid = p->options.hub_gid,
+                         .shown_uid = user,
+                         .shown_gid = user };
     return idmap_attach(fd, &map, target, e);
 }
 

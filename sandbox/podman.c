@@ -10,11 +10,11 @@
 #include "base/buf.h"
 #include "sandbox/jansson_owner.h"
 
-#define MAX_ANSWER_BYTES  (16u << 20)
-#define CALL_TIMEOUT_MS   30000
-#define CONNECT_PATIENCE  50 /* tries, 100 ms apart: while the service is being started again */
-#define REMOVE_TRIES      20
-#define BASE_URL          "http://podman/v4.0.0/libpod"
+#define MAX_ANSWER_BYTES (16u << 20)
+#define CALL_TIMEOUT_MS  30000
+#define CONNECT_PATIENCE 50 /* tries, 100 ms apart: while the service is being started again */
+#define REMOVE_TRIES     20
+#define BASE_URL         "http://podman/v4.0.0/libpod"
 
 struct podman {
     CURL *curl; /* keeps its connection between calls */
@@ -86,7 +86,8 @@ static int refusal(long http, struct slice answer, struct err *e)
 }
 
 /* One call. Any status of 200 … 399 is a success (304: it is so already). */
-static int call(struct podman *p, const char *method, const char *path, const char *body, struct buf *answer, struct err *e)
+static int call(struct podman *p, const char *method, const char *path, const char *body,
+                struct buf *answer, struct err *e)
 {
     char url[512];
     if (snprintf(url, sizeof url, BASE_URL "%s", path) >= (int)sizeof url)
@@ -108,7 +109,8 @@ static int call(struct podman *p, const char *method, const char *path, const ch
     if (code == CURLE_OPERATION_TIMEDOUT)
         return err_set(e, ERR_TIMEOUT, "Podman did not answer in %d s", CALL_TIMEOUT_MS / 1000);
     if (code != CURLE_OK)
-        return err_set(e, ERR_UNAVAILABLE, "Podman cannot be reached: %s", curl_easy_strerror(code));
+        return err_set(e, ERR_UNAVAILABLE, "Podman cannot be reached: %s",
+                       curl_easy_strerror(code));
     long http = 0;
     curl_easy_getinfo(p->curl, CURLINFO_RESPONSE_CODE, &http);
     if (http < 200 || http >= 400)
@@ -116,7 +118,8 @@ static int call(struct podman *p, const char *method, const char *path, const ch
     return 0;
 }
 
-static int call_json(struct podman *p, const char *method, const char *path, const char *body, json_t **ret, struct err *e)
+static int call_json(struct podman *p, const char *method, const char *path, const char *body,
+                     json_t **ret, struct err *e)
 {
     CLEANUP_BUF struct buf answer = BUF_INIT(MAX_ANSWER_BYTES);
     if (call(p, method, path, body, &answer, e) < 0)
@@ -151,7 +154,8 @@ int podman_info(struct podman *p, json_t **ret, struct err *e)
     return call_json(p, "GET", "/info", NULL, ret, e);
 }
 
-int podman_create(struct podman *p, const char *document, char ret_id[PODMAN_ID_SIZE], struct err *e)
+int podman_create(struct podman *p, const char *document, char ret_id[PODMAN_ID_SIZE],
+                  struct err *e)
 {
     CLEANUP(json_decref) json_t *answer = NULL;
     if (call_json(p, "POST", "/containers/create", document, &answer, e) < 0)
@@ -189,7 +193,8 @@ int podman_inspect(struct podman *p, const char *container, struct podman_state 
     return 0;
 }
 
-int podman_wait(struct podman *p, const char *container, unsigned timeout_ms, struct podman_state *ret, struct err *e)
+int podman_wait(struct podman *p, const char *container, unsigned timeout_ms,
+                struct podman_state *ret, struct err *e)
 {
     /* Podman's own wait asks at intervals too, longer ones. */
     for (unsigned waited = 0;; waited += 20) {
@@ -217,10 +222,12 @@ int podman_remove(struct podman *p, const char *container, struct err *e)
             break;
         sleep_ms(i < 5 ? 20 : 200);
     }
-    return err_set(e, last.code == ERR_NONE ? ERR_SANDBOX : last.code, "remove container: %s", last.text);
+    return err_set(e, last.code == ERR_NONE ? ERR_SANDBOX : last.code, "remove container: %s",
+                   last.text);
 }
 
-static int list(struct podman *p, const char *path, const char *label, const char *all, json_t **ret, struct err *e)
+static int list(struct podman *p, const char *path, const char *label, const char *all,
+                json_t **ret, struct err *e)
 {
     CLEANUP(json_decref) json_t *filters = json_pack("{s:[s]}", "label", label);
     char *text = json_dumps(filters, JSON_COMPACT);

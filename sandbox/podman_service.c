@@ -28,8 +28,8 @@ static int write_conf(const char *path, const char *runtime, struct err *e)
     return small_file_write(AT_FDCWD, path, buf_slice(&text), 0600, e);
 }
 
-int podman_service_start(struct podman_service *s, const char *runtime, const char *socket_path, const char *conf_path,
-                         struct err *e)
+int podman_service_start(struct podman_service *s, const char *runtime, const char *socket_path,
+                         const char *conf_path, struct err *e)
 {
     char url[300], conf[300], storage[300], driver[100];
     if (snprintf(url, sizeof url, "unix://%s", socket_path) >= (int)sizeof url)
@@ -38,17 +38,21 @@ int podman_service_start(struct podman_service *s, const char *runtime, const ch
         return -1;
     (void)unlink(socket_path); /* of an earlier one */
     snprintf(conf, sizeof conf, "CONTAINERS_CONF=%s", conf_path);
-    const char *from_storage = getenv("CONTAINERS_STORAGE_CONF"), *from_driver = getenv("STORAGE_DRIVER");
-    snprintf(storage, sizeof storage, "CONTAINERS_STORAGE_CONF=%.250s", from_storage ? from_storage : "");
+    const char *from_storage = getenv("CONTAINERS_STORAGE_CONF"),
+               *from_driver = getenv("STORAGE_DRIVER");
+    snprintf(storage, sizeof storage, "CONTAINERS_STORAGE_CONF=%.250s",
+             from_storage ? from_storage : "");
     snprintf(driver, sizeof driver, "STORAGE_DRIVER=%.80s", from_driver ? from_driver : "");
-    char *env[6] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", conf };
+    char *env[6] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                     "HOME=/root", conf };
     int n = 3;
     if (from_storage)
         env[n++] = storage;
     if (from_driver)
         env[n++] = driver;
     /* fatal: what goes wrong with a request is in its answer, and told once by who asked. */
-    char *argv[] = { "podman", "--runtime", (char *)runtime, "--log-level", "fatal", "system", "service", "--time=0", url, NULL };
+    char *argv[] = { "podman", "--runtime", (char *)runtime, "--log-level", "fatal",
+                     "system", "service",   "--time=0",      url,           NULL };
     pid_t keeper = getpid();
     pid_t pid = fork();
     if (pid < 0)
@@ -83,7 +87,8 @@ void podman_service_stop(struct podman_service *s)
 {
     if (s->pidfd < 0)
         return;
-    (void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGTERM, NULL, 0); /* gone already: reaped below */
+    (void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGTERM, NULL,
+                  0); /* gone already: reaped below */
     (void)process_wait(s->pidfd, STOP_TIMEOUT_MS);
     process_end(s->pid, s->pidfd);
     close_fd_at(&s->pidfd);

@@ -8,22 +8,47 @@
 #include "sandbox/ids.h"
 #include "sandbox/jansson_owner.h"
 
-#define CPU_PERIOD_US 100000
+#define CPU_PERIOD_US  100000
 #define SIGKILL_NUMBER 9
-
 
 /* Each hides something of the host that no kernel needs. Added to Podman's own list (acpi, kcore,
  * keys, latency_stats, timer_list, timer_stats, sched_debug, scsi, firmware, selinux, dev/block). */
 static const char *const MASKED[] = {
-    "/proc/cmdline",      "/proc/kallsyms",       "/proc/kcore",        "/proc/keys",
-    "/proc/key-users",    "/proc/kpagecount",     "/proc/kpageflags",   "/proc/kpagecgroup",
-    "/proc/latency_stats", "/proc/timer_list",    "/proc/timer_stats",  "/proc/sched_debug",
-    "/proc/scsi",         "/proc/acpi",           "/proc/config.gz",    "/proc/modules",
-    "/proc/diskstats",    "/proc/partitions",     "/proc/interrupts",   "/proc/softirqs",
-    "/proc/buddyinfo",    "/proc/slabinfo",       "/proc/vmallocinfo",  "/proc/pagetypeinfo",
-    "/proc/asound",       "/proc/sysrq-trigger",  "/sys/firmware",      "/sys/fs/selinux",
-    "/sys/dev/block",     "/sys/kernel",          "/sys/module",        "/sys/power",
-    "/sys/devices/virtual/dmi", "/sys/devices/virtual/powercap", "/sys/devices/virtual/block",
+    "/proc/cmdline",
+    "/proc/kallsyms",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/key-users",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/kpagecgroup",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/acpi",
+    "/proc/config.gz",
+    "/proc/modules",
+    "/proc/diskstats",
+    "/proc/partitions",
+    "/proc/interrupts",
+    "/proc/softirqs",
+    "/proc/buddyinfo",
+    "/proc/slabinfo",
+    "/proc/vmallocinfo",
+    "/proc/pagetypeinfo",
+    "/proc/asound",
+    "/proc/sysrq-trigger",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+    "/sys/dev/block",
+    "/sys/kernel",
+    "/sys/module",
+    "/sys/power",
+    "/sys/devices/virtual/dmi",
+    "/sys/devices/virtual/powercap",
+    "/sys/devices/virtual/block",
 };
 
 static const struct {
@@ -39,13 +64,15 @@ static const struct {
 int policy_check_limits(const struct verb_limits *l, struct err *e)
 {
     if (l->memory_bytes < POLICY_MIN_MEMORY_BYTES || l->memory_bytes > POLICY_MAX_MEMORY_BYTES)
-        return err_set(e, ERR_INVALID, "limits.memory_bytes %lld is not between %lld and %lld", (long long)l->memory_bytes,
-                       POLICY_MIN_MEMORY_BYTES, POLICY_MAX_MEMORY_BYTES);
+        return err_set(e, ERR_INVALID, "limits.memory_bytes %lld is not between %lld and %lld",
+                       (long long)l->memory_bytes, POLICY_MIN_MEMORY_BYTES,
+                       POLICY_MAX_MEMORY_BYTES);
     if (l->pids < POLICY_MIN_PIDS || l->pids > POLICY_MAX_PIDS)
-        return err_set(e, ERR_INVALID, "limits.pids %lld is not between %d and %d", (long long)l->pids, POLICY_MIN_PIDS,
-                       POLICY_MAX_PIDS);
+        return err_set(e, ERR_INVALID, "limits.pids %lld is not between %d and %d",
+                       (long long)l->pids, POLICY_MIN_PIDS, POLICY_MAX_PIDS);
     if (!(l->cpus >= POLICY_MIN_CPUS && l->cpus <= POLICY_MAX_CPUS))
-        return err_set(e, ERR_INVALID, "limits.cpus is not between %g and %g", POLICY_MIN_CPUS, POLICY_MAX_CPUS);
+        return err_set(e, ERR_INVALID, "limits.cpus is not between %g and %g", POLICY_MIN_CPUS,
+                       POLICY_MAX_CPUS);
     if (l->workspace_bytes < 0)
         return err_set(e, ERR_INVALID, "limits.workspace_bytes is negative");
     return 0;
@@ -63,12 +90,14 @@ static bool is_path(const char *s)
     return s && s[0] == '/' && strpbrk(s, ":,\n") == NULL && strstr(s, "/../") == NULL;
 }
 
-static json_t *mount(const char *type, const char *source, const char *destination, const char *const *options, size_t n)
+static json_t *mount(const char *type, const char *source, const char *destination,
+                     const char *const *options, size_t n)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, json_string(options[i]));
-    return json_pack("{s:s, s:s, s:s, s:o}", "type", type, "source", source, "destination", destination, "options", list);
+    return json_pack("{s:s, s:s, s:s, s:o}", "type", type, "source", source, "destination",
+                     destination, "options", list);
 }
 
 static json_t *bind_read_only(const char *source, const char *destination, bool may_execute)
@@ -102,7 +131,8 @@ static json_t *mounts(const struct policy_container *c)
     json_array_append_new(list, tmpfs("/run/kernel", 1 << 20, "mode=1777", false));
     if (c->workspace_dir) {
         static const char *const OPTIONS[] = { "bind", "rw", "nosuid", "nodev", "rprivate" };
-        json_array_append_new(list, mount("bind", c->workspace_dir, "/workspace", OPTIONS, ARRAY_LEN(OPTIONS)));
+        json_array_append_new(
+            list, mount("bind", c->workspace_dir, "/workspace", OPTIONS, ARRAY_LEN(OPTIONS)));
     } else {
         json_array_append_new(list, tmpfs("/workspace", 1 << 20, "mode=1777", false));
     }
@@ -111,7 +141,8 @@ static json_t *mounts(const struct policy_container *c)
 
 static json_t *rlimit(const char *type, long long value)
 {
-    return json_pack("{s:s, s:I, s:I}", "type", type, "soft", (json_int_t)value, "hard", (json_int_t)value);
+    return json_pack("{s:s, s:I, s:I}", "type", type, "soft", (json_int_t)value, "hard",
+                     (json_int_t)value);
 }
 
 static long long lower(long long a, uint64_t b)
@@ -129,30 +160,34 @@ static json_t *rlimits(const struct policy_container *c)
     json_array_append_new(list, rlimit("memlock", 64 << 10));
     json_array_append_new(list, rlimit("msgqueue", 64 << 10));
     json_array_append_new(list, rlimit("sigpending", 1024));
-    json_array_append_new(list, rlimit("fsize", c->limits.workspace_bytes > 0 ? c->limits.workspace_bytes : POLICY_FILE_BYTES));
+    json_array_append_new(list,
+                          rlimit("fsize", c->limits.workspace_bytes > 0 ? c->limits.workspace_bytes
+                                                                        : POLICY_FILE_BYTES));
     return list;
 }
 
 static json_t *resources(const struct verb_limits *l)
 {
     /* swap is memory and swap together: equal means none. */
-    return json_pack("{s:{s:I, s:I}, s:{s:I, s:I}, s:{s:I}}",
-                     "memory", "limit", (json_int_t)l->memory_bytes, "swap", (json_int_t)l->memory_bytes,
-                     "cpu", "quota", (json_int_t)(l->cpus * CPU_PERIOD_US + 0.5), "period", (json_int_t)CPU_PERIOD_US,
-                     "pids", "limit", (json_int_t)l->pids);
+    return json_pack("{s:{s:I, s:I}, s:{s:I, s:I}, s:{s:I}}", "memory", "limit",
+                     (json_int_t)l->memory_bytes, "swap", (json_int_t)l->memory_bytes, "cpu",
+                     "quota", (json_int_t)(l->cpus * CPU_PERIOD_US + 0.5), "period",
+                     (json_int_t)CPU_PERIOD_US, "pids", "limit", (json_int_t)l->pids);
 }
 
 static json_t *labels(const struct policy_container *c)
 {
     char range[16];
     snprintf(range, sizeof range, "%u", c->range_index);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", POLICY_LABEL_INSTANCE, c->instance, POLICY_LABEL_SANDBOX, c->sandbox_id,
-                     POLICY_LABEL_USER, c->user_id, POLICY_LABEL_TEMPLATE, c->template_name, POLICY_LABEL_RANGE, range);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", POLICY_LABEL_INSTANCE, c->instance,
+                     POLICY_LABEL_SANDBOX, c->sandbox_id, POLICY_LABEL_USER, c->user_id,
+                     POLICY_LABEL_TEMPLATE, c->template_name, POLICY_LABEL_RANGE, range);
 }
 
 static json_t *id_map(unsigned first)
 {
-    return json_pack("[{s:i, s:I, s:I}]", "container_id", 0, "host_id", (json_int_t)first, "size", (json_int_t)IDS_MAPPED);
+    return json_pack("[{s:i, s:I, s:I}]", "container_id", 0, "host_id", (json_int_t)first, "size",
+                     (json_int_t)IDS_MAPPED);
 }
 
 static json_t *environment(void)
@@ -174,7 +209,8 @@ static void set_process(json_t *spec, const struct policy_container *c)
     json_object_set_new(spec, "image", json_string(c->image_id));
     json_object_set_new(spec, "labels", labels(c));
     json_object_set_new(spec, "entrypoint", json_pack("[s]", "/usr/sbin/kernelhub-init"));
-    json_object_set_new(spec, "command", c->argument ? json_pack("[s]", c->argument) : json_array());
+    json_object_set_new(spec, "command",
+                        c->argument ? json_pack("[s]", c->argument) : json_array());
     json_object_set_new(spec, "env", environment());
     json_object_set_new(spec, "httpproxy", json_false());
     json_object_set_new(spec, "env_host", json_false());
@@ -191,9 +227,10 @@ static void set_process(json_t *spec, const struct policy_container *c)
     json_object_set_new(spec, "init", json_false());
     json_object_set_new(spec, "remove", json_false());
     json_object_set_new(spec, "healthconfig", json_pack("{s:[s]}", "Test", "NONE"));
-    json_object_set_new(spec, "log_configuration",
-                        json_pack("{s:s, s:s, s:I}", "driver", "k8s-file", "path", c->log_path, "size",
-                                  (json_int_t)(c->log_bytes > 0 ? c->log_bytes : POLICY_LOG_BYTES)));
+    json_object_set_new(
+        spec, "log_configuration",
+        json_pack("{s:s, s:s, s:I}", "driver", "k8s-file", "path", c->log_path, "size",
+                  (json_int_t)(c->log_bytes > 0 ? c->log_bytes : POLICY_LOG_BYTES)));
 }
 
 static void set_walls(json_t *spec, const struct policy_container *c)
@@ -205,8 +242,8 @@ static void set_walls(json_t *spec, const struct policy_container *c)
     json_object_set_new(spec, "seccomp_profile_path", json_string(c->seccomp_path));
     json_object_set_new(spec, "userns", namespace("private"));
     json_object_set_new(spec, "idmappings",
-                        json_pack("{s:b, s:b, s:o, s:o}", "HostUIDMapping", 0, "HostGIDMapping", 0, "UIDMap",
-                                  id_map(c->first_id), "GIDMap", id_map(c->first_id)));
+                        json_pack("{s:b, s:b, s:o, s:o}", "HostUIDMapping", 0, "HostGIDMapping", 0,
+                                  "UIDMap", id_map(c->first_id), "GIDMap", id_map(c->first_id)));
     json_object_set_new(spec, "netns", namespace("none"));
     json_object_set_new(spec, "ipcns", namespace("none")); /* private, without Podman's shm mount */
     json_object_set_new(spec, "pidns", namespace("private"));
@@ -222,9 +259,11 @@ static void set_walls(json_t *spec, const struct policy_container *c)
 static void set_files(json_t *spec, const struct policy_container *c)
 {
     json_object_set_new(spec, "read_only_filesystem", json_true());
-    json_object_set_new(spec, "read_write_tmpfs", json_false()); /* Podman 5 has it; 4 knows no such key */
+    json_object_set_new(spec, "read_write_tmpfs",
+                        json_false()); /* Podman 5 has it; 4 knows no such key */
     json_object_set_new(spec, "image_volume_mode", json_string("ignore"));
-    json_object_set_new(spec, "volatile", json_true()); /* what the root's layer holds need not be synced */
+    json_object_set_new(spec, "volatile",
+                        json_true()); /* what the root's layer holds need not be synced */
     json_object_set_new(spec, "use_image_hosts", json_true());
     json_object_set_new(spec, "use_image_resolve_conf", json_true());
     json_object_set_new(spec, "mounts", mounts(c));
@@ -236,8 +275,9 @@ int policy_create_json(const struct policy_container *c, char **ret, struct err 
         return -1;
     if (!is_image_id(c->image_id))
         return err_set(e, ERR_INVALID, "an image id is 64 hex digits");
-    if (!is_path(c->init_path) || !is_path(c->seccomp_path) || !is_path(c->empty_path) || !is_path(c->log_path) ||
-        (c->wall_dir && !is_path(c->wall_dir)) || (c->workspace_dir && !is_path(c->workspace_dir)))
+    if (!is_path(c->init_path) || !is_path(c->seccomp_path) || !is_path(c->empty_path) ||
+        !is_path(c->log_path) || (c->wall_dir && !is_path(c->wall_dir)) ||
+        (c->workspace_dir && !is_path(c->workspace_dir)))
         return err_set(e, ERR_INVALID, "a path is not absolute or has one of \":,\" in it");
     CLEANUP(json_decref) json_t *spec = json_object();
     set_process(spec, c);

@@ -53,7 +53,8 @@ int process_open(pid_t pid, uint64_t start, int *ret_pidfd, uint64_t *ret_start,
         return err_set(e, ERR_NOT_FOUND, "there is no process %d", (int)pid);
     CLEANUP_FD int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0)
-        return err_errno(e, errno == ESRCH ? ERR_NOT_FOUND : ERR_INTERNAL, "open process %d", (int)pid);
+        return err_errno(e, errno == ESRCH ? ERR_NOT_FOUND : ERR_INTERNAL, "open process %d",
+                         (int)pid);
     uint64_t now = 0;
     if (read_start(pid, &now, e) < 0)
         return -1;
@@ -68,7 +69,8 @@ int process_open(pid_t pid, uint64_t start, int *ret_pidfd, uint64_t *ret_start,
 void process_kill(int pidfd)
 {
     if (pidfd >= 0)
-        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0); /* ESRCH: that is what we want */
+        (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL,
+                      0); /* ESRCH: that is what we want */
 }
 
 bool process_wait(int pidfd, unsigned timeout_ms)

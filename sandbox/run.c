@@ -8,13 +8,13 @@ static const struct {
     const char *name;
     unsigned next;
 } STATES[] = {
-    [RUN_QUEUED]    = { "queued", TO(RUN_RUNNING) | TO(RUN_CLOSING) | TO(RUN_OVER) },
-    [RUN_RUNNING]   = { "running", TO(RUN_LATE) | TO(RUN_CLOSING) | TO(RUN_OVER) },
-    [RUN_LATE]      = { "late", TO(RUN_CONDEMNED) | TO(RUN_CLOSING) | TO(RUN_OVER) },
+    [RUN_QUEUED] = { "queued", TO(RUN_RUNNING) | TO(RUN_CLOSING) | TO(RUN_OVER) },
+    [RUN_RUNNING] = { "running", TO(RUN_LATE) | TO(RUN_CLOSING) | TO(RUN_OVER) },
+    [RUN_LATE] = { "late", TO(RUN_CONDEMNED) | TO(RUN_CLOSING) | TO(RUN_OVER) },
     [RUN_CONDEMNED] = { "condemned", TO(RUN_OVER) },
-    [RUN_CLOSING]   = { "closing", TO(RUN_SETTLING) | TO(RUN_OVER) },
-    [RUN_SETTLING]  = { "settling", TO(RUN_OVER) },
-    [RUN_OVER]      = { "over", 0 },
+    [RUN_CLOSING] = { "closing", TO(RUN_SETTLING) | TO(RUN_OVER) },
+    [RUN_SETTLING] = { "settling", TO(RUN_OVER) },
+    [RUN_OVER] = { "over", 0 },
 };
 
 /* wait_ms 0: the state has no time limit */

@@ -19,20 +19,20 @@ struct place {
 };
 static const struct place PLACES[2][N_FIGURES] = {
     {
-        [CPU]    = { "cpu", "cpuacct.usage", NULL, 1000 },
+        [CPU] = { "cpu", "cpuacct.usage", NULL, 1000 },
         [MEMORY] = { "memory", "memory.usage_in_bytes", NULL, 1 },
-        [PEAK]   = { "memory", "memory.max_usage_in_bytes", NULL, 1 },
-        [LIMIT]  = { "memory", "memory.limit_in_bytes", NULL, 1 },
-        [PIDS]   = { "pids", "pids.current", NULL, 1 },
-        [OOM]    = { "memory", "memory.oom_control", "oom_kill ", 1 },
+        [PEAK] = { "memory", "memory.max_usage_in_bytes", NULL, 1 },
+        [LIMIT] = { "memory", "memory.limit_in_bytes", NULL, 1 },
+        [PIDS] = { "pids", "pids.current", NULL, 1 },
+        [OOM] = { "memory", "memory.oom_control", "oom_kill ", 1 },
     },
     {
-        [CPU]    = { "cpu", "cpu.stat", "usage_usec ", 1 },
+        [CPU] = { "cpu", "cpu.stat", "usage_usec ", 1 },
         [MEMORY] = { "memory", "memory.current", NULL, 1 },
-        [PEAK]   = { "memory", "memory.peak", NULL, 1 },
-        [LIMIT]  = { "memory", "memory.max", NULL, 1 },
-        [PIDS]   = { "pids", "pids.current", NULL, 1 },
-        [OOM]    = { "memory", "memory.events", "oom_kill ", 1 },
+        [PEAK] = { "memory", "memory.peak", NULL, 1 },
+        [LIMIT] = { "memory", "memory.max", NULL, 1 },
+        [PIDS] = { "pids", "pids.current", NULL, 1 },
+        [OOM] = { "memory", "memory.events", "oom_kill ", 1 },
     },
 };
 
@@ -132,5 +132,6 @@ void usage_write(struct buf *out, const struct usage_sample *s)
         { "oom_kills", s->oom_kills },
     };
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        buf_addf(out, "%s\"%s\":%llu", i ? "," : "", members[i].name, (unsigned long long)members[i].value);
+        buf_addf(out, "%s\"%s\":%llu", i ? "," : "", members[i].name,
+                 (unsigned long long)members[i].value);
 }

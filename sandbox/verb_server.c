@@ -12,11 +12,11 @@
 #include "base/log.h"
 #include "protocol/frame.h"
 
-#define MAX_CLIENTS         128
-#define MAX_CLIENTS_OF_UID  8
-#define MAX_OUT_BYTES       (4u << 20)
-#define READ_BYTES          65536
-#define BACKLOG             64
+#define MAX_CLIENTS        128
+#define MAX_CLIENTS_OF_UID 8
+#define MAX_OUT_BYTES      (4u << 20)
+#define READ_BYTES         65536
+#define BACKLOG            64
 
 struct client {
     struct watch watch;
@@ -73,13 +73,15 @@ static void flush(struct client *c)
         buf_drop(&c->out, (size_t)n);
     }
     if (c->out.failed) {
-        log_warning("client=%llu uid=%u does not read what it is told: closed", (unsigned long long)c->number, c->uid);
+        log_warning("client=%llu uid=%u does not read what it is told: closed",
+                    (unsigned long long)c->number, c->uid);
         c->broken = true;
     }
     /* A broken one becomes readable at once by the shutdown, and is closed from there. */
     if (c->broken)
         (void)shutdown(c->watch.fd, SHUT_RDWR);
-    watch_change(c->server->set, &c->watch, EPOLLIN | (c->out.len > 0 && !c->broken ? EPOLLOUT : 0u));
+    watch_change(c->server->set, &c->watch,
+                 EPOLLIN | (c->out.len > 0 && !c->broken ? EPOLLOUT : 0u));
 }
 
 /* False: the connection makes no sense any more. */
@@ -89,17 +91,20 @@ static bool eat_frames(struct client *c)
     while (!c->broken) {
         struct slice body;
         size_t used;
-        enum decode d = frame_decode(slice_of(c->in.data + eaten, c->in.len - eaten), VERB_MAX_FRAME_BYTES, &body, &used);
+        enum decode d = frame_decode(slice_of(c->in.data + eaten, c->in.len - eaten),
+                                     VERB_MAX_FRAME_BYTES, &body, &used);
         if (d == DECODE_MORE)
             break;
         struct verb_request request;
         struct err e = ERR_INIT;
         if (d != DECODE_OK || verb_decode_request(body, &request, &e) != DECODE_OK) {
-            log_warning("client=%llu uid=%u sends no request: %s", (unsigned long long)c->number, c->uid, e.text);
+            log_warning("client=%llu uid=%u sends no request: %s", (unsigned long long)c->number,
+                        c->uid, e.text);
             return false;
         }
         eaten += used;
-        c->server->handler.on_request(c->server->handler.ctx, (struct verb_peer){ c->number, c->uid }, &request);
+        c->server->handler.on_request(c->server->handler.ctx,
+                                      (struct verb_peer){ c->number, c->uid }, &request);
     }
     if (eaten > 0)
         buf_drop(&c->in, eaten);
@@ -158,7 +163,10 @@ static void on_listen(struct watch *w, uint32_t events)
     }
     struct client *c = calloc(1, sizeof *c);
     assert(c);
-    *c = (struct client){ .watch = { .on_ready = on_client, .fd = -1 }, .server = s, .number = ++s->last_number, .uid = uid,
+    *c = (struct client){ .watch = { .on_ready = on_client, .fd = -1 },
+                          .server = s,
+                          .number = ++s->last_number,
+                          .uid = uid,
                           .is_hub = is_hub };
     buf_init(&c->in, VERB_MAX_FRAME_BYTES + FRAME_HEADER_BYTES + READ_BYTES);
     buf_init(&c->out, MAX_OUT_BYTES);
@@ -166,8 +174,8 @@ static void on_listen(struct watch *w, uint32_t events)
     watch_add(s->set, &c->watch, TAKE_FD(fd), EPOLLIN);
 }
 
-int verb_server_new(struct watches *set, const char *path, const struct verb_handler *handler, struct verb_server **ret,
-                    struct err *e)
+int verb_server_new(struct watches *set, const char *path, const struct verb_handler *handler,
+                    struct verb_server **ret, struct err *e)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     if (strlen(path) >= sizeof address.sun_path)
@@ -175,7 +183,8 @@ int verb_server_new(struct watches *set, const char *path, const struct verb_han
     memcpy(address.sun_path, path, strlen(path) + 1);
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     (void)unlink(path); /* of a keeper before us; the lock says that there is no other now */
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || chmod(path, 0666) < 0 || listen(fd, BACKLOG) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+        chmod(path, 0666) < 0 || listen(fd, BACKLOG) < 0)
         return err_errno(e, ERR_INTERNAL, "listen at '%s'", path);
     struct verb_server *s = calloc(1, sizeof *s);
     assert(s);
@@ -211,7 +220,8 @@ void verb_server_reply(struct verb_server *s, uint64_t client, uint64_t id, stru
     flush(c);
 }
 
-void verb_server_refuse(struct verb_server *s, uint64_t client, uint64_t id, const struct err *error)
+void verb_server_refuse(struct verb_server *s, uint64_t client, uint64_t id,
+                        const struct err *error)
 {
     struct client *c = find(s, client);
     if (!c)

@@ -27,7 +27,7 @@ struct warden {
     struct warden_keeper *keeper;
     struct warden_kernel_env env;
     struct warden_kernel *kernels[INIT_MAX_KERNELS + 1]; /* by number */
-    uint64_t strangers;                                  /* bit n: number n is init's, not ours: being killed */
+    uint64_t strangers; /* bit n: number n is init's, not ours: being killed */
     unsigned last_number;
     const char *stuck; /* init is to be given up, and why */
     int timer;
@@ -133,8 +133,9 @@ static const struct {
     enum link_type type;
     int (*order)(struct warden *w, const struct link_frame *f, struct err *e);
 } ORDERS[] = {
-    { LINK_START, order_start },     { LINK_STOP, order_stop },           { LINK_EXECUTE, order_execute },
-    { LINK_MESSAGE, order_message }, { LINK_INTERRUPT, order_interrupt }, { LINK_SAMPLE, order_sample },
+    { LINK_START, order_start },         { LINK_STOP, order_stop },
+    { LINK_EXECUTE, order_execute },     { LINK_MESSAGE, order_message },
+    { LINK_INTERRUPT, order_interrupt }, { LINK_SAMPLE, order_sample },
 };
 
 static void say_error(struct warden *w, const struct link_frame *f, const struct err *e)
@@ -143,7 +144,9 @@ static void say_error(struct warden *w, const struct link_frame *f, const struct
     buf_addf(&text, "{\"code\":\"%s\",\"message\":", err_name(e->code));
     json_quote_str(&text, e->text);
     buf_add_char(&text, '}');
-    struct link_frame reply = { .type = LINK_ERROR, .kernel_id = f->kernel_id, .execution_id = f->execution_id, .n_parts = 1 };
+    struct link_frame reply = {
+        .type = LINK_ERROR, .kernel_id = f->kernel_id, .execution_id = f->execution_id, .n_parts = 1
+    };
     reply.parts[0] = buf_slice(&text);
     warden_link_say(w->link, &reply);
 }
@@ -170,15 +173,16 @@ static void write_hello(void *owner, struct buf *out)
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++) {
         if (!w->kernels[i])
             continue;
-        buf_addf(out, "%s{\"kernel_id\":\"%s\",\"state\":\"%s\"}", comma, warden_kernel_id(w->kernels[i])->text,
-                 warden_kernel_state(w->kernels[i]));
+        buf_addf(out, "%s{\"kernel_id\":\"%s\",\"state\":\"%s\"}", comma,
+                 warden_kernel_id(w->kernels[i])->text, warden_kernel_state(w->kernels[i]));
         comma = ",";
     }
     buf_add_str(out, "],\"executions\":[");
     comma = "";
     for (struct run *r = run_table_first(w->runs); r; r = run_table_next(w->runs)) {
-        buf_addf(out, "%s{\"execution_id\":\"%s\",\"kernel_id\":\"%s\",\"state\":\"%s\"}", comma, r->execution_id.text,
-                 r->kernel_id.text, r->state == RUN_OVER ? "ended" : "running");
+        buf_addf(out, "%s{\"execution_id\":\"%s\",\"kernel_id\":\"%s\",\"state\":\"%s\"}", comma,
+                 r->execution_id.text, r->kernel_id.text,
+                 r->state == RUN_OVER ? "ended" : "running");
         comma = ",";
     }
     buf_add_char(out, ']');
@@ -329,10 +333,12 @@ struct warden *warden_new(const struct warden_setup *setup)
     w->keep = keep_new(WARDEN_KEEP_BYTES, LINK_WINDOW_BYTES);
     w->runs = run_table_new(WARDEN_REMEMBER_RUNS, WARDEN_MAX_RUNS);
     w->keeper = warden_keeper_new(w->loop, setup->keeper_path);
-    w->init = warden_init_new(w->loop, setup->init_fd, setup->init_pid,
-                              &(struct warden_init_events){ on_hello, on_packet, on_gone, after, w });
-    w->link = warden_link_new(w->loop, setup->link_fd, setup->first_uid, setup->last_uid, w->setup.sandbox_id.text,
-                              &setup->epoch, w->keep, &(struct warden_link_events){ on_frame, write_hello, after, w });
+    w->init =
+        warden_init_new(w->loop, setup->init_fd, setup->init_pid,
+                        &(struct warden_init_events){ on_hello, on_packet, on_gone, after, w });
+    w->link = warden_link_new(w->loop, setup->link_fd, setup->first_uid, setup->last_uid,
+                              w->setup.sandbox_id.text, &setup->epoch, w->keep,
+                              &(struct warden_link_events){ on_frame, write_hello, after, w });
     w->env = (struct warden_kernel_env){ .loop = w->loop,
                                          .keep = w->keep,
                                          .runs = w->runs,

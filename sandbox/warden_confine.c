@@ -20,20 +20,86 @@
 /* Only threads that exist already run under this list. What is not here ends the process. */
 static const char *const CALLS[] = {
     /* sockets and files that are open */
-    "read", "write", "readv", "writev", "pread64", "recvfrom", "recvmsg", "sendto", "sendmsg", "close",
-    "accept", "accept4", "bind", "listen", "connect", "getsockname", "getpeername", "getsockopt", "setsockopt",
-    "shutdown", "fcntl", "poll", "ppoll", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "eventfd2",
+    "read",
+    "write",
+    "readv",
+    "writev",
+    "pread64",
+    "recvfrom",
+    "recvmsg",
+    "sendto",
+    "sendmsg",
+    "close",
+    "accept",
+    "accept4",
+    "bind",
+    "listen",
+    "connect",
+    "getsockname",
+    "getpeername",
+    "getsockopt",
+    "setsockopt",
+    "shutdown",
+    "fcntl",
+    "poll",
+    "ppoll",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_wait",
+    "epoll_pwait",
+    "eventfd2",
     /* ZeroMQ removes what stands where it binds */
-    "unlink", "unlinkat", "fstat", "newfstatat",
+    "unlink",
+    "unlinkat",
+    "fstat",
+    "newfstatat",
     /* memory */
-    "mmap", "munmap", "mremap", "mprotect", "madvise", "brk",
+    "mmap",
+    "munmap",
+    "mremap",
+    "mprotect",
+    "madvise",
+    "brk",
     /* time, locks, randomness, signals, the end */
-    "clock_gettime", "clock_nanosleep", "nanosleep", "gettimeofday", "futex", "sched_yield", "getrandom", "getpid",
-    "gettid", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "restart_syscall", "tgkill", "exit", "exit_group",
+    "clock_gettime",
+    "clock_nanosleep",
+    "nanosleep",
+    "gettimeofday",
+    "futex",
+    "sched_yield",
+    "getrandom",
+    "getpid",
+    "gettid",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "restart_syscall",
+    "tgkill",
+    "exit",
+    "exit_group",
 #if defined(__SANITIZE_ADDRESS__)
-    "openat", "readlink", "readlinkat", "sched_getaffinity", "sigaltstack", "prctl", "clone", "wait4", "ptrace",
-    "set_robust_list", "rseq", "getppid", "prlimit64", "lseek", "getdents64", "process_vm_readv", "pipe2",
-    "arch_prctl", "uname", "ioctl", "mincore", "sysinfo",
+    "openat",
+    "readlink",
+    "readlinkat",
+    "sched_getaffinity",
+    "sigaltstack",
+    "prctl",
+    "clone",
+    "wait4",
+    "ptrace",
+    "set_robust_list",
+    "rseq",
+    "getppid",
+    "prlimit64",
+    "lseek",
+    "getdents64",
+    "process_vm_readv",
+    "pipe2",
+    "arch_prctl",
+    "uname",
+    "ioctl",
+    "mincore",
+    "sysinfo",
 #endif
 };
 
@@ -98,7 +164,8 @@ int warden_confine(const char *dir, unsigned uid, unsigned gid, struct err *e)
     if (confine_files(paths, ARRAY_LEN(paths), &weak) < 0) {
         if (weak.code != ERR_UNAVAILABLE)
             return err_set(e, weak.code, "%s", weak.text);
-        log_warning("event=no_landlock"); /* doctor says so too; no path can be opened in any case */
+        log_warning(
+            "event=no_landlock"); /* doctor says so too; no path can be opened in any case */
     }
     /* everything up to here is inherited by the threads, and the filter is laid over them too */
     if (start_threads(dir, e) < 0)

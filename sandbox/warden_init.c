@@ -9,7 +9,8 @@
 
 #define PER_WAKE         64
 #define ACCEPTS_PER_WAKE 16
-#define SETTLE_MS        5 /* after HELLO init names the kernels it has: they are heard before it gets an order */
+#define SETTLE_MS                                                                                  \
+    5 /* after HELLO init names the kernels it has: they are heard before it gets an order */
 #define STRANGERS_REST_MS 20 /* user code that dials in a loop gets this often a look, no more */
 /* the biggest init may send: OUTPUT */
 #define MAX_IN_BYTES (INIT_HEADER_BYTES + INIT_PAYLOAD_OUTPUT)
@@ -62,7 +63,8 @@ static void watch(struct warden_init *in, bool write)
     zloop_poller(in->loop, &item, on_connection, in);
 }
 
-struct warden_init *warden_init_new(zloop_t *loop, int listener, pid_t pid, const struct warden_init_events *events)
+struct warden_init *warden_init_new(zloop_t *loop, int listener, pid_t pid,
+                                    const struct warden_init_events *events)
 {
     struct warden_init *in = calloc(1, sizeof *in);
     assert(in);
@@ -160,7 +162,9 @@ static bool send_order(struct warden_init *in, const struct order *o)
     } control = { 0 };
     struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
     if (o->fd >= 0) {
-        control.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+        control.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+                                         .cmsg_type = SCM_RIGHTS,
+                                         .cmsg_len = CMSG_LEN(sizeof(int)) };
         memcpy(CMSG_DATA(&control.head), &o->fd, sizeof(int));
         m.msg_control = control.bytes;
         m.msg_controllen = sizeof control.bytes;
@@ -238,7 +242,8 @@ static int on_connection(zloop_t *loop, zmq_pollitem_t *item, void *arg)
             break;
         if (n <= 0)
             warden_init_drop(in, n == 0 ? "it hung up" : strerror(errno));
-        else if ((size_t)n > sizeof bytes || !init_decode(bytes, (size_t)n, &p) || !take_packet(in, &p))
+        else if ((size_t)n > sizeof bytes || !init_decode(bytes, (size_t)n, &p) ||
+                 !take_packet(in, &p))
             warden_init_drop(in, "it sent nonsense");
     }
     in->events.after(in->events.owner);

@@ -57,7 +57,8 @@ static int on_reply(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     struct verb_reply reply;
     ssize_t n = recv(k->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     /* a reply that does not come in one piece counts as none: we ask again */
-    if (n > 0 && frame_decode(slice_of(bytes, (size_t)n), VERB_MAX_FRAME_BYTES, &body, &used) == DECODE_OK &&
+    if (n > 0 &&
+        frame_decode(slice_of(bytes, (size_t)n), VERB_MAX_FRAME_BYTES, &body, &used) == DECODE_OK &&
         verb_decode_reply(body, &reply) == DECODE_OK && reply.ok)
         k->asking = false;
     else

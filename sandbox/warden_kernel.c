@@ -10,10 +10,11 @@
 #include "sandbox/warden_kernel_inside.h"
 
 #define RESTART_GRACE_MS 1000
-#define EXIT_MS          10000 /* from a kill that init confirmed to the end; init itself is patient for 8 s */
-#define DRAIN_MS         1000  /* without anything coming in, */
-#define DRAIN_MAX_MS     30000 /* and in all */
-#define AGAIN_ASK_MS     500
+#define EXIT_MS                                                                                    \
+    10000 /* from a kill that init confirmed to the end; init itself is patient for 8 s */
+#define DRAIN_MS     1000  /* without anything coming in, */
+#define DRAIN_MAX_MS 30000 /* and in all */
+#define AGAIN_ASK_MS 500
 
 int64_t warden_now_us(void)
 {
@@ -44,15 +45,15 @@ static const struct {
     int64_t limit_ms;
     void (*late)(struct warden_kernel *k);
 } STATES[WK_N_STATES] = {
-    [WK_WAITING]    = { "starting", TO(WK_SPAWNING) | FAIL, READY_BY, be_late },
-    [WK_SPAWNING]   = { "starting", TO(WK_CONNECTING) | TO(WK_KILLING) | FAIL, READY_BY, be_late },
+    [WK_WAITING] = { "starting", TO(WK_SPAWNING) | FAIL, READY_BY, be_late },
+    [WK_SPAWNING] = { "starting", TO(WK_CONNECTING) | TO(WK_KILLING) | FAIL, READY_BY, be_late },
     [WK_CONNECTING] = { "starting", TO(WK_ASKING) | TO(WK_KILLING) | FAIL, READY_BY, be_late },
-    [WK_ASKING]     = { "starting", TO(WK_READY) | TO(WK_KILLING) | FAIL, READY_BY, be_late },
-    [WK_READY]      = { "ready", TO(WK_STOPPING) | TO(WK_KILLING) | FAIL, NEVER, NULL },
-    [WK_STOPPING]   = { "ready", TO(WK_STOPPING) | TO(WK_KILLING) | FAIL, GRACE, kill_now },
-    [WK_KILLING]    = { NULL, FAIL, EXIT_MS, be_stuck },
-    [WK_DRAINING]   = { NULL, TO(WK_OVER), DRAIN_MS, wk_on_drained },
-    [WK_OVER]       = { "dead", TO(WK_WAITING), NEVER, NULL },
+    [WK_ASKING] = { "starting", TO(WK_READY) | TO(WK_KILLING) | FAIL, READY_BY, be_late },
+    [WK_READY] = { "ready", TO(WK_STOPPING) | TO(WK_KILLING) | FAIL, NEVER, NULL },
+    [WK_STOPPING] = { "ready", TO(WK_STOPPING) | TO(WK_KILLING) | FAIL, GRACE, kill_now },
+    [WK_KILLING] = { NULL, FAIL, EXIT_MS, be_stuck },
+    [WK_DRAINING] = { NULL, TO(WK_OVER), DRAIN_MS, wk_on_drained },
+    [WK_OVER] = { "dead", TO(WK_WAITING), NEVER, NULL },
 };
 
 static void move(struct warden_kernel *k, enum warden_kernel_state to)
@@ -73,7 +74,8 @@ static void say_state(struct warden_kernel *k, const char *state)
                                            .exit = k->exit,
                                            .expected = k->expected,
                                            .reason = dead ? k->reason : "",
-                                           .output = dead ? buf_slice(&k->output) : slice_of(NULL, 0),
+                                           .output =
+                                               dead ? buf_slice(&k->output) : slice_of(NULL, 0),
                                            .started_us = k->started_us,
                                            .spawned_us = k->spawned_us,
                                            .connected_us = k->connected_us,
@@ -92,7 +94,8 @@ static void say_state(struct warden_kernel *k, const char *state)
              (unsigned long long)k->generation, log_quote(slice_str(report.reason)));
 }
 
-struct warden_kernel *warden_kernel_new(struct warden_kernel_env *env, const struct uuid *id, unsigned number)
+struct warden_kernel *warden_kernel_new(struct warden_kernel_env *env, const struct uuid *id,
+                                        unsigned number)
 {
     struct warden_kernel *k = calloc(1, sizeof *k);
     assert(k);
@@ -128,9 +131,14 @@ void warden_kernel_free(struct warden_kernel *k)
     free(k);
 }
 
-static void order_init(struct warden_kernel *k, enum init_type type, int confirm, int32_t value, struct slice payload)
+static void order_init(struct warden_kernel *k, enum init_type type, int confirm, int32_t value,
+                       struct slice payload)
 {
-    struct init_packet p = { .type = type, .kernel = k->number, .value = value, .payload = payload.data, .payload_len = payload.len };
+    struct init_packet p = { .type = type,
+                             .kernel = k->number,
+                             .value = value,
+                             .payload = payload.data,
+                             .payload_len = payload.len };
     if (k->confirm_ms[confirm] == 0)
         k->confirm_ms[confirm] = warden_now_ms() + WARDEN_KERNEL_CONFIRM_MS;
     warden_init_send(k->env->init, &p, -1);
@@ -151,7 +159,8 @@ static int spawn(struct warden_kernel *k, struct err *e)
     k->session = uuid_new();
     randombytes_buf(raw, sizeof raw);
     sodium_bin2hex(k->key, sizeof k->key, raw, sizeof raw);
-    if (warden_order_write(&payload, slice_str(k->json), &k->order, k->folder, k->number, k->key, e) < 0 ||
+    if (warden_order_write(&payload, slice_str(k->json), &k->order, k->folder, k->number, k->key,
+                           e) < 0 ||
         wk_open_lines(k, e) < 0)
         return -1;
     order_init(k, INIT_START, CONFIRM_START, 0, buf_slice(&payload));
@@ -305,8 +314,11 @@ void wk_on_drained(struct warden_kernel *k)
     wk_drain(k);
     wk_end_all(k);
     if (k->reason[0] == '\0' && k->exit.known)
-        (void)snprintf(k->reason, sizeof k->reason, WIFSIGNALED(k->exit.wait_status) ? "killed by signal %d" : "exited with code %d",
-                       WIFSIGNALED(k->exit.wait_status) ? WTERMSIG(k->exit.wait_status) : WEXITSTATUS(k->exit.wait_status));
+        (void)snprintf(k->reason, sizeof k->reason,
+                       WIFSIGNALED(k->exit.wait_status) ? "killed by signal %d"
+                                                        : "exited with code %d",
+                       WIFSIGNALED(k->exit.wait_status) ? WTERMSIG(k->exit.wait_status)
+                                                        : WEXITSTATUS(k->exit.wait_status));
     wk_close_lines(k);
     memset(k->confirm_ms, 0, sizeof k->confirm_ms);
     k->ask_ms = 0;
@@ -354,7 +366,8 @@ void warden_kernel_on_init_gone(struct warden_kernel *k)
 static void on_connected(struct warden_kernel *k, enum link_channel which)
 {
     k->lines[which].connected = true;
-    if (k->state != WK_CONNECTING || !k->lines[LINK_SHELL].connected || !k->lines[LINK_IOPUB].connected)
+    if (k->state != WK_CONNECTING || !k->lines[LINK_SHELL].connected ||
+        !k->lines[LINK_IOPUB].connected)
         return;
     k->connected_us = warden_now_us();
     move(k, WK_ASKING);
@@ -366,13 +379,15 @@ static void on_answer(struct warden_kernel *k, unsigned order, const struct init
     static const struct {
         enum init_type order;
         int confirm;
-    } CONFIRMS[] = { { INIT_START, CONFIRM_START }, { INIT_SIGNAL, CONFIRM_SIGNAL }, { INIT_KILL, CONFIRM_KILL } };
+    } CONFIRMS[] = { { INIT_START, CONFIRM_START },
+                     { INIT_SIGNAL, CONFIRM_SIGNAL },
+                     { INIT_KILL, CONFIRM_KILL } };
     for (size_t i = 0; i < ARRAY_LEN(CONFIRMS); i++)
         if (CONFIRMS[i].order == order)
             k->confirm_ms[CONFIRMS[i].confirm] = 0;
     if (order == INIT_START && p->type == INIT_FAILED) {
-        (void)snprintf(k->reason, sizeof k->reason, "cannot start: %.*s", (int)(p->payload_len < 200 ? p->payload_len : 200),
-                       p->payload);
+        (void)snprintf(k->reason, sizeof k->reason, "cannot start: %.*s",
+                       (int)(p->payload_len < 200 ? p->payload_len : 200), p->payload);
         wk_on_drained(k);
     }
 }

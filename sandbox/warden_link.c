@@ -55,7 +55,8 @@ static void hang_up(struct warden_link *l, const char *why)
     buf_done(&l->out);
     l->out_at = 0;
     l->greeted = l->wants_write = l->dead = false;
-    log_info("event=hub_gone reason=%s kept_bytes=%zu", log_quote(slice_str(why)), keep_bytes(l->keep));
+    log_info("event=hub_gone reason=%s kept_bytes=%zu", log_quote(slice_str(why)),
+             keep_bytes(l->keep));
 }
 
 static int on_no_hello(zloop_t *loop, int timer_id, void *arg)
@@ -91,8 +92,9 @@ static int on_dial(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
-struct warden_link *warden_link_new(zloop_t *loop, int listener, unsigned first_uid, unsigned last_uid,
-                                    const char *sandbox_id, const struct uuid *epoch, struct keep *keep,
+struct warden_link *warden_link_new(zloop_t *loop, int listener, unsigned first_uid,
+                                    unsigned last_uid, const char *sandbox_id,
+                                    const struct uuid *epoch, struct keep *keep,
                                     const struct warden_link_events *events)
 {
     struct warden_link *l = calloc(1, sizeof *l);
@@ -156,7 +158,8 @@ static bool write_turn(struct warden_link *l, bool *ret_more)
     bool own = l->out_at > 0 || (l->out.len > 0 && !keep_in_mid_frame(l->keep));
     size_t n = 1, wanted = 0;
     if (own)
-        iov[0] = (struct iovec){ .iov_base = l->out.data + l->out_at, .iov_len = l->out.len - l->out_at };
+        iov[0] = (struct iovec){ .iov_base = l->out.data + l->out_at,
+                                 .iov_len = l->out.len - l->out_at };
     else
         n = keep_gather(l->keep, iov, l->out.len > 0 ? 1 : IOVECS);
     for (size_t i = 0; i < n; i++)
@@ -191,8 +194,8 @@ static bool on_hello(struct warden_link *l, const struct link_frame *f)
     int64_t version = 0, last = 0;
     struct slice epoch = { 0 };
     struct uuid theirs;
-    if (f->n_parts != 1 || !json_valid(f->parts[0]) || !json_member_int(f->parts[0], "version", &version) ||
-        version != LINK_VERSION)
+    if (f->n_parts != 1 || !json_valid(f->parts[0]) ||
+        !json_member_int(f->parts[0], "version", &version) || version != LINK_VERSION)
         return false;
     (void)json_member_string(f->parts[0], "epoch", &epoch); /* absent: it knows none */
     (void)json_member_int(f->parts[0], "last", &last);      /* absent: 0 */
@@ -203,8 +206,8 @@ static bool on_hello(struct warden_link *l, const struct link_frame *f)
     l->greeted = true;
     stop_hello_timer(l);
     CLEANUP_BUF struct buf text = BUF_INIT(WARDEN_LINK_MAX_OUT_BYTES - 1024);
-    buf_addf(&text, "{\"version\":%d,\"sandbox_id\":\"%s\",\"epoch\":\"%s\",\"first\":%llu", LINK_VERSION,
-             l->sandbox_id, l->epoch.text, (unsigned long long)keep_first(l->keep));
+    buf_addf(&text, "{\"version\":%d,\"sandbox_id\":\"%s\",\"epoch\":\"%s\",\"first\":%llu",
+             LINK_VERSION, l->sandbox_id, l->epoch.text, (unsigned long long)keep_first(l->keep));
     l->events.write_hello(l->events.owner, &text);
     buf_add_char(&text, '}');
     struct link_frame hello = { .type = LINK_HELLO, .n_parts = 1 };

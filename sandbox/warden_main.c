@@ -38,10 +38,14 @@ static bool parse_id(const char *text, unsigned *ret)
 static int parse(int argc, char **argv, struct options *o, struct err *e)
 {
     static const struct option LONG[] = {
-        { "sandbox", required_argument, NULL, 's' }, { "dir", required_argument, NULL, 'd' },
-        { "uid", required_argument, NULL, 'u' },     { "gid", required_argument, NULL, 'g' },
-        { "hub-gid", required_argument, NULL, 'h' }, { "keeper", required_argument, NULL, 'k' },
-        { "epoch", required_argument, NULL, 'e' },   { "kernels-dir", required_argument, NULL, 'K' },
+        { "sandbox", required_argument, NULL, 's' },
+        { "dir", required_argument, NULL, 'd' },
+        { "uid", required_argument, NULL, 'u' },
+        { "gid", required_argument, NULL, 'g' },
+        { "hub-gid", required_argument, NULL, 'h' },
+        { "keeper", required_argument, NULL, 'k' },
+        { "epoch", required_argument, NULL, 'e' },
+        { "kernels-dir", required_argument, NULL, 'K' },
         { NULL, 0, NULL, 0 },
     };
     unsigned seen = 0;
@@ -86,14 +90,16 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
     for (const char *s = "sdughke"; *s; s++)
         all |= 1u << (*s - 'a');
     if (seen != all || optind != argc)
-        return err_set(e, ERR_INVALID, "usage: kernelhub-warden --sandbox UUID --dir DIR --uid N --gid N --hub-gid N "
-                                       "--keeper SOCKET --epoch UUID [--kernels-dir DIR], with the keeper on fd 3");
+        return err_set(
+            e, ERR_INVALID,
+            "usage: kernelhub-warden --sandbox UUID --dir DIR --uid N --gid N --hub-gid N "
+            "--keeper SOCKET --epoch UUID [--kernels-dir DIR], with the keeper on fd 3");
     return 0;
 }
 
 /* A listening socket at dir/name with exactly this owner and mode, before anybody can dial it. */
-static int listen_at(const char *dir, const char *name, int type, unsigned uid, unsigned gid, mode_t mode, int backlog,
-                     int *ret, struct err *e)
+static int listen_at(const char *dir, const char *name, int type, unsigned uid, unsigned gid,
+                     mode_t mode, int backlog, int *ret, struct err *e)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
     int n = snprintf(a.sun_path, sizeof a.sun_path, "%s/%s", dir, name);
@@ -104,7 +110,8 @@ static int listen_at(const char *dir, const char *name, int type, unsigned uid, 
     mode_t before = umask(0777);
     int rc = bind(fd, (const struct sockaddr *)&a, sizeof a);
     (void)umask(before); /* cannot fail */
-    if (rc < 0 || lchown(a.sun_path, uid, gid) < 0 || chmod(a.sun_path, mode) < 0 || listen(fd, backlog) < 0)
+    if (rc < 0 || lchown(a.sun_path, uid, gid) < 0 || chmod(a.sun_path, mode) < 0 ||
+        listen(fd, backlog) < 0)
         return err_errno(e, ERR_INTERNAL, "listen at %s", name);
     *ret = TAKE_FD(fd);
     return 0;
@@ -154,8 +161,10 @@ static int serve(const struct options *o, struct err *e)
                                   .keeper_path = o->keeper };
     (void)snprintf(wall, sizeof wall, "%s/wall", o->dir);
     (void)snprintf(channels, sizeof channels, "%s/channels", o->dir);
-    if (listen_at(o->dir, "link.sock", SOCK_STREAM, o->uid, o->hub_gid, 0660, LINK_BACKLOG, &link_fd, e) < 0 ||
-        listen_at(wall, "init.sock", SOCK_SEQPACKET, o->uid, o->gid, 0666, INIT_BACKLOG, &init_fd, e) < 0 ||
+    if (listen_at(o->dir, "link.sock", SOCK_STREAM, o->uid, o->hub_gid, 0660, LINK_BACKLOG,
+                  &link_fd, e) < 0 ||
+        listen_at(wall, "init.sock", SOCK_SEQPACKET, o->uid, o->gid, 0666, INIT_BACKLOG, &init_fd,
+                  e) < 0 ||
         say("listening", e) < 0 || hear_container(&setup.init_pid, &usage, e) < 0 ||
         warden_confine(o->dir, o->uid, o->gid, e) < 0)
         return -1;
@@ -165,7 +174,8 @@ static int serve(const struct options *o, struct err *e)
     CLEANUP(warden_free) struct warden *w = warden_new(&setup);
     if (say("ready", e) < 0)
         return -1;
-    log_info("event=warden_ready sandbox=%s epoch=%s init_pid=%d", o->sandbox_id.text, o->epoch.text, (int)setup.init_pid);
+    log_info("event=warden_ready sandbox=%s epoch=%s init_pid=%d", o->sandbox_id.text,
+             o->epoch.text, (int)setup.init_pid);
     warden_run(w);
     return 0;
 }

@@ -24,7 +24,8 @@ static const struct {
 
 static unsigned port_of(const struct warden_order *o, unsigned number, size_t channel)
 {
-    return o->tcp ? PORT_BASE + number * PORTS_PER_KERNEL + PORTS[channel].port : PORTS[channel].port;
+    return o->tcp ? PORT_BASE + number * PORTS_PER_KERNEL + PORTS[channel].port
+                  : PORTS[channel].port;
 }
 
 void warden_order_endpoint(const struct warden_order *o, const char *folder, unsigned number,
@@ -37,7 +38,8 @@ void warden_order_endpoint(const struct warden_order *o, const char *folder, uns
 }
 
 /* True when the member is absent (then *ret stays false) or one of the two words. */
-static bool read_choice(struct slice json, const char *key, const char *no, const char *yes, bool *ret)
+static bool read_choice(struct slice json, const char *key, const char *no, const char *yes,
+                        bool *ret)
 {
     struct slice value;
     if (!json_member(json, key, &value))
@@ -52,14 +54,16 @@ int warden_order_read(struct slice json, struct warden_order *ret, struct err *e
 {
     struct slice value;
     if (json.len > WARDEN_ORDER_MAX_BYTES || !json_valid(json) || json_type(json) != JSON_OBJECT)
-        return err_set(e, ERR_INVALID, "the start order is no JSON object of at most %u bytes", WARDEN_ORDER_MAX_BYTES);
+        return err_set(e, ERR_INVALID, "the start order is no JSON object of at most %u bytes",
+                       WARDEN_ORDER_MAX_BYTES);
     *ret = (struct warden_order){ .ready_timeout_ms = DEFAULT_READY_TIMEOUT_MS };
     if (!read_choice(json, "transport", "ipc", "tcp", &ret->tcp))
         return err_set(e, ERR_INVALID, "transport is neither ipc nor tcp");
     if (!read_choice(json, "interrupt_mode", "signal", "message", &ret->message_interrupt))
         return err_set(e, ERR_INVALID, "interrupt_mode is neither signal nor message");
-    (void)json_member_int(json, "ready_timeout_ms", &ret->ready_timeout_ms); /* absent: the default */
-    (void)json_member_int(json, "execution_grace_ms", &ret->settle_ms);      /* absent: 0 */
+    (void)json_member_int(json, "ready_timeout_ms",
+                          &ret->ready_timeout_ms);                      /* absent: the default */
+    (void)json_member_int(json, "execution_grace_ms", &ret->settle_ms); /* absent: 0 */
     if (ret->ready_timeout_ms <= 0 || ret->settle_ms < 0 || ret->settle_ms > MAX_SETTLE_MS)
         return err_set(e, ERR_INVALID, "ready_timeout_ms or execution_grace_ms is out of range");
     if (!json_member(json, "argv", &value) || json_type(value) != JSON_ARRAY)
@@ -72,13 +76,15 @@ int warden_order_read(struct slice json, struct warden_order *ret, struct err *e
 /* Appends `text` with each placeholder replaced, and a NUL. */
 static void add_argument(struct buf *out, struct slice text, const char *connection_file)
 {
-    static const struct slice FILE_MARK = { "{connection_file}", 17 }, RESOURCE_MARK = { "{resource_dir}", 14 };
+    static const struct slice FILE_MARK = { "{connection_file}", 17 },
+                              RESOURCE_MARK = { "{resource_dir}", 14 };
     for (size_t i = 0; i < text.len;) {
         struct slice rest = slice_of(text.data + i, text.len - i);
         if (rest.len >= FILE_MARK.len && memcmp(rest.data, FILE_MARK.data, FILE_MARK.len) == 0) {
             buf_add_str(out, connection_file);
             i += FILE_MARK.len;
-        } else if (rest.len >= RESOURCE_MARK.len && memcmp(rest.data, RESOURCE_MARK.data, RESOURCE_MARK.len) == 0) {
+        } else if (rest.len >= RESOURCE_MARK.len &&
+                   memcmp(rest.data, RESOURCE_MARK.data, RESOURCE_MARK.len) == 0) {
             i += RESOURCE_MARK.len;
         } else {
             buf_add_char(out, text.data[i++]);
@@ -147,7 +153,8 @@ static void write_connection_file(struct buf *out, const struct warden_order *o,
         buf_addf(out, "{\"transport\":\"ipc\",\"ip\":\"%s/ch\"", folder);
     for (size_t i = 0; i < ARRAY_LEN(PORTS); i++)
         buf_addf(out, ",\"%s\":%u", PORTS[i].name, port_of(o, number, i));
-    buf_addf(out, ",\"key\":\"%s\",\"signature_scheme\":\"hmac-sha256\",\"kernel_name\":\"\"}", key);
+    buf_addf(out, ",\"key\":\"%s\",\"signature_scheme\":\"hmac-sha256\",\"kernel_name\":\"\"}",
+             key);
 }
 
 static void strings_done(struct strings **s)
@@ -156,8 +163,8 @@ static void strings_done(struct strings **s)
     free(*s);
 }
 
-int warden_order_write(struct buf *out, struct slice json, const struct warden_order *o, const char *folder,
-                       unsigned number, const char *key, struct err *e)
+int warden_order_write(struct buf *out, struct slice json, const struct warden_order *o,
+                       const char *folder, unsigned number, const char *key, struct err *e)
 {
     char file_path[160], cwd[1024] = "/";
     struct slice raw;
@@ -166,14 +173,18 @@ int warden_order_write(struct buf *out, struct slice json, const struct warden_o
     buf_init(&s->bytes, WARDEN_ORDER_MAX_BYTES * 2);
     (void)snprintf(file_path, sizeof file_path, "%s/connection.json", folder);
     write_connection_file(&file, o, folder, number, key);
-    if (json_member_string(json, "cwd", &raw) && (!json_copy_string(raw, cwd, sizeof cwd) || cwd[0] != '/'))
+    if (json_member_string(json, "cwd", &raw) &&
+        (!json_copy_string(raw, cwd, sizeof cwd) || cwd[0] != '/'))
         return err_set(e, ERR_INVALID, "cwd is no absolute path");
     if (!read_argv(s, json, file_path))
-        return err_set(e, ERR_INVALID, "argv is empty, too long or holds something else than strings");
+        return err_set(e, ERR_INVALID,
+                       "argv is empty, too long or holds something else than strings");
     size_t argc = s->n;
     if (!read_env(s, json) || s->bytes.failed)
         return err_set(e, ERR_INVALID, "env is too long or holds something else than strings");
-    struct init_start start = { .cwd = cwd, .file_path = file_path, .file = file.data, .file_len = file.len };
+    struct init_start start = {
+        .cwd = cwd, .file_path = file_path, .file = file.data, .file_len = file.len
+    };
     for (size_t i = 0; i < argc; i++)
         start.argv[i] = s->bytes.data + s->at[i];
     for (size_t i = argc; i < s->n; i++)
@@ -181,7 +192,8 @@ int warden_order_write(struct buf *out, struct slice json, const struct warden_o
     char *room = buf_room(out, INIT_MAX_PACKET);
     size_t n = room ? init_encode_start(&start, room, INIT_MAX_PACKET - INIT_HEADER_BYTES) : 0;
     if (n == 0)
-        return err_set(e, ERR_TOO_LARGE, "argv and env do not fit into a packet of %u bytes", INIT_MAX_PACKET);
+        return err_set(e, ERR_TOO_LARGE, "argv and env do not fit into a packet of %u bytes",
+                       INIT_MAX_PACKET);
     out->len += n;
     return 0;
 }

@@ -20,7 +20,8 @@ static void add_exit(struct buf *out, const struct warden_exit *x)
     add_bool(out, "oom", x->oom);
 }
 
-static void add_phase(struct buf *out, const char *comma, const char *name, int64_t at_us, int64_t since_us)
+static void add_phase(struct buf *out, const char *comma, const char *name, int64_t at_us,
+                      int64_t since_us)
 {
     if (at_us)
         buf_addf(out, "%s\"%s\":%lld", comma, name, (long long)(at_us - since_us));
@@ -44,10 +45,12 @@ void warden_report_kernel(struct buf *out, const struct warden_kernel_report *r)
     buf_add_str(out, "}}");
 }
 
-void warden_report_end(struct buf *out, enum warden_how how, const struct run *r, const struct warden_exit *x,
-                       const struct usage_sample *now, int64_t now_us)
+void warden_report_end(struct buf *out, enum warden_how how, const struct run *r,
+                       const struct warden_exit *x, const struct usage_sample *now, int64_t now_us)
 {
-    static const char *const HOW[] = { [WARDEN_DONE] = "done", [WARDEN_KILLED] = "killed", [WARDEN_DIED] = "died" };
+    static const char *const HOW[] = {
+        [WARDEN_DONE] = "done", [WARDEN_KILLED] = "killed", [WARDEN_DIED] = "died"
+    };
     struct usage_sample usage = *now;
     usage.cpu_us = r->sent_us && now->cpu_us > r->cpu_us ? now->cpu_us - r->cpu_us : 0;
     buf_addf(out, "{\"how\":\"%s\"", HOW[how]);

@@ -22,9 +22,11 @@ int wk_open_lines(struct warden_kernel *k, struct err *e)
     const struct channel_events events = { on_readable, on_attach, k };
     for (size_t i = 0; i < LINK_N_CHANNELS; i++) {
         char path[256];
-        (void)snprintf(path, sizeof path, "%s/%u-%s", k->env->channels_dir, k->number, link_channel_name((enum link_channel)i));
+        (void)snprintf(path, sizeof path, "%s/%u-%s", k->env->channels_dir, k->number,
+                       link_channel_name((enum link_channel)i));
         k->lines[i] = (struct line){ 0 };
-        k->lines[i].channel = channel_open(k->env->loop, (enum link_channel)i, path, k->session.text, &events, e);
+        k->lines[i].channel =
+            channel_open(k->env->loop, (enum link_channel)i, path, k->session.text, &events, e);
         if (!k->lines[i].channel)
             return -1;
     }
@@ -77,7 +79,8 @@ void wk_redial_due(struct warden_kernel *k, int64_t now_ms)
         if (k->state > WK_READY) /* it is leaving */
             continue;
         if (l->cut) {
-            log_warning("event=channel_cut kernel=%s channel=%s", k->id.text, link_channel_name((enum link_channel)i));
+            log_warning("event=channel_cut kernel=%s channel=%s", k->id.text,
+                        link_channel_name((enum link_channel)i));
             wk_note_cut(k, (enum link_channel)i);
         }
         l->cut = false;
@@ -86,7 +89,8 @@ void wk_redial_due(struct warden_kernel *k, int64_t now_ms)
     }
 }
 
-static bool sign_and_send(struct warden_kernel *k, enum link_channel which, const struct jupyter_message *m)
+static bool sign_and_send(struct warden_kernel *k, enum link_channel which,
+                          const struct jupyter_message *m)
 {
     struct slice frames[6 + JUPYTER_MAX_BUFFERS];
     char signature[JUPYTER_SIGNATURE_CHARS + 1];
@@ -102,11 +106,13 @@ static bool sign_and_send(struct warden_kernel *k, enum link_channel which, cons
     return channel_send(k->lines[which].channel, frames, 6 + m->n_buffers);
 }
 
-int wk_pass_on(struct warden_kernel *k, enum link_channel which, const struct slice *parts, size_t n, struct err *e)
+int wk_pass_on(struct warden_kernel *k, enum link_channel which, const struct slice *parts,
+               size_t n, struct err *e)
 {
     struct jupyter_message m;
     if (n < 4 || n - 4 > JUPYTER_MAX_BUFFERS)
-        return err_set(e, ERR_INVALID, "a Jupyter message has four parts and at most %d buffers", JUPYTER_MAX_BUFFERS);
+        return err_set(e, ERR_INVALID, "a Jupyter message has four parts and at most %d buffers",
+                       JUPYTER_MAX_BUFFERS);
     if (which == LINK_IOPUB)
         return err_set(e, ERR_INVALID, "nothing can be sent on iopub");
     if (!k->lines[which].channel || k->state > WK_STOPPING)
@@ -119,7 +125,8 @@ int wk_pass_on(struct warden_kernel *k, enum link_channel which, const struct sl
     for (size_t i = 0; i < m.n_buffers; i++)
         m.buffers[i] = parts[4 + i];
     if (!sign_and_send(k, which, &m))
-        return err_set(e, ERR_BUSY, "%d messages wait for the kernel, the limit", CHANNEL_MAX_WAITING);
+        return err_set(e, ERR_BUSY, "%d messages wait for the kernel, the limit",
+                       CHANNEL_MAX_WAITING);
     return 0;
 }
 
@@ -130,7 +137,8 @@ bool wk_say(struct warden_kernel *k, enum link_channel which, const char *type, 
     struct timeval now;
     gettimeofday(&now, NULL);
     (void)snprintf(msg_id, sizeof msg_id, "%s_%u", k->session.text, ++k->n_sent);
-    jupyter_write_header(&header, msg_id, type, k->session.text, (int64_t)now.tv_sec * 1000000 + now.tv_usec);
+    jupyter_write_header(&header, msg_id, type, k->session.text,
+                         (int64_t)now.tv_sec * 1000000 + now.tv_usec);
     struct jupyter_message m = { .header = buf_slice(&header),
                                  .parent = SLICE_LITERAL("{}"),
                                  .metadata = SLICE_LITERAL("{}"),
@@ -159,15 +167,19 @@ static bool is_starting(struct slice content)
 }
 
 /* The talk between warden and kernel does not go up. True: it was of that kind. */
-static bool take_own(struct warden_kernel *k, enum link_channel which, const struct jupyter_header *header,
-                     const struct jupyter_header *parent, struct slice content)
+static bool take_own(struct warden_kernel *k, enum link_channel which,
+                     const struct jupyter_header *header, const struct jupyter_header *parent,
+                     struct slice content)
 {
     bool iopub = which == LINK_IOPUB;
     bool ours = strncmp(parent->msg_id, k->session.text, OWN_ID_CHARS) == 0;
-    bool greeting = iopub && (strcmp(header->msg_type, "iopub_welcome") == 0 ||
-                              (!parent->msg_id[0] && strcmp(header->msg_type, "status") == 0 && is_starting(content)));
+    bool greeting =
+        iopub &&
+        (strcmp(header->msg_type, "iopub_welcome") == 0 ||
+         (!parent->msg_id[0] && strcmp(header->msg_type, "status") == 0 && is_starting(content)));
     k->got_iopub |= iopub;
-    if (ours && which == LINK_SHELL && !k->info && k->state == WK_ASKING && strcmp(header->msg_type, "kernel_info_reply") == 0) {
+    if (ours && which == LINK_SHELL && !k->info && k->state == WK_ASKING &&
+        strcmp(header->msg_type, "kernel_info_reply") == 0) {
         struct slice info = content.len <= MAX_INFO_BYTES ? content : SLICE_LITERAL("{}");
         k->info = malloc(info.len + 1);
         assert(k->info);
@@ -179,7 +191,8 @@ static bool take_own(struct warden_kernel *k, enum link_channel which, const str
     return ours || greeting;
 }
 
-static void send_up(struct warden_kernel *k, enum link_channel which, const struct jupyter_message *m, const struct run *r)
+static void send_up(struct warden_kernel *k, enum link_channel which,
+                    const struct jupyter_message *m, const struct run *r)
 {
     struct link_frame f;
     f.type = LINK_MESSAGE;
@@ -197,7 +210,8 @@ static void send_up(struct warden_kernel *k, enum link_channel which, const stru
     (void)keep_add(k->env->keep, &f); /* dropped ones are counted in a gap */
 }
 
-static void on_message(struct warden_kernel *k, enum link_channel which, const struct jupyter_message *m)
+static void on_message(struct warden_kernel *k, enum link_channel which,
+                       const struct jupyter_message *m)
 {
     struct jupyter_header header, parent;
     if (!jupyter_read_header(m->header, &header))
@@ -227,11 +241,13 @@ static bool read_messages(struct warden_kernel *k, enum link_channel which, size
             break;
         case CHANNEL_TOO_BIG: {
             bool running = k->n_runs > 0 && run_is_current(k->runs[0]);
-            keep_gap(k->env->keep, &k->id, running ? &k->runs[0]->execution_id : &none, m.bytes, 1, "a message was too big");
+            keep_gap(k->env->keep, &k->id, running ? &k->runs[0]->execution_id : &none, m.bytes, 1,
+                     "a message was too big");
             break;
         }
         case CHANNEL_NONSENSE:
-            log_warning("event=nonsense kernel=%s channel=%s bytes=%zu", k->id.text, link_channel_name(which), m.bytes);
+            log_warning("event=nonsense kernel=%s channel=%s bytes=%zu", k->id.text,
+                        link_channel_name(which), m.bytes);
             break;
         }
     }
@@ -242,7 +258,8 @@ bool wk_is_drained(struct warden_kernel *k)
 {
     for (size_t i = 0; i < LINK_N_CHANNELS; i++) {
         struct channel *c = k->lines[i].channel;
-        if (c && (channel_has_input(c) || ((i == LINK_SHELL || i == LINK_IOPUB) && channel_is_attached(c))))
+        if (c && (channel_has_input(c) ||
+                  ((i == LINK_SHELL || i == LINK_IOPUB) && channel_is_attached(c))))
             return false;
     }
     return true;
@@ -252,7 +269,8 @@ void wk_drain(struct warden_kernel *k)
 {
     for (size_t i = 0; i < LINK_N_CHANNELS; i++)
         if (k->lines[i].channel)
-            (void)read_messages(k, (enum link_channel)i, LAST_MESSAGES); /* more are lost with the process */
+            (void)read_messages(k, (enum link_channel)i,
+                                LAST_MESSAGES); /* more are lost with the process */
 }
 
 static void on_readable(void *owner, enum link_channel which)

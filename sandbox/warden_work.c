@@ -12,13 +12,15 @@
 
 struct run *wk_find_run(struct warden_kernel *k, const char *parent_msg_id)
 {
-    return parent_msg_id[0] ? run_table_find_message(k->env->runs, k->generation, parent_msg_id) : NULL;
+    return parent_msg_id[0] ? run_table_find_message(k->env->runs, k->generation, parent_msg_id)
+                            : NULL;
 }
 
 void wk_interrupt_process(struct warden_kernel *k)
 {
     if (k->order.message_interrupt)
-        (void)wk_say(k, LINK_CONTROL, "interrupt_request", "{}"); /* refused: the deadline goes on to kill */
+        (void)wk_say(k, LINK_CONTROL, "interrupt_request",
+                     "{}"); /* refused: the deadline goes on to kill */
     else
         wk_signal(k, SIGINT);
 }
@@ -51,7 +53,9 @@ static void end(struct warden_kernel *k, struct run *r, enum warden_how how)
     usage_read(k->env->usage, &now);
     struct warden_exit none = { 0 };
     warden_report_end(&text, how, r, how == WARDEN_DONE ? &none : &k->exit, &now, warden_now_us());
-    struct link_frame f = { .type = LINK_END, .kernel_id = k->id, .execution_id = r->execution_id, .n_parts = 1 };
+    struct link_frame f = {
+        .type = LINK_END, .kernel_id = k->id, .execution_id = r->execution_id, .n_parts = 1
+    };
     f.parts[0] = buf_slice(&text);
     r->state = RUN_OVER;
     r->due_ms = 0;
@@ -96,7 +100,8 @@ void wk_act(struct warden_kernel *k, struct run *r, enum run_action action)
     }
 }
 
-void wk_on_message(struct warden_kernel *k, struct run *r, enum link_channel which, const char *type, struct slice content)
+void wk_on_message(struct warden_kernel *k, struct run *r, enum link_channel which,
+                   const char *type, struct slice content)
 {
     int64_t now_us = warden_now_us(), now_ms = now_us / 1000;
     struct slice state = { 0 };
@@ -111,7 +116,8 @@ void wk_on_message(struct warden_kernel *k, struct run *r, enum link_channel whi
     if (which != LINK_IOPUB)
         return;
     if (strcmp(type, "status") == 0)
-        (void)json_member_string(content, "execution_state", &state); /* absent: neither of the two */
+        (void)json_member_string(content, "execution_state",
+                                 &state); /* absent: neither of the two */
     if (slice_is(state, "busy")) {
         wk_begin_turn(k, r);
         wk_act(k, r, run_on_busy(r, now_ms));
@@ -151,9 +157,11 @@ int warden_kernel_execute(struct warden_kernel *k, const struct link_frame *f, s
     if (!json_valid(f->parts[0]) || !jupyter_read_header(f->parts[1], &header) || !header.msg_id[0])
         return err_set(e, ERR_INVALID, "an execution has options and a header with a msg_id");
     if (k->state != WK_READY)
-        return err_set(e, k->ever_ready ? ERR_GONE : ERR_BUSY, "the kernel is %s", k->ever_ready ? "ending" : "starting");
+        return err_set(e, k->ever_ready ? ERR_GONE : ERR_BUSY, "the kernel is %s",
+                       k->ever_ready ? "ending" : "starting");
     if (k->n_runs == WARDEN_KERNEL_MAX_RUNS)
-        return err_set(e, ERR_BUSY, "%d executions are outstanding, the limit", WARDEN_KERNEL_MAX_RUNS);
+        return err_set(e, ERR_BUSY, "%d executions are outstanding, the limit",
+                       WARDEN_KERNEL_MAX_RUNS);
     if (wk_find_run(k, header.msg_id))
         return err_set(e, ERR_CONFLICT, "an execution with this msg_id is known");
     (void)json_member_int(f->parts[0], "timeout_ms", &timeout_ms); /* absent: none */
@@ -190,7 +198,8 @@ void warden_kernel_interrupt(struct warden_kernel *k, const struct uuid *executi
     for (size_t i = 0; i < k->n_runs && !current; i++)
         if (run_is_current(k->runs[i]) && !k->runs[i]->idle && !k->runs[i]->reply)
             current = k->runs[i];
-    if (uuid_is_set(execution_id) && (!current || !uuid_equal(&current->execution_id, execution_id)))
+    if (uuid_is_set(execution_id) &&
+        (!current || !uuid_equal(&current->execution_id, execution_id)))
         return;
     if (!wk_lives(k))
         return;

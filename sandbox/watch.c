@@ -74,6 +74,7 @@ void watch_remove(struct watches *set, struct watch *w)
 {
     if (w->fd < 0)
         return;
-    (void)epoll_ctl(set->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL); /* closed already: left the set with that */
+    (void)epoll_ctl(set->epoll_fd, EPOLL_CTL_DEL, w->fd,
+                    NULL); /* closed already: left the set with that */
     w->fd = -1;
 }

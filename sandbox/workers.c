@@ -63,7 +63,8 @@ static int on_done(zloop_t *loop, zsock_t *pipe, void *ctx)
     return 0;
 }
 
-struct workers *workers_new(zloop_t *loop, unsigned n_threads, unsigned max_queued, const char *podman_socket)
+struct workers *workers_new(zloop_t *loop, unsigned n_threads, unsigned max_queued,
+                            const char *podman_socket)
 {
     assert(n_threads > 0 && n_threads <= MAX_THREADS);
     struct workers *w = calloc(1, sizeof *w);

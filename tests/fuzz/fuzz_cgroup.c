@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < 2; i++) {
         if (cgroup_parse_membership(text, CONTROLLERS[i], path, sizeof path) && path[0] != '/')
             abort();
-        if (cgroup_parse_mount(text, CONTROLLERS[i], path, sizeof path, root, sizeof root) && (path[0] != '/' || root[0] != '/'))
+        if (cgroup_parse_mount(text, CONTROLLERS[i], path, sizeof path, root, sizeof root) &&
+            (path[0] != '/' || root[0] != '/'))
             abort();
     }
     (void)cgroup_parse_number(text, &n); /* any answer is right that is not a crash */

@@ -17,7 +17,8 @@ static void walk(struct slice value, bool valid, int depth)
 {
     struct json_iter it = json_iter(value);
     while (json_next(&it)) {
-        check(it.value.data >= value.data && it.value.data + it.value.len <= value.data + value.len);
+        check(it.value.data >= value.data &&
+              it.value.data + it.value.len <= value.data + value.len);
         check(json_valid(it.value));
         if (depth < JSON_MAX_DEPTH)
             walk(it.value, valid, depth + 1);
@@ -36,20 +37,23 @@ static void check_splice(struct slice text, bool valid)
 
 static void check_quote(struct slice text)
 {
-    CLEANUP_BUF struct buf quoted = BUF_INIT(1 << 24), back = BUF_INIT(1 << 24), again = BUF_INIT(1 << 24);
+    CLEANUP_BUF struct buf quoted = BUF_INIT(1 << 24), back = BUF_INIT(1 << 24),
+                           again = BUF_INIT(1 << 24);
     json_quote(&quoted, text);
     check(json_valid(buf_slice(&quoted)));
     json_unescape(&back, slice_of(quoted.data + 1, quoted.len - 2));
     json_quote(&again, buf_slice(&back));
     check(slice_equal(buf_slice(&quoted), buf_slice(&again)));
-    if (json_valid(text) && !memchr(text.data, '\0', text.len)) /* then it is UTF-8: nothing was replaced */
+    if (json_valid(text) &&
+        !memchr(text.data, '\0', text.len)) /* then it is UTF-8: nothing was replaced */
         check(slice_equal(buf_slice(&back), text));
 }
 
 /* What is valid json_mend leaves alone; any bytes between quotes it makes a valid string. */
 static void check_mend(struct slice text, bool valid)
 {
-    CLEANUP_BUF struct buf mended = BUF_INIT(1 << 24), string = BUF_INIT(1 << 24), again = BUF_INIT(1 << 24);
+    CLEANUP_BUF struct buf mended = BUF_INIT(1 << 24), string = BUF_INIT(1 << 24),
+                           again = BUF_INIT(1 << 24);
     json_mend(&mended, text);
     check(mended.len <= 6 * text.len && (!valid || slice_equal(buf_slice(&mended), text)));
     buf_add_char(&string, '"');

@@ -27,10 +27,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(used <= stream.len);
         CLEANUP_BUF struct buf out = BUF_INIT(LINK_MAX_FRAME_BYTES + 4);
         link_encode(&out, &f);
-        check(out.len == used && link_encoded_bytes(&f) == used && memcmp(out.data, stream.data, used) == 0);
+        check(out.len == used && link_encoded_bytes(&f) == used &&
+              memcmp(out.data, stream.data, used) == 0);
         size_t cut = data[0] * used / 256;
         check(link_decode(slice_of(stream.data, cut), &part, &used_part) == DECODE_MORE);
-        check(link_decode(slice_of(stream.data, used), &part, &used_part) == DECODE_OK && used_part == used);
+        check(link_decode(slice_of(stream.data, used), &part, &used_part) == DECODE_OK &&
+              used_part == used);
         stream = slice_of(stream.data + used, stream.len - used);
     }
     return 0;

@@ -25,9 +25,12 @@ static bool is_line(struct slice line)
 
 static void check_record(const struct record *r, const struct execution_row *row, bool full)
 {
-    static const char *const MEMBERS[] = { "execution_id", "session", "kernel_id", "sandbox_id", "language", "execution_count",
-                                           "status", "stdout", "stderr", "results", "error", "exit_code", "duration_ms", "timing",
-                                           "files_changed", "files_created", "resource_usage", "truncated", "labels", "events_url" };
+    static const char *const MEMBERS[] = {
+        "execution_id",    "session",        "kernel_id",   "sandbox_id", "language",
+        "execution_count", "status",         "stdout",      "stderr",     "results",
+        "error",           "exit_code",      "duration_ms", "timing",     "files_changed",
+        "files_created",   "resource_usage", "truncated",   "labels",     "events_url"
+    };
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 24);
     struct slice value;
     record_write(r, row, "u", full, &out);
@@ -38,8 +41,11 @@ static void check_record(const struct record *r, const struct execution_row *row
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct execution_row row = { .id = { "11111111-1111-4111-8111-111111111111" }, .session = "s", .status = STATUS_RUNNING,
-                                 .code = slice_of(data, size), .execution_count = -1 };
+    struct execution_row row = { .id = { "11111111-1111-4111-8111-111111111111" },
+                                 .session = "s",
+                                 .status = STATUS_RUNNING,
+                                 .code = slice_of(data, size),
+                                 .execution_count = -1 };
     struct record *r = record_new(size ? data[0] * 16 : 0);
     struct slice rest = slice_of(data, size);
     while (rest.len) {

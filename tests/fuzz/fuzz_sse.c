@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP_BUF struct buf out = BUF_INIT(1000);
     sse_write_event(&out, seq, SLICE_LITERAL("{}"));
     check(out.len > 4 && memcmp(out.data, "id: ", 4) == 0);
-    check(sse_parse_id(slice_of(out.data + 4, strcspn(out.data + 4, "\n")), &again) && again == seq);
+    check(sse_parse_id(slice_of(out.data + 4, strcspn(out.data + 4, "\n")), &again) &&
+          again == seq);
     return 0;
 }

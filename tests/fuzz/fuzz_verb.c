@@ -26,7 +26,8 @@ static void check_request(struct slice body)
     verb_encode_request(&out, &r);
     struct slice frame;
     size_t used;
-    check(frame_decode(buf_slice(&out), VERB_MAX_FRAME_BYTES, &frame, &used) == DECODE_OK && used == out.len);
+    check(frame_decode(buf_slice(&out), VERB_MAX_FRAME_BYTES, &frame, &used) == DECODE_OK &&
+          used == out.len);
     enum decode d = verb_decode_request(frame, &again, &e);
     /* cpus goes out with three digits: what is below that becomes 0, which no request may have. */
     check(d == DECODE_OK || (r.verb == VERB_CREATE && r.limits.cpus < 0.001));
@@ -34,9 +35,11 @@ static void check_request(struct slice body)
         return;
     check(again.id == r.id && again.verb == r.verb && again.version == r.version);
     check(uuid_equal(&again.sandbox_id, &r.sandbox_id) && strcmp(again.user_id, r.user_id) == 0);
-    check(strcmp(again.template_name, r.template_name) == 0 && again.private_workspace == r.private_workspace);
+    check(strcmp(again.template_name, r.template_name) == 0 &&
+          again.private_workspace == r.private_workspace);
     check(again.limits.memory_bytes == r.limits.memory_bytes && again.limits.pids == r.limits.pids);
-    check(again.limits.workspace_bytes == r.limits.workspace_bytes && fabs(again.limits.cpus - r.limits.cpus) < 0.001);
+    check(again.limits.workspace_bytes == r.limits.workspace_bytes &&
+          fabs(again.limits.cpus - r.limits.cpus) < 0.001);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -50,8 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         enum decode d = frame_decode(stream, 4096, &body, &used);
         size_t cut = data[0] % (stream.len + 1);
         if (d == DECODE_OK)
-            check(frame_decode(slice_of(stream.data, cut < used ? cut : used), 4096, &part, &used_part) ==
-                  (cut < used ? DECODE_MORE : DECODE_OK));
+            check(frame_decode(slice_of(stream.data, cut < used ? cut : used), 4096, &part,
+                               &used_part) == (cut < used ? DECODE_MORE : DECODE_OK));
         if (d != DECODE_OK)
             break;
         check_request(body);

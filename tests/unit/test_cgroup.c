@@ -7,12 +7,14 @@
 
 #include "sandbox/cgroup.h"
 
-static const char HYBRID[] = "9:name=systemd:/a\n4:memory:/kernelhub-1/libpod-2\n2:cpu,cpuacct:/c\n0::/unified\n";
+static const char HYBRID[] =
+    "9:name=systemd:/a\n4:memory:/kernelhub-1/libpod-2\n2:cpu,cpuacct:/c\n0::/unified\n";
 static const char UNIFIED[] = "0::/user.slice/x:y\n";
 static const char MOUNTS[] =
     "21 1 0:19 / /proc rw,nosuid shared:5 - proc proc rw\n"
     "30 24 0:26 / /sys/fs/cgroup/memory rw,nosuid shared:9 - cgroup cgroup rw,memory\n"
-    "31 24 0:27 /docker/1 /sys/fs/cgroup/cpu,cpuacct rw shared:9 master:1 - cgroup cgroup rw,cpu,cpuacct\n"
+    "31 24 0:27 /docker/1 /sys/fs/cgroup/cpu,cpuacct rw shared:9 master:1 - cgroup cgroup "
+    "rw,cpu,cpuacct\n"
     "32 24 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n";
 
 static void v1_membership_is_found_by_controller(void **state)
@@ -48,14 +50,17 @@ static void a_path_that_does_not_fit_is_no_path(void **state)
 static void mounts_are_found_by_controller_and_version(void **state)
 {
     char point[100], root[100];
-    assert_true(cgroup_parse_mount(slice_str(MOUNTS), "memory", point, sizeof point, root, sizeof root));
+    assert_true(
+        cgroup_parse_mount(slice_str(MOUNTS), "memory", point, sizeof point, root, sizeof root));
     assert_string_equal(point, "/sys/fs/cgroup/memory");
     assert_string_equal(root, "/");
-    assert_true(cgroup_parse_mount(slice_str(MOUNTS), "cpuacct", point, sizeof point, root, sizeof root));
+    assert_true(
+        cgroup_parse_mount(slice_str(MOUNTS), "cpuacct", point, sizeof point, root, sizeof root));
     assert_string_equal(root, "/docker/1");
     assert_true(cgroup_parse_mount(slice_str(MOUNTS), "", point, sizeof point, root, sizeof root));
     assert_string_equal(point, "/sys/fs/cgroup/unified");
-    assert_false(cgroup_parse_mount(slice_str(MOUNTS), "pids", point, sizeof point, root, sizeof root));
+    assert_false(
+        cgroup_parse_mount(slice_str(MOUNTS), "pids", point, sizeof point, root, sizeof root));
 }
 
 static void numbers_know_no_limit_by_both_its_names(void **state)
@@ -76,9 +81,11 @@ static void numbers_know_no_limit_by_both_its_names(void **state)
 static void oom_kills_are_read_in_both_versions(void **state)
 {
     uint64_t n = 0;
-    assert_true(cgroup_parse_oom_kills(slice_str("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), &n));
+    assert_true(
+        cgroup_parse_oom_kills(slice_str("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), &n));
     assert_int_equal(n, 3);
-    assert_true(cgroup_parse_oom_kills(slice_str("low 0\nhigh 0\nmax 12\noom 2\noom_kill 1\noom_group_kill 0\n"), &n));
+    assert_true(cgroup_parse_oom_kills(
+        slice_str("low 0\nhigh 0\nmax 12\noom 2\noom_kill 1\noom_group_kill 0\n"), &n));
     assert_int_equal(n, 1);
     assert_false(cgroup_parse_oom_kills(slice_str("oom_kill_disable 0\n"), &n));
     assert_false(cgroup_parse_oom_kills(slice_str("oom_kill\n"), &n));

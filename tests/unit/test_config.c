@@ -65,11 +65,14 @@ static void a_file_overrides_the_defaults(void **state)
 {
     struct config *c = *state;
     struct err e = ERR_INIT;
-    const char *text = "#   a comment\n\nserver\n    port = 9000   # behind\n    address = \"::1\"\n\n"
-                       "limits\n    memory_bytes = 512M\n    cpus = 0.5\n    max_output_bytes = 1KiB\nkeeper\n    allow_weak = yes\n";
+    const char *text =
+        "#   a comment\n\nserver\n    port = 9000   # behind\n    address = \"::1\"\n\n"
+        "limits\n    memory_bytes = 512M\n    cpus = 0.5\n    max_output_bytes = 1KiB\nkeeper\n    "
+        "allow_weak = yes\n";
     assert_int_equal(read_text(c, text, &e), -1); /* 1KiB is below the minimum */
     text = "#   a comment\n\nserver\n    port = 9000   # behind\n    address = \"::1\"\r\n\n"
-           "limits\n    memory_bytes = 512M\n    cpus = 0.5\n    max_output_bytes = 64KiB\nkeeper\n    allow_weak = yes";
+           "limits\n    memory_bytes = 512M\n    cpus = 0.5\n    max_output_bytes = "
+           "64KiB\nkeeper\n    allow_weak = yes";
     if (read_text(c, text, &e) < 0)
         fail_msg("%s", e.text);
     assert_int_equal(config_number(c, CONFIG_SERVER_PORT), 9000);
@@ -83,7 +86,8 @@ static void a_file_overrides_the_defaults(void **state)
 static void an_error_names_file_line_and_what_is_allowed(void **state)
 {
     struct config *c = *state;
-    expect_error(c, "server\n    # no\n    prot = 1\n", "line 3", "server has: address, port, auth");
+    expect_error(c, "server\n    # no\n    prot = 1\n", "line 3",
+                 "server has: address, port, auth");
     expect_error(c, "\n\nserved\n    port = 1\n", "line 3", "the sections are: server, paths, hub");
     expect_error(c, "server\n    port = 70000\n", "line 2", "a whole number from 0 to 65535");
     expect_error(c, "server\n    port = 80x\n", "line 2", "80x");
@@ -94,7 +98,8 @@ static void an_error_names_file_line_and_what_is_allowed(void **state)
     expect_error(c, "limits\n    memory_bytes = 1X\n", "line 2", "K, M, G or T");
     expect_error(c, "limits\n    memory_bytes = 99999999999G\n", "line 2", "99999999999G");
     expect_error(c, "limits\n    memory_bytes = 1KB\n", "line 2", "1KB");
-    expect_error(c, "server\n    port = 1\n    address = x\n    port = 2\n", "line 4", "set in line 2 already");
+    expect_error(c, "server\n    port = 1\n    address = x\n    port = 2\n", "line 4",
+                 "set in line 2 already");
     expect_error(c, "server\n    address = \n", "line 2", "text of 1 to 253");
     assert_int_equal(config_number(c, CONFIG_LIMITS_CPUS), 2000);
 }
@@ -126,8 +131,12 @@ static void the_environment_overrides(void **state)
 {
     struct config *c = *state;
     struct err e = ERR_INIT;
-    char *good[] = { "PATH=/bin", "KERNELHUB_URL=http://x", "KERNELHUB__SERVER__PORT=81",
-                     "KERNELHUB__LIMITS__MAX_OUTPUT_BYTES=1M", "KERNELHUB__TEMPLATE__PREFERRED=", NULL };
+    char *good[] = { "PATH=/bin",
+                     "KERNELHUB_URL=http://x",
+                     "KERNELHUB__SERVER__PORT=81",
+                     "KERNELHUB__LIMITS__MAX_OUTPUT_BYTES=1M",
+                     "KERNELHUB__TEMPLATE__PREFERRED=",
+                     NULL };
     assert_int_equal(config_read_environment(c, good, &e), 0);
     assert_int_equal(config_number(c, CONFIG_SERVER_PORT), 81);
     assert_int_equal(config_number(c, CONFIG_LIMITS_OUTPUT), 1 << 20);
@@ -155,9 +164,11 @@ static void what_is_printed_says_where_it_came_from(void **state)
     config_print(c, &out);
     snprintf(from_file, sizeof from_file, " # %s, line 2; ", path);
     assert_non_null(strstr(out.data, from_file));
-    assert_non_null(strstr(out.data, "server/address               = 0.0.0.0                  # --address; "));
+    assert_non_null(
+        strstr(out.data, "server/address               = 0.0.0.0                  # --address; "));
     assert_non_null(strstr(out.data, "# KERNELHUB__LOG__LEVEL; "));
-    assert_non_null(strstr(out.data, "hub/user                     = kernelhub                # default; "));
+    assert_non_null(
+        strstr(out.data, "hub/user                     = kernelhub                # default; "));
     size_t lines = 0;
     for (size_t i = 0; i < out.len; i++)
         lines += out.data[i] == '\n';

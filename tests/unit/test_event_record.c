@@ -21,9 +21,12 @@ static void a_record_is_the_line_of_the_contract(void **state)
 {
     CLEANUP_BUF struct buf out = BUF_INIT(1000);
     event_record_write(&out, 17, &HEAD, SLICE_LITERAL(",\"text\":\"x\""));
-    assert_string_equal(out.data, "{\"v\":1,\"seq\":17,\"ts\":\"2023-11-14T22:13:20.123456Z\","
-                                  "\"execution_id\":\"11111111-1111-4111-8111-111111111111\",\"session\":\"python\","
-                                  "\"kernel_id\":\"22222222-2222-4222-8222-222222222222\",\"type\":\"stdout\",\"text\":\"x\"}");
+    assert_string_equal(
+        out.data,
+        "{\"v\":1,\"seq\":17,\"ts\":\"2023-11-14T22:13:20.123456Z\","
+        "\"execution_id\":\"11111111-1111-4111-8111-111111111111\",\"session\":\"python\","
+        "\"kernel_id\":\"22222222-2222-4222-8222-222222222222\",\"type\":\"stdout\",\"text\":"
+        "\"x\"}");
 }
 
 static void what_has_no_execution_or_kernel_says_so(void **state)
@@ -31,8 +34,10 @@ static void what_has_no_execution_or_kernel_says_so(void **state)
     CLEANUP_BUF struct buf out = BUF_INIT(1000);
     struct event_head head = { .unix_us = 1, .session = "a\"\nb", .type = EVENT_KERNEL_STATUS };
     event_record_write(&out, 1, &head, slice_of(NULL, 0));
-    assert_string_equal(out.data, "{\"v\":1,\"seq\":1,\"ts\":\"1970-01-01T00:00:00.000001Z\",\"session\":\"a\\\"\\nb\","
-                                  "\"kernel_id\":null,\"type\":\"kernel_status\"}");
+    assert_string_equal(
+        out.data,
+        "{\"v\":1,\"seq\":1,\"ts\":\"1970-01-01T00:00:00.000001Z\",\"session\":\"a\\\"\\nb\","
+        "\"kernel_id\":null,\"type\":\"kernel_status\"}");
 }
 
 static void every_type_and_status_is_found_by_its_name(void **state)
@@ -60,27 +65,36 @@ static void each_message_becomes_its_event(void **state)
         enum event_type type;
         const char *fields;
     } CASES[] = {
-        { "stream", "{\"name\":\"stdout\",\"text\":\"a\\nb\"}", EVENT_STDOUT, ",\"text\":\"a\\nb\"" },
+        { "stream", "{\"name\":\"stdout\",\"text\":\"a\\nb\"}", EVENT_STDOUT,
+          ",\"text\":\"a\\nb\"" },
         { "stream", "{\"text\":\"e\",\"name\":\"stderr\"}", EVENT_STDERR, ",\"text\":\"e\"" },
         { "stream", "{\"name\":\"stdout\",\"text\":5}", EVENT_STDOUT, ",\"text\":\"\"" },
-        { "display_data", "{\"data\": {\"text/plain\": \"x\"}, \"metadata\": {\"a\":1}, \"transient\": {\"display_id\": \"d\"}}",
-          EVENT_DISPLAY, ",\"data\":{\"text/plain\":\"x\"},\"metadata\":{\"a\":1},\"display_id\":\"d\"" },
-        { "display_data", "{\"data\":[],\"transient\":{\"display_id\":1}}", EVENT_DISPLAY, ",\"data\":{},\"metadata\":{}" },
-        { "update_display_data", "{\"data\":{},\"metadata\":{},\"transient\":{\"display_id\":\"d\"}}", EVENT_DISPLAY,
+        { "display_data",
+          "{\"data\": {\"text/plain\": \"x\"}, \"metadata\": {\"a\":1}, \"transient\": "
+          "{\"display_id\": \"d\"}}",
+          EVENT_DISPLAY,
+          ",\"data\":{\"text/plain\":\"x\"},\"metadata\":{\"a\":1},\"display_id\":\"d\"" },
+        { "display_data", "{\"data\":[],\"transient\":{\"display_id\":1}}", EVENT_DISPLAY,
+          ",\"data\":{},\"metadata\":{}" },
+        { "update_display_data",
+          "{\"data\":{},\"metadata\":{},\"transient\":{\"display_id\":\"d\"}}", EVENT_DISPLAY,
           ",\"data\":{},\"metadata\":{},\"display_id\":\"d\",\"update\":true" },
-        { "execute_result", "{\"execution_count\":3,\"data\":{\"text/plain\":\"42\"},\"metadata\":{}}", EVENT_RESULT,
+        { "execute_result",
+          "{\"execution_count\":3,\"data\":{\"text/plain\":\"42\"},\"metadata\":{}}", EVENT_RESULT,
           ",\"data\":{\"text/plain\":\"42\"},\"metadata\":{},\"execution_count\":3" },
         { "error", "{\"ename\":\"E\",\"evalue\":\"v\",\"traceback\":[\"t\"]}", EVENT_ERROR,
           ",\"name\":\"E\",\"value\":\"v\",\"traceback\":[\"t\"]" },
         { "error", "{}", EVENT_ERROR, ",\"name\":\"\",\"value\":\"\",\"traceback\":[]" },
         { "clear_output", "{\"wait\":true}", EVENT_CLEAR_OUTPUT, ",\"wait\":true" },
         { "clear_output", "{\"wait\":\"x\"}", EVENT_CLEAR_OUTPUT, ",\"wait\":false" },
-        { "input_request", "{\"prompt\":\"? \",\"password\":true}", EVENT_INPUT_REQUEST, ",\"prompt\":\"? \",\"password\":true" },
+        { "input_request", "{\"prompt\":\"? \",\"password\":true}", EVENT_INPUT_REQUEST,
+          ",\"prompt\":\"? \",\"password\":true" },
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         CLEANUP_BUF struct buf fields = BUF_INIT(1000);
         enum event_type type = EVENT_GAP;
-        assert_true(event_from_message(CASES[i].msg_type, slice_str(CASES[i].content), &type, &fields));
+        assert_true(
+            event_from_message(CASES[i].msg_type, slice_str(CASES[i].content), &type, &fields));
         assert_int_equal(type, CASES[i].type);
         assert_string_equal(fields.data, CASES[i].fields);
     }
@@ -92,11 +106,14 @@ static void text_that_is_no_json_is_mended_not_lost(void **state)
         struct slice content;
         const char *fields;
     } CASES[] = {
-        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\\u0000b\"}"), ",\"text\":\"a\\ufffdb\"" },
+        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\\u0000b\"}"),
+          ",\"text\":\"a\\ufffdb\"" },
         { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\\udce9\\ud83dz\\ud83d\\ude00\"}"),
           ",\"text\":\"a\\ufffd\\ufffdz\\ud83d\\ude00\"" },
-        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\xe9 b\\\"\"}"), ",\"text\":\"a\xef\xbf\xbd b\\\"\"" },
-        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\nb\0c\"}"), ",\"text\":\"a\\u000ab\\ufffdc\"" },
+        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\xe9 b\\\"\"}"),
+          ",\"text\":\"a\xef\xbf\xbd b\\\"\"" },
+        { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"a\nb\0c\"}"),
+          ",\"text\":\"a\\u000ab\\ufffdc\"" },
         { SLICE_LITERAL("{\"name\":\"stdout\",\"text\":\"cut"), ",\"text\":\"\"" },
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
@@ -116,7 +133,8 @@ static void what_is_no_event_is_refused(void **state)
     assert_false(event_from_message("", SLICE_LITERAL("{}"), &type, &fields));
     assert_false(event_from_message("stream", SLICE_LITERAL("[]"), &type, &fields));
     assert_false(event_from_message("stream", SLICE_LITERAL(""), &type, &fields));
-    assert_false(event_from_message("stream", SLICE_LITERAL("{\"text\":\"nameless\"}"), &type, &fields));
+    assert_false(
+        event_from_message("stream", SLICE_LITERAL("{\"text\":\"nameless\"}"), &type, &fields));
     assert_int_equal(fields.len, 0);
 }
 
@@ -124,8 +142,9 @@ static void an_event_is_one_line_whatever_the_kernel_sent(void **state)
 {
     CLEANUP_BUF struct buf fields = BUF_INIT(1000), out = BUF_INIT(1000);
     enum event_type type;
-    assert_true(event_from_message("display_data", SLICE_LITERAL("{\"data\":{\n\"a\"\r\n:\t[1,\n2]},\n\"metadata\":{ }\n}"),
-                                   &type, &fields));
+    assert_true(event_from_message(
+        "display_data", SLICE_LITERAL("{\"data\":{\n\"a\"\r\n:\t[1,\n2]},\n\"metadata\":{ }\n}"),
+        &type, &fields));
     event_record_write(&out, 1, &HEAD, buf_slice(&fields));
     assert_null(strchr(out.data, '\n'));
     assert_null(strchr(out.data, '\r'));

@@ -13,12 +13,14 @@ static struct jupyter_message m;
 
 static void the_delimiter_is_found_not_counted_to(void **state)
 {
-    const struct slice frames[] = { SLICE_LITERAL("topic"), SLICE_LITERAL("id"),   SLICE_LITERAL("<IDS|MSG>"),
-                                    SLICE_LITERAL("sig"),   SLICE_LITERAL("{h}"),  SLICE_LITERAL("{p}"),
-                                    SLICE_LITERAL("{m}"),   SLICE_LITERAL("{c}"),  SLICE_LITERAL("buffer"),
-                                    SLICE_LITERAL("") };
+    const struct slice frames[] = { SLICE_LITERAL("topic"),     SLICE_LITERAL("id"),
+                                    SLICE_LITERAL("<IDS|MSG>"), SLICE_LITERAL("sig"),
+                                    SLICE_LITERAL("{h}"),       SLICE_LITERAL("{p}"),
+                                    SLICE_LITERAL("{m}"),       SLICE_LITERAL("{c}"),
+                                    SLICE_LITERAL("buffer"),    SLICE_LITERAL("") };
     assert_true(jupyter_cut(frames, 10, &m));
-    assert_true(slice_is(m.header, "{h}") && slice_is(m.parent, "{p}") && slice_is(m.metadata, "{m}") && slice_is(m.content, "{c}"));
+    assert_true(slice_is(m.header, "{h}") && slice_is(m.parent, "{p}") &&
+                slice_is(m.metadata, "{m}") && slice_is(m.content, "{c}"));
     assert_int_equal(m.n_buffers, 2);
     assert_true(slice_is(m.buffers[0], "buffer") && m.buffers[1].len == 0);
     assert_true(jupyter_cut(frames + 2, 6, &m));
@@ -47,7 +49,8 @@ static void the_signature_is_the_hmac_of_the_four_frames(void **state)
     m.n_buffers = 1;
     m.buffers[0] = SLICE_LITERAL("not signed");
     jupyter_sign(SLICE_LITERAL("Jefe"), &m, signature);
-    assert_string_equal(signature, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    assert_string_equal(signature,
+                        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     jupyter_sign(SLICE_LITERAL(""), &m, signature);
     assert_string_equal(signature, "");
 }
@@ -55,12 +58,16 @@ static void the_signature_is_the_hmac_of_the_four_frames(void **state)
 static void of_a_header_only_what_we_route_by_is_read(void **state)
 {
     struct jupyter_header h;
-    assert_true(jupyter_read_header(SLICE_LITERAL("{\"x\":{\"msg_id\":\"no\"},\"msg_id\":\"a-1\",\"date\":1.5,\"msg_type\":\"status\"}"), &h));
+    assert_true(jupyter_read_header(
+        SLICE_LITERAL(
+            "{\"x\":{\"msg_id\":\"no\"},\"msg_id\":\"a-1\",\"date\":1.5,\"msg_type\":\"status\"}"),
+        &h));
     assert_string_equal(h.msg_id, "a-1");
     assert_string_equal(h.msg_type, "status");
     assert_true(jupyter_read_header(SLICE_LITERAL("{}"), &h));
     assert_string_equal(h.msg_id, "");
-    assert_true(jupyter_read_header(SLICE_LITERAL("{\"msg_id\":\"\\u0041\\n\",\"msg_type\":7}"), &h));
+    assert_true(
+        jupyter_read_header(SLICE_LITERAL("{\"msg_id\":\"\\u0041\\n\",\"msg_type\":7}"), &h));
     assert_string_equal(h.msg_id, "A\n");
     assert_string_equal(h.msg_type, "");
 }

@@ -22,7 +22,9 @@ static uint64_t add(struct keep *k, enum link_type type, const struct uuid *exec
 {
     CLEANUP_BUF struct buf body = BUF_INIT(1 << 20);
     memset(buf_room(&body, bytes + 1), 'x', bytes);
-    struct link_frame f = { .type = type, .kernel_id = KERNEL, .execution_id = *execution, .n_parts = 1 };
+    struct link_frame f = {
+        .type = type, .kernel_id = KERNEL, .execution_id = *execution, .n_parts = 1
+    };
     f.parts[0] = slice_of(body.data, bytes);
     return keep_add(k, &f);
 }
@@ -46,7 +48,8 @@ static const char *tell(struct slice stream, char ret[4096])
     ret[0] = '\0';
     while (stream.len > 0) {
         assert_int_equal(link_decode(stream, &f, &used), DECODE_OK);
-        n += (size_t)snprintf(ret + n, 4096 - n, "%s%llu:%d", n ? " " : "", (unsigned long long)f.number, (int)f.type);
+        n += (size_t)snprintf(ret + n, 4096 - n, "%s%llu:%d", n ? " " : "",
+                              (unsigned long long)f.number, (int)f.type);
         stream = slice_of(stream.data + used, stream.len - used);
     }
     return ret;
@@ -188,7 +191,8 @@ static void when_it_is_full_one_gap_per_execution_says_how_much_is_missing(void 
     struct slice gap = part_of(buf_slice(&out), last + 1, &f);
     assert_int_equal(f.type, LINK_GAP);
     assert_true(uuid_equal(&f.execution_id, &ONE) && uuid_equal(&f.kernel_id, &KERNEL));
-    assert_true(json_valid(gap) && json_member_int(gap, "messages", &messages) && json_member_int(gap, "bytes", &bytes));
+    assert_true(json_valid(gap) && json_member_int(gap, "messages", &messages) &&
+                json_member_int(gap, "bytes", &bytes));
     assert_int_equal(messages, 2);
     assert_in_range(bytes, 9010, 9200);
     gap = part_of(buf_slice(&out), last + 2, &f);

@@ -39,11 +39,12 @@ static void sample(struct buf *out)
 static void a_frame_has_the_bytes_the_header_promises(void **state)
 {
     static const unsigned char bytes[] = {
-        0,    0,    0,    59,                                                                 /* length */
-        5,    3,    0,    3,    1,    2,    3,    4,    5,    6,    7,    8,                  /* type … number */
-        0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
-        0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
-        0,    0,    0,    2,    0,    0,    0,    0,    0,    0,    0,    1,    'a',  'b',  'c',
+        0,    0,    0,    59,                                                /* length */
+        5,    3,    0,    3,    1,    2,    3,    4,    5,    6,    7,    8, /* type … number */
+        0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb,
+        0xcc, 0xdd, 0xee, 0xff, 0,    0,    0,    0,    0,    0,    0,    0,
+        0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    2,
+        0,    0,    0,    0,    0,    0,    0,    1,    'a',  'b',  'c',
     };
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 16);
     size_t used = 0;
@@ -55,7 +56,8 @@ static void a_frame_has_the_bytes_the_header_promises(void **state)
     assert_int_equal(frame.number, 0x0102030405060708);
     assert_string_equal(frame.kernel_id.text, "00112233-4455-6677-8899-aabbccddeeff");
     assert_false(uuid_is_set(&frame.execution_id));
-    assert_true(slice_is(frame.parts[0], "ab") && frame.parts[1].len == 0 && slice_is(frame.parts[2], "c"));
+    assert_true(slice_is(frame.parts[0], "ab") && frame.parts[1].len == 0 &&
+                slice_is(frame.parts[2], "c"));
 }
 
 static void each_beginning_of_a_frame_wants_more(void **state)
@@ -96,13 +98,13 @@ static void wrong_types_channels_and_lengths_are_bad(void **state)
     assert_int_equal(decode_with(4, 15), DECODE_BAD);
     assert_int_equal(decode_with(4, 21), DECODE_BAD);
     assert_int_equal(decode_with(5, 4), DECODE_BAD);
-    assert_int_equal(decode_with(6, 2), DECODE_BAD);   /* 515 parts */
-    assert_int_equal(decode_with(7, 2), DECODE_BAD);   /* bytes are left over */
+    assert_int_equal(decode_with(6, 2), DECODE_BAD); /* 515 parts */
+    assert_int_equal(decode_with(7, 2), DECODE_BAD); /* bytes are left over */
     assert_int_equal(decode_with(7, 4), DECODE_BAD);
-    assert_int_equal(decode_with(51, 1), DECODE_BAD);  /* a part too short */
-    assert_int_equal(decode_with(51, 3), DECODE_BAD);  /* too long */
+    assert_int_equal(decode_with(51, 1), DECODE_BAD); /* a part too short */
+    assert_int_equal(decode_with(51, 3), DECODE_BAD); /* too long */
     assert_int_equal(decode_with(48, 255), DECODE_BAD);
-    assert_int_equal(decode_with(3, 47), DECODE_BAD);  /* shorter than its fixed part and lengths */
+    assert_int_equal(decode_with(3, 47), DECODE_BAD); /* shorter than its fixed part and lengths */
     assert_int_equal(decode_with(3, 0), DECODE_BAD);
     assert_int_equal(decode_with(0, 6), DECODE_TOO_BIG);
     assert_int_equal(decode_with(0, 5), DECODE_MORE);
@@ -111,7 +113,8 @@ static void wrong_types_channels_and_lengths_are_bad(void **state)
 static void every_type_comes_back_as_it_went(void **state)
 {
     for (int type = 0; type < 32; type++) {
-        bool known = (type >= LINK_HELLO && type <= LINK_SAMPLE) || (type >= LINK_KERNEL && type <= LINK_ERROR);
+        bool known = (type >= LINK_HELLO && type <= LINK_SAMPLE) ||
+                     (type >= LINK_KERNEL && type <= LINK_ERROR);
         assert_int_equal(decode_with(4, (unsigned char)type), known ? DECODE_OK : DECODE_BAD);
     }
 }

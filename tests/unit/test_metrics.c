@@ -12,17 +12,19 @@
 static void a_counter_is_written_with_its_labels(void **state)
 {
     CLEANUP_BUF struct buf out = BUF_INIT(10000);
-    struct metric_counter *c = metric_counter_new("kernelhub_x_total", "Help \\ and\nmore", "language", "status");
+    struct metric_counter *c =
+        metric_counter_new("kernelhub_x_total", "Help \\ and\nmore", "language", "status");
     metric_counter_add(c, "python", "ok", 1);
     metric_counter_add(c, "python", "ok", 2);
     metric_counter_add(c, "a\"b\\c\nd", "error", 0.5);
     metric_counter_add(c, NULL, "ok", 1);
     metric_counter_write(c, &out);
-    assert_string_equal(out.data, "# HELP kernelhub_x_total Help \\\\ and\\nmore\n"
-                                  "# TYPE kernelhub_x_total counter\n"
-                                  "kernelhub_x_total{language=\"python\",status=\"ok\"} 3\n"
-                                  "kernelhub_x_total{language=\"a\\\"b\\\\c\\nd\",status=\"error\"} 0.5\n"
-                                  "kernelhub_x_total{language=\"\",status=\"ok\"} 1\n");
+    assert_string_equal(out.data,
+                        "# HELP kernelhub_x_total Help \\\\ and\\nmore\n"
+                        "# TYPE kernelhub_x_total counter\n"
+                        "kernelhub_x_total{language=\"python\",status=\"ok\"} 3\n"
+                        "kernelhub_x_total{language=\"a\\\"b\\\\c\\nd\",status=\"error\"} 0.5\n"
+                        "kernelhub_x_total{language=\"\",status=\"ok\"} 1\n");
     metric_counter_free(c);
 }
 
@@ -79,10 +81,11 @@ static void a_histogram_is_cumulative_and_ends_with_infinity(void **state)
     metric_histogram_observe(m, 0.25);
     metric_histogram_observe(m, 7);
     metric_histogram_write(m, &out);
-    assert_string_equal(out.data, "# HELP x_seconds h\n# TYPE x_seconds histogram\n"
-                                  "x_seconds_bucket{le=\"0.001\"} 1\nx_seconds_bucket{le=\"0.5\"} 3\n"
-                                  "x_seconds_bucket{le=\"2\"} 3\nx_seconds_bucket{le=\"+Inf\"} 4\n"
-                                  "x_seconds_sum 7.501\nx_seconds_count 4\n");
+    assert_string_equal(out.data,
+                        "# HELP x_seconds h\n# TYPE x_seconds histogram\n"
+                        "x_seconds_bucket{le=\"0.001\"} 1\nx_seconds_bucket{le=\"0.5\"} 3\n"
+                        "x_seconds_bucket{le=\"2\"} 3\nx_seconds_bucket{le=\"+Inf\"} 4\n"
+                        "x_seconds_sum 7.501\nx_seconds_count 4\n");
     metric_histogram_free(m);
     metric_histogram_free(NULL);
     metric_counter_free(NULL);
@@ -94,8 +97,9 @@ static void a_gauge_writes_what_is_no_number_too(void **state)
     metric_gauge_write(&out, "g", "h", -1.5);
     metric_gauge_write(&out, "g", "h", NAN);
     metric_gauge_write(&out, "g", "h", -INFINITY);
-    assert_string_equal(out.data, "# HELP g h\n# TYPE g gauge\ng -1.5\n# HELP g h\n# TYPE g gauge\ng NaN\n"
-                                  "# HELP g h\n# TYPE g gauge\ng -Inf\n");
+    assert_string_equal(out.data,
+                        "# HELP g h\n# TYPE g gauge\ng -1.5\n# HELP g h\n# TYPE g gauge\ng NaN\n"
+                        "# HELP g h\n# TYPE g gauge\ng -Inf\n");
 }
 
 int main(void)

@@ -33,37 +33,46 @@ static void check(const char *reply, const char *end, enum status status, int64_
 
 static void what_went_well_is_ok(void **state)
 {
-    check("{\"status\":\"ok\",\"execution_count\":3}", "{\"how\":\"done\",\"complete\":true}", STATUS_OK, 0);
+    check("{\"status\":\"ok\",\"execution_count\":3}", "{\"how\":\"done\",\"complete\":true}",
+          STATUS_OK, 0);
 }
 
 static void an_exception_is_an_error(void **state)
 {
-    check("{\"status\":\"error\",\"ename\":\"ValueError\",\"evalue\":\"x\"}", "{\"how\":\"done\"}", STATUS_ERROR, 1);
+    check("{\"status\":\"error\",\"ename\":\"ValueError\",\"evalue\":\"x\"}", "{\"how\":\"done\"}",
+          STATUS_ERROR, 1);
 }
 
 static void system_exit_gives_its_code(void **state)
 {
-    check("{\"status\":\"error\",\"ename\":\"SystemExit\",\"evalue\":\"7\"}", "{\"how\":\"done\"}", STATUS_ERROR, 7);
-    check("{\"status\":\"error\",\"ename\":\"SystemExit\",\"evalue\":\"0\"}", "{\"how\":\"done\"}", STATUS_OK, 0);
-    check("{\"status\":\"error\",\"ename\":\"SystemExit\",\"evalue\":\"\"}", "{\"how\":\"done\"}", STATUS_OK, 0);
-    check("{\"status\":\"error\",\"ename\":\"SystemExit\",\"evalue\":\"no way\"}", "{\"how\":\"done\"}", STATUS_ERROR, 1);
+    check("{\"status\":\"error\",\"ename\":\"SystemExit\",\"evalue\":\"7\"}", "{\"how\":\"done\"}",
+          STATUS_ERROR, 7);
+    check("{\"status\":\"error\",\"ename\":\"SystemExit\",\"evalue\":\"0\"}", "{\"how\":\"done\"}",
+          STATUS_OK, 0);
+    check("{\"status\":\"error\",\"ename\":\"SystemExit\",\"evalue\":\"\"}", "{\"how\":\"done\"}",
+          STATUS_OK, 0);
+    check("{\"status\":\"error\",\"ename\":\"SystemExit\",\"evalue\":\"no way\"}",
+          "{\"how\":\"done\"}", STATUS_ERROR, 1);
 }
 
 static void a_shell_gives_its_last_status(void **state)
 {
-    check("{\"status\":\"error\",\"ename\":\"ExitStatus\",\"kernelhub_exit_code\":3}", "{\"how\":\"done\"}", STATUS_ERROR, 3);
+    check("{\"status\":\"error\",\"ename\":\"ExitStatus\",\"kernelhub_exit_code\":3}",
+          "{\"how\":\"done\"}", STATUS_ERROR, 3);
     check("{\"status\":\"ok\",\"kernelhub_exit_code\":0}", "{\"how\":\"done\"}", STATUS_OK, 0);
 }
 
 static void an_interrupt_is_no_error_of_the_code(void **state)
 {
-    check("{\"status\":\"error\",\"ename\":\"KeyboardInterrupt\"}", "{\"how\":\"done\",\"interrupted\":true}", STATUS_INTERRUPTED, 130);
+    check("{\"status\":\"error\",\"ename\":\"KeyboardInterrupt\"}",
+          "{\"how\":\"done\",\"interrupted\":true}", STATUS_INTERRUPTED, 130);
     check("{\"status\":\"ok\"}", "{\"how\":\"done\",\"interrupted\":true}", STATUS_OK, 0);
 }
 
 static void a_timeout_is_a_timeout_however_it_ended(void **state)
 {
-    check("{\"status\":\"error\",\"ename\":\"KeyboardInterrupt\"}", "{\"how\":\"done\",\"interrupted\":true,\"timed_out\":true}", STATUS_TIMEOUT, 124);
+    check("{\"status\":\"error\",\"ename\":\"KeyboardInterrupt\"}",
+          "{\"how\":\"done\",\"interrupted\":true,\"timed_out\":true}", STATUS_TIMEOUT, 124);
     check("{\"status\":\"ok\"}", "{\"how\":\"done\",\"timed_out\":true}", STATUS_TIMEOUT, 124);
     check(NULL, "{\"how\":\"killed\",\"timed_out\":true}", STATUS_TIMEOUT, 124);
 }
@@ -96,7 +105,9 @@ static void an_aborted_reply_says_that_it_did_not_run(void **state)
 
 static void a_reply_survives_being_written_down(void **state)
 {
-    struct outcome_reply before = reply_of("{\"status\":\"error\",\"ename\":\"E\\\"x\",\"evalue\":\"v\",\"execution_count\":9,\"kernelhub_exit_code\":4}");
+    struct outcome_reply before =
+        reply_of("{\"status\":\"error\",\"ename\":\"E\\\"x\",\"evalue\":\"v\",\"execution_count\":"
+                 "9,\"kernelhub_exit_code\":4}");
     struct outcome_reply after;
     CLEANUP_BUF struct buf b = BUF_INIT(1000);
     outcome_write_reply(&before, &b);

@@ -57,8 +57,9 @@ static void nothing_goes_straight_on_after_the_first_that_did_not(void **state)
     memset(big, 'x', 2999);
     output_init(&o, LIMIT);
     assert_true(admit(&o, 0));
-    assert_false(output_admit(&o, EVENT_STDOUT, slice_str(big), 1)); /* more than the head's room, too big for the ring */
-    assert_false(admit(&o, 2));                                      /* order is kept */
+    assert_false(output_admit(&o, EVENT_STDOUT, slice_str(big),
+                              1)); /* more than the head's room, too big for the ring */
+    assert_false(admit(&o, 2));    /* order is kept */
     assert_int_equal(o.dropped_messages, 1);
     free(big);
     output_done(&o);
@@ -69,7 +70,8 @@ static void the_gap_says_how_much_is_missing(void **state)
     struct output o = { .max_bytes = LIMIT, .dropped_bytes = 12, .dropped_messages = 3 };
     CLEANUP_BUF struct buf b = BUF_INIT(500);
     output_write_gap(&o, &b);
-    assert_string_equal(b.data, ",\"bytes\":12,\"messages\":3,\"reason\":\"max_output_bytes is 4096\"");
+    assert_string_equal(b.data,
+                        ",\"bytes\":12,\"messages\":3,\"reason\":\"max_output_bytes is 4096\"");
 }
 
 static void count_blob(void *arg, unsigned n, const char *media_type, struct slice text)
@@ -85,7 +87,8 @@ static void a_large_value_becomes_a_reference_and_the_rest_stays(void **state)
     struct output o;
     struct uuid id = uuid_new();
     unsigned n = 0;
-    CLEANUP_BUF struct buf in = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20), object = BUF_INIT(1 << 20);
+    CLEANUP_BUF struct buf in = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20),
+                           object = BUF_INIT(1 << 20);
     output_init(&o, LIMIT);
     buf_add_str(&in, ",\"data\":{\"text/plain\":\"p\",\"image/png\":\"");
     for (int i = 0; i < 300000; i++)

@@ -15,12 +15,23 @@
 static struct policy_container plain(void)
 {
     return (struct policy_container){
-        .name = "kernelhub-12345678-x", .instance = "instance", .sandbox_id = "sandbox", .user_id = "ann",
-        .template_name = "slim", .range_index = 7, .image_id = IMAGE, .first_id = 0x70070000,
+        .name = "kernelhub-12345678-x",
+        .instance = "instance",
+        .sandbox_id = "sandbox",
+        .user_id = "ann",
+        .template_name = "slim",
+        .range_index = 7,
+        .image_id = IMAGE,
+        .first_id = 0x70070000,
         .limits = { .memory_bytes = 256 << 20, .cpus = 1.5, .pids = 64 },
-        .init_path = "/lib/init", .seccomp_path = "/share/seccomp.json", .empty_path = "/state/empty",
-        .wall_dir = "/run/x/wall", .workspace_dir = "/run/x/workspace", .log_path = "/state/log",
-        .cgroup_parent = "/kernelhub-12345678", .host = { .nofile = 20000, .nproc = 90000 },
+        .init_path = "/lib/init",
+        .seccomp_path = "/share/seccomp.json",
+        .empty_path = "/state/empty",
+        .wall_dir = "/run/x/wall",
+        .workspace_dir = "/run/x/workspace",
+        .log_path = "/state/log",
+        .cgroup_parent = "/kernelhub-12345678",
+        .host = { .nofile = 20000, .nproc = 90000 },
     };
 }
 
@@ -129,7 +140,8 @@ static void the_root_is_read_only_and_so_is_what_comes_from_us(void **state)
     assert_true(json_is_true(json_object_get(spec, "read_only_filesystem")));
     assert_true(json_is_false(json_object_get(spec, "read_write_tmpfs")));
     assert_string_equal(text_of(spec, "image_volume_mode"), "ignore");
-    static const char *const OURS[] = { "/usr/sbin/kernelhub-init", "/run/kernelhub", "/etc/hosts", "/etc/resolv.conf" };
+    static const char *const OURS[] = { "/usr/sbin/kernelhub-init", "/run/kernelhub", "/etc/hosts",
+                                        "/etc/resolv.conf" };
     for (size_t i = 0; i < ARRAY_LEN(OURS); i++) {
         assert_true(mounted_with(spec, OURS[i], "ro"));
         assert_false(mounted_with(spec, OURS[i], "rw"));
@@ -149,7 +161,9 @@ static void what_can_be_written_has_a_size(void **state)
     assert_true(mounted_with(spec, "/tmp", "size=134217728"));
     assert_true(mounted_with(spec, "/dev/shm", "size=134217728"));
     assert_true(mounted_with(spec, "/run/kernel", "size=1048576"));
-    assert_string_equal(text_of(find(json_object_get(spec, "mounts"), "destination", "/workspace"), "source"), "/run/x/workspace");
+    assert_string_equal(
+        text_of(find(json_object_get(spec, "mounts"), "destination", "/workspace"), "source"),
+        "/run/x/workspace");
 }
 
 static void discovery_sees_no_workspace_and_no_warden(void **state)
@@ -159,9 +173,12 @@ static void discovery_sees_no_workspace_and_no_warden(void **state)
     c.argument = "discover";
     CLEANUP(json_decref) json_t *spec = document(&c);
     assert_null(find(json_object_get(spec, "mounts"), "destination", "/run/kernelhub"));
-    assert_string_equal(text_of(find(json_object_get(spec, "mounts"), "destination", "/workspace"), "type"), "tmpfs");
+    assert_string_equal(
+        text_of(find(json_object_get(spec, "mounts"), "destination", "/workspace"), "type"),
+        "tmpfs");
     assert_true(has(json_object_get(spec, "command"), "discover"));
-    assert_string_equal(json_string_value(json_array_get(json_object_get(spec, "entrypoint"), 0)), "/usr/sbin/kernelhub-init");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(spec, "entrypoint"), 0)),
+                        "/usr/sbin/kernelhub-init");
 }
 
 static void limits_become_control_groups(void **state)
@@ -210,7 +227,8 @@ static void nothing_of_the_host_comes_along(void **state)
     assert_true(json_is_true(json_object_get(spec, "use_image_resolve_conf")));
     assert_null(json_object_get(spec, "timezone"));
     assert_string_equal(text_of(spec, "hostname"), "sandbox");
-    static const char *const HIDDEN[] = { "/proc/cmdline", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware" };
+    static const char *const HIDDEN[] = { "/proc/cmdline", "/proc/kcore", "/proc/keys",
+                                          "/proc/timer_list", "/sys/firmware" };
     for (size_t i = 0; i < ARRAY_LEN(HIDDEN); i++)
         assert_true(has(json_object_get(spec, "mask"), HIDDEN[i]));
     assert_string_equal(text_of(spec, "restart_policy"), "no");
@@ -243,9 +261,12 @@ static void refused(struct policy_container c)
 static void limits_beyond_policy_are_refused(void **state)
 {
     static const struct verb_limits BAD[] = {
-        { .memory_bytes = 1 << 20, .cpus = 1, .pids = 64 },   { .memory_bytes = INT64_MAX, .cpus = 1, .pids = 64 },
-        { .memory_bytes = 1 << 28, .cpus = 0, .pids = 64 },   { .memory_bytes = 1 << 28, .cpus = 1e5, .pids = 64 },
-        { .memory_bytes = 1 << 28, .cpus = 1, .pids = 1 },    { .memory_bytes = 1 << 28, .cpus = 1, .pids = 1 << 20 },
+        { .memory_bytes = 1 << 20, .cpus = 1, .pids = 64 },
+        { .memory_bytes = INT64_MAX, .cpus = 1, .pids = 64 },
+        { .memory_bytes = 1 << 28, .cpus = 0, .pids = 64 },
+        { .memory_bytes = 1 << 28, .cpus = 1e5, .pids = 64 },
+        { .memory_bytes = 1 << 28, .cpus = 1, .pids = 1 },
+        { .memory_bytes = 1 << 28, .cpus = 1, .pids = 1 << 20 },
         { .memory_bytes = 1 << 28, .cpus = 1, .pids = 64, .workspace_bytes = -1 },
     };
     for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {

@@ -19,7 +19,8 @@ static void the_start_time_is_found_behind_any_name(void **state)
     assert_false(process_parse_start(slice_str("12 (a) S 1 2 3"), &start));
     assert_false(process_parse_start(slice_str("12 a S 1 2 3"), &start));
     assert_false(process_parse_start(slice_str(""), &start));
-    assert_false(process_parse_start(slice_str("12 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 x 20"), &start));
+    assert_false(process_parse_start(
+        slice_str("12 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 x 20"), &start));
 }
 
 static void a_process_is_found_only_with_its_own_start_time(void **state)

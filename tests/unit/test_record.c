@@ -23,14 +23,16 @@ static const struct execution_row ROW = {
 };
 
 /* Folds events given as "type,fields" and returns the record's JSON. */
-static const char *fold_row(const struct execution_row *row, bool full, size_t max, const char *const *events)
+static const char *fold_row(const struct execution_row *row, bool full, size_t max,
+                            const char *const *events)
 {
     static struct buf out = BUF_INIT(1 << 20);
     struct record *r = record_new(max);
     for (; *events; events++) {
         char line[2000];
         int n = (int)strcspn(*events, ",");
-        snprintf(line, sizeof line, "{\"v\":1,\"seq\":1,\"type\":\"%.*s\"%s}", n, *events, *events + n);
+        snprintf(line, sizeof line, "{\"v\":1,\"seq\":1,\"type\":\"%.*s\"%s}", n, *events,
+                 *events + n);
         assert_true(json_valid(slice_str(line)));
         record_add(r, slice_str(line));
     }
@@ -52,33 +54,42 @@ static void has(const char *json, const char *part)
 
 static void a_record_is_exactly_the_reply_of_execute(void **state)
 {
-    const char *json = FOLD(
-        "queued,\"position\":0", "started,\"execution_count\":3", "stdout,\"text\":\"a\\n\"", "stderr,\"text\":\"e\"",
-        "stdout,\"text\":\"\\u00e4\"", "display,\"data\":{\"text/plain\":\"1\"},\"metadata\":{\"m\":1}",
-        "result,\"data\":{\"text/plain\":\"42\"},\"metadata\":{},\"execution_count\":3",
-        "files_changed,\"items\":[{\"path\":\"o \\\"ut\",\"bytes\":1,\"change\":\"created\"},{\"path\":\"b\",\"bytes\":2,"
-        "\"change\":\"modified\"},{\"path\":\"c\",\"bytes\":3,\"change\":\"created\"}]",
-        "finished,\"status\":\"ok\",\"exit_code\":0,\"exit\":null,\"duration_ms\":12,\"timing\":{\"queued_us\":40},"
-        "\"resource_usage\":{\"cpu_ms\":8},\"execution_count\":3,\"truncated\":false,\"last_seq\":9");
+    const char *json =
+        FOLD("queued,\"position\":0", "started,\"execution_count\":3", "stdout,\"text\":\"a\\n\"",
+             "stderr,\"text\":\"e\"", "stdout,\"text\":\"\\u00e4\"",
+             "display,\"data\":{\"text/plain\":\"1\"},\"metadata\":{\"m\":1}",
+             "result,\"data\":{\"text/plain\":\"42\"},\"metadata\":{},\"execution_count\":3",
+             "files_changed,\"items\":[{\"path\":\"o "
+             "\\\"ut\",\"bytes\":1,\"change\":\"created\"},{\"path\":\"b\",\"bytes\":2,"
+             "\"change\":\"modified\"},{\"path\":\"c\",\"bytes\":3,\"change\":\"created\"}]",
+             "finished,\"status\":\"ok\",\"exit_code\":0,\"exit\":null,\"duration_ms\":12,"
+             "\"timing\":{\"queued_us\":40},"
+             "\"resource_usage\":{\"cpu_ms\":8},\"execution_count\":3,\"truncated\":false,\"last_"
+             "seq\":9");
     assert_string_equal(
-        json,
-        "{\"execution_id\":\"11111111-1111-4111-8111-111111111111\",\"session\":\"python\","
-        "\"kernel_id\":\"22222222-2222-4222-8222-222222222222\",\"sandbox_id\":null,\"language\":\"python\","
-        "\"execution_count\":3,\"status\":\"ok\",\"stdout\":\"a\\n\\u00e4\",\"stderr\":\"e\","
-        "\"results\":[{\"data\":{\"text/plain\":\"1\"},\"metadata\":{\"m\":1},\"is_main_result\":false},"
-        "{\"data\":{\"text/plain\":\"42\"},\"metadata\":{},\"is_main_result\":true}],"
-        "\"error\":null,\"exit_code\":0,\"duration_ms\":12,\"timing\":{\"queued_us\":40},"
-        "\"files_changed\":[{\"path\":\"o \\\"ut\",\"bytes\":1,\"change\":\"created\"},{\"path\":\"b\",\"bytes\":2,"
-        "\"change\":\"modified\"},{\"path\":\"c\",\"bytes\":3,\"change\":\"created\"}],"
-        "\"files_created\":[\"o \\\"ut\",\"c\"],\"resource_usage\":{\"cpu_ms\":8},\"truncated\":false,\"labels\":{},"
-        "\"events_url\":\"/api/v1/executions/11111111-1111-4111-8111-111111111111/events\"}");
+        json, "{\"execution_id\":\"11111111-1111-4111-8111-111111111111\",\"session\":\"python\","
+              "\"kernel_id\":\"22222222-2222-4222-8222-222222222222\",\"sandbox_id\":null,"
+              "\"language\":\"python\","
+              "\"execution_count\":3,\"status\":\"ok\",\"stdout\":\"a\\n\\u00e4\",\"stderr\":\"e\","
+              "\"results\":[{\"data\":{\"text/"
+              "plain\":\"1\"},\"metadata\":{\"m\":1},\"is_main_result\":false},"
+              "{\"data\":{\"text/plain\":\"42\"},\"metadata\":{},\"is_main_result\":true}],"
+              "\"error\":null,\"exit_code\":0,\"duration_ms\":12,\"timing\":{\"queued_us\":40},"
+              "\"files_changed\":[{\"path\":\"o "
+              "\\\"ut\",\"bytes\":1,\"change\":\"created\"},{\"path\":\"b\",\"bytes\":2,"
+              "\"change\":\"modified\"},{\"path\":\"c\",\"bytes\":3,\"change\":\"created\"}],"
+              "\"files_created\":[\"o "
+              "\\\"ut\",\"c\"],\"resource_usage\":{\"cpu_ms\":8},\"truncated\":false,\"labels\":{},"
+              "\"events_url\":\"/api/v1/executions/11111111-1111-4111-8111-111111111111/events\"}");
 }
 
 static void a_running_one_has_its_rows_status_and_nulls(void **state)
 {
     const char *json = FOLD("started,\"execution_count\":4", "stdout,\"text\":\"so far\"");
-    has(json, "\"execution_count\":4,\"status\":\"running\",\"stdout\":\"so far\",\"stderr\":\"\",\"results\":[]");
-    has(json, "\"error\":null,\"exit_code\":null,\"duration_ms\":null,\"timing\":null,\"files_changed\":[],"
+    has(json, "\"execution_count\":4,\"status\":\"running\",\"stdout\":\"so "
+              "far\",\"stderr\":\"\",\"results\":[]");
+    has(json, "\"error\":null,\"exit_code\":null,\"duration_ms\":null,\"timing\":null,\"files_"
+              "changed\":[],"
               "\"files_created\":[],\"resource_usage\":null,\"truncated\":false");
 }
 
@@ -89,7 +100,8 @@ static void full_adds_what_the_row_knows(void **state)
     row.labels = SLICE_LITERAL("{\"a\":\"b\"}");
     const char *json = fold_row(&row, true, 1000, (const char *const[]){ NULL });
     has(json, "\"code\":\"1+1\\n\\\"x\\\"\",\"user\":\"ann\",\"client\":\"rest\","
-              "\"created_at\":\"2023-11-14T22:13:20.000001Z\",\"started_at\":\"2023-11-14T22:13:20.000002Z\","
+              "\"created_at\":\"2023-11-14T22:13:20.000001Z\",\"started_at\":\"2023-11-14T22:13:20."
+              "000002Z\","
               "\"finished_at\":null,\"replay_of\":null");
     has(json, "\"labels\":{\"a\":\"b\"}");
 }
@@ -113,11 +125,14 @@ static void an_update_replaces_in_place(void **state)
     const char *json = FOLD("display,\"data\":{\"a\":\"1\"},\"metadata\":{},\"display_id\":\"x\"",
                             "display,\"data\":{\"a\":\"2\"},\"metadata\":{}",
                             "display,\"data\":{\"a\":\"3\"},\"metadata\":{},\"display_id\":\"y\"",
-                            "display,\"data\":{\"a\":\"new\"},\"metadata\":{\"m\":1},\"display_id\":\"x\",\"update\":true",
-                            "display,\"data\":{\"a\":\"unknown\"},\"metadata\":{},\"display_id\":\"z\",\"update\":true");
-    has(json, "\"results\":[{\"data\":{\"a\":\"new\"},\"metadata\":{\"m\":1},\"is_main_result\":false},"
-              "{\"data\":{\"a\":\"2\"},\"metadata\":{},\"is_main_result\":false},"
-              "{\"data\":{\"a\":\"3\"},\"metadata\":{},\"is_main_result\":false}]");
+                            "display,\"data\":{\"a\":\"new\"},\"metadata\":{\"m\":1},\"display_"
+                            "id\":\"x\",\"update\":true",
+                            "display,\"data\":{\"a\":\"unknown\"},\"metadata\":{},\"display_id\":"
+                            "\"z\",\"update\":true");
+    has(json,
+        "\"results\":[{\"data\":{\"a\":\"new\"},\"metadata\":{\"m\":1},\"is_main_result\":false},"
+        "{\"data\":{\"a\":\"2\"},\"metadata\":{},\"is_main_result\":false},"
+        "{\"data\":{\"a\":\"3\"},\"metadata\":{},\"is_main_result\":false}]");
 }
 
 static void a_display_with_a_known_id_updates_the_old_and_is_added(void **state)
@@ -130,12 +145,15 @@ static void a_display_with_a_known_id_updates_the_old_and_is_added(void **state)
 
 static void clear_output_clears_at_once_or_at_the_next_output(void **state)
 {
-    has(FOLD("stdout,\"text\":\"a\"", "stderr,\"text\":\"b\"", "display,\"data\":{},\"metadata\":{}",
-             "clear_output,\"wait\":false"),
+    has(FOLD("stdout,\"text\":\"a\"", "stderr,\"text\":\"b\"",
+             "display,\"data\":{},\"metadata\":{}", "clear_output,\"wait\":false"),
         "\"stdout\":\"\",\"stderr\":\"\",\"results\":[]");
     has(FOLD("stdout,\"text\":\"a\"", "clear_output,\"wait\":true"), "\"stdout\":\"a\"");
-    has(FOLD("stdout,\"text\":\"a\"", "clear_output,\"wait\":true", "started,\"execution_count\":1"), "\"stdout\":\"a\"");
-    has(FOLD("stdout,\"text\":\"a\"", "clear_output,\"wait\":true", "stdout,\"text\":\"b\"", "stdout,\"text\":\"c\""),
+    has(FOLD("stdout,\"text\":\"a\"", "clear_output,\"wait\":true",
+             "started,\"execution_count\":1"),
+        "\"stdout\":\"a\"");
+    has(FOLD("stdout,\"text\":\"a\"", "clear_output,\"wait\":true", "stdout,\"text\":\"b\"",
+             "stdout,\"text\":\"c\""),
         "\"stdout\":\"bc\"");
 }
 
@@ -143,19 +161,22 @@ static void an_error_is_told_with_its_traceback(void **state)
 {
     has(FOLD("error,\"name\":\"ValueError\",\"value\":\"v\",\"traceback\":[\"a\",\"b\"]",
              "finished,\"status\":\"error\",\"exit_code\":1"),
-        "\"error\":{\"name\":\"ValueError\",\"value\":\"v\",\"traceback\":[\"a\",\"b\"]},\"exit_code\":1");
+        "\"error\":{\"name\":\"ValueError\",\"value\":\"v\",\"traceback\":[\"a\",\"b\"]},\"exit_"
+        "code\":1");
 }
 
 static void exit_and_reason_are_there_when_they_say_something(void **state)
 {
-    has(FOLD("finished,\"status\":\"kernel_died\",\"exit_code\":139,\"exit\":{\"signal\":11},\"reason\":\"r\""),
+    has(FOLD("finished,\"status\":\"kernel_died\",\"exit_code\":139,\"exit\":{\"signal\":11},"
+             "\"reason\":\"r\""),
         "\"exit_code\":139,\"exit\":{\"signal\":11},\"reason\":\"r\",\"duration_ms\":null");
 }
 
 static void a_gap_a_bound_and_dropped_bytes_are_truncation(void **state)
 {
     struct execution_row row = ROW;
-    has(FOLD("gap,\"bytes\":5", "finished,\"status\":\"ok\",\"truncated\":false"), "\"truncated\":true");
+    has(FOLD("gap,\"bytes\":5", "finished,\"status\":\"ok\",\"truncated\":false"),
+        "\"truncated\":true");
     has(FOLD("finished,\"status\":\"ok\",\"truncated\":true"), "\"truncated\":true");
     row.dropped_bytes = 1;
     has(fold_row(&row, false, 1000, (const char *const[]){ NULL }), "\"truncated\":true");
@@ -163,8 +184,9 @@ static void a_gap_a_bound_and_dropped_bytes_are_truncation(void **state)
 
 static void beyond_the_bound_no_text_with_holes_is_kept(void **state)
 {
-    const char *const events[] = { "stdout,\"text\":\"12345678\"", "stdout,\"text\":\"too much\"", "stderr,\"text\":\"x\"",
-                                   "display,\"data\":{},\"metadata\":{}", NULL };
+    const char *const events[] = { "stdout,\"text\":\"12345678\"", "stdout,\"text\":\"too much\"",
+                                   "stderr,\"text\":\"x\"", "display,\"data\":{},\"metadata\":{}",
+                                   NULL };
     const char *json = fold_row(&ROW, false, 10, events);
     has(json, "\"stdout\":\"12345678\",\"stderr\":\"\",\"results\":[]");
     has(json, "\"truncated\":true");
@@ -172,10 +194,12 @@ static void beyond_the_bound_no_text_with_holes_is_kept(void **state)
 
 static void an_update_counts_what_it_replaces(void **state)
 {
-    const char *const events[] = { "display,\"data\":{\"a\":\"11\"},\"metadata\":{},\"display_id\":\"x\"",
-                                   "display,\"data\":{\"a\":\"22\"},\"metadata\":{},\"display_id\":\"x\",\"update\":true",
-                                   "display,\"data\":{\"a\":\"33\"},\"metadata\":{},\"display_id\":\"x\",\"update\":true",
-                                   "display,\"data\":{\"a\":\"44\"},\"metadata\":{},\"display_id\":\"x\",\"update\":true", NULL };
+    const char *const events[] = {
+        "display,\"data\":{\"a\":\"11\"},\"metadata\":{},\"display_id\":\"x\"",
+        "display,\"data\":{\"a\":\"22\"},\"metadata\":{},\"display_id\":\"x\",\"update\":true",
+        "display,\"data\":{\"a\":\"33\"},\"metadata\":{},\"display_id\":\"x\",\"update\":true",
+        "display,\"data\":{\"a\":\"44\"},\"metadata\":{},\"display_id\":\"x\",\"update\":true", NULL
+    };
     const char *json = fold_row(&ROW, false, 30, events);
     has(json, "\"results\":[{\"data\":{\"a\":\"44\"}");
     has(json, "\"truncated\":false");
@@ -184,10 +208,20 @@ static void an_update_counts_what_it_replaces(void **state)
 static void strange_lines_change_nothing(void **state)
 {
     struct record *r = record_new(100);
-    static const char *const LINES[] = { "", "{", "[]", "null", "{\"type\":1}", "{\"type\":\"nope\"}", "{\"type\":\"stdout\"}",
-                                         "{\"type\":\"stdout\",\"text\":1}", "{\"type\":\"files_changed\",\"items\":3}",
-                                         "{\"type\":\"files_changed\",\"items\":[1,{\"change\":\"created\"}]}",
-                                         "{\"type\":\"input_request\"}", "{\"type\":\"kernel_status\"}" };
+    static const char *const LINES[] = {
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"type\":1}",
+        "{\"type\":\"nope\"}",
+        "{\"type\":\"stdout\"}",
+        "{\"type\":\"stdout\",\"text\":1}",
+        "{\"type\":\"files_changed\",\"items\":3}",
+        "{\"type\":\"files_changed\",\"items\":[1,{\"change\":\"created\"}]}",
+        "{\"type\":\"input_request\"}",
+        "{\"type\":\"kernel_status\"}"
+    };
     CLEANUP_BUF struct buf out = BUF_INIT(10000);
     for (size_t i = 0; i < sizeof LINES / sizeof *LINES; i++)
         record_add(r, slice_str(LINES[i]));

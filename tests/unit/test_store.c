@@ -33,7 +33,8 @@ static void written_done(struct written *w)
     w->came = 0;
 }
 
-static void add(struct fixture *f, int64_t feed, enum event_type type, const char *fields, struct written *w)
+static void add(struct fixture *f, int64_t feed, enum event_type type, const char *fields,
+                struct written *w)
 {
     struct event_head head = fixture_head(1, type);
     store_add_event(f->store, feed, &head, slice_str(fields), NO_MARK, w ? on_event : NULL, w);
@@ -89,7 +90,8 @@ static void lines_read_later_are_the_lines_given_at_the_commit(void **state)
     head.kernel_id = fixture_id(7);
     head.type = EVENT_STDOUT;
     store_add_event(f->store, feed, &head, slice_str(big), NO_MARK, on_event, &w);
-    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"text\":\"small\""), NO_MARK, on_event, &w);
+    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"text\":\"small\""), NO_MARK, on_event,
+                    &w);
     store_add_event(f->store, feed, &head, slice_str(big), NO_MARK, on_event, &w);
     head.session = NULL;
     store_add_event(f->store, feed, &head, slice_of(NULL, 0), NO_MARK, on_event, &w);
@@ -98,7 +100,8 @@ static void lines_read_later_are_the_lines_given_at_the_commit(void **state)
     store_add_event(f->store, feed, &head, slice_of(NULL, 0), NO_MARK, on_event, &w);
     head.execution_id = fixture_id(1);
     head.type = EVENT_FINISHED;
-    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"status\":\"ok\""), NO_MARK, on_event, &w);
+    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"status\":\"ok\""), NO_MARK, on_event,
+                    &w);
     fixture_run(f, &w.came, 7);
     for (int again = 0; again < 2; again++) {
         fixture_page(f, feed, 0, 10000000, &g);
@@ -161,7 +164,8 @@ static void answers_come_in_the_order_of_the_calls(void **state)
         else if (i % 4 == 1)
             store_put_user(f->store, &user, on_step, &steps[i]);
         else if (i % 4 == 2)
-            store_add_event(f->store, 1, &head, slice_of(NULL, 0), NO_MARK, on_step_event, &steps[i]);
+            store_add_event(f->store, 1, &head, slice_of(NULL, 0), NO_MARK, on_step_event,
+                            &steps[i]);
         else
             store_mark(f->store, NO_MARK, on_step, &steps[i]);
     }
@@ -182,7 +186,8 @@ static void an_execution_is_inserted_once(void **state)
 {
     struct fixture *f = *state;
     int answers[4] = { 0 };
-    struct execution_row row = fixture_execution(f->store, 1), other = fixture_execution(f->store, 1);
+    struct execution_row row = fixture_execution(f->store, 1),
+                         other = fixture_execution(f->store, 1);
     store_insert_execution(f->store, &row, on_inserted, answers);
     store_insert_execution(f->store, &other, on_inserted, answers);
     fixture_run(f, answers, 2);
@@ -226,11 +231,18 @@ static void an_update_leaves_what_it_does_not_say(void **state)
     row.labels = SLICE_LITERAL("{\"a\":\"b\"}");
     row.code = slice_of("nul \0 inside", 12);
     store_insert_execution(f->store, &row, NULL, NULL);
-    struct execution_row change = { .feed = row.feed, .status = STATUS_RUNNING, .epoch = "the-epoch", .started_us = 5,
-                                    .execution_count = 3, .dropped_bytes = 9 };
+    struct execution_row change = { .feed = row.feed,
+                                    .status = STATUS_RUNNING,
+                                    .epoch = "the-epoch",
+                                    .started_us = 5,
+                                    .execution_count = 3,
+                                    .dropped_bytes = 9 };
     store_update_execution(f->store, &change, NO_MARK, NULL, NULL);
-    struct execution_row by_id = { .id = row.id, .status = STATUS_WAITING_INPUT, .execution_count = -1,
-                                   .reply = SLICE_LITERAL("{}"), .dropped_bytes = 10 };
+    struct execution_row by_id = { .id = row.id,
+                                   .status = STATUS_WAITING_INPUT,
+                                   .execution_count = -1,
+                                   .reply = SLICE_LITERAL("{}"),
+                                   .dropped_bytes = 10 };
     store_update_execution(f->store, &by_id, NO_MARK, NULL, NULL);
     struct event_head head = fixture_head(1, EVENT_STDOUT);
     for (int i = 0; i < 3; i++)
@@ -274,11 +286,14 @@ static uint64_t last_number(struct fixture *f)
 static void a_mark_is_never_taken_back_within_an_epoch(void **state)
 {
     struct fixture *f = *state;
-    struct sandbox_row box = { .id = fixture_id(1), .user_id = fixture_id(2), .epoch = "first", .created_us = 1 };
+    struct sandbox_row box = {
+        .id = fixture_id(1), .user_id = fixture_id(2), .epoch = "first", .created_us = 1
+    };
     struct event_head head = fixture_head(1, EVENT_STDOUT);
     store_put_sandbox(f->store, &box, NULL, NULL);
     for (uint64_t n = 1; n <= 20; n++)
-        store_add_event(f->store, 1, &head, slice_of(NULL, 0), (struct store_mark){ box.id, n }, NULL, NULL);
+        store_add_event(f->store, 1, &head, slice_of(NULL, 0), (struct store_mark){ box.id, n },
+                        NULL, NULL);
     store_mark(f->store, (struct store_mark){ box.id, 7 }, NULL, NULL);
     assert_int_equal(last_number(f), 20);
     box.last_number = 3;
@@ -299,7 +314,8 @@ static void on_user(void *arg, const struct user_row *r)
 {
     struct rows *rows = arg;
     rows->users++;
-    snprintf(rows->text, sizeof rows->text, "%s/%d/%lld", r->name, r->admin, (long long)r->removed_us);
+    snprintf(rows->text, sizeof rows->text, "%s/%d/%lld", r->name, r->admin,
+             (long long)r->removed_us);
 }
 
 static void on_key(void *arg, const struct key_row *r)
@@ -313,8 +329,8 @@ static void on_session(void *arg, const struct session_row *r)
 {
     struct rows *rows = arg;
     rows->sessions++;
-    snprintf(rows->text, sizeof rows->text, "%lld %s %s %s %d %s", (long long)r->feed, r->name, r->language,
-             r->kernelspec ? r->kernelspec : "-", r->ephemeral, r->kernel_id.text);
+    snprintf(rows->text, sizeof rows->text, "%lld %s %s %s %d %s", (long long)r->feed, r->name,
+             r->language, r->kernelspec ? r->kernelspec : "-", r->ephemeral, r->kernel_id.text);
 }
 
 static void rows_come_back_as_they_were_put(void **state)
@@ -323,13 +339,23 @@ static void rows_come_back_as_they_were_put(void **state)
     struct rows rows = { 0 };
     struct err e = ERR_INIT;
     struct user_row user = { .id = fixture_id(1), .name = "ann", .admin = true, .created_us = 1 };
-    struct key_row key = { .id = fixture_id(2), .user_id = user.id, .name = "k", .prefix = "kh_a", .hash = { 1, 0, 255 },
-                           .created_us = 1, .expires_us = 77 };
+    struct key_row key = { .id = fixture_id(2),
+                           .user_id = user.id,
+                           .name = "k",
+                           .prefix = "kh_a",
+                           .hash = { 1, 0, 255 },
+                           .created_us = 1,
+                           .expires_us = 77 };
     struct key_row revoked = key;
     revoked.id = fixture_id(3);
     revoked.revoked_us = 5;
-    struct session_row session = { .feed = 9, .user_id = user.id, .kernel_id = fixture_id(4), .name = "python",
-                                   .language = "python", .ephemeral = true, .created_us = 1 };
+    struct session_row session = { .feed = 9,
+                                   .user_id = user.id,
+                                   .kernel_id = fixture_id(4),
+                                   .name = "python",
+                                   .language = "python",
+                                   .ephemeral = true,
+                                   .created_us = 1 };
     struct session_row ended = session;
     ended.feed = 10;
     ended.ended_us = 4;
@@ -447,7 +473,8 @@ static void a_file_of_garbage_is_refused(void **state)
 static void the_database_is_for_its_owner_alone(void **state)
 {
     struct fixture *f = *state;
-    static const char *const NAMES[] = { "kernelhub.db", "kernelhub.db-wal", "kernelhub.db-shm", "lock" };
+    static const char *const NAMES[] = { "kernelhub.db", "kernelhub.db-wal", "kernelhub.db-shm",
+                                         "lock" };
     for (size_t i = 0; i < 4; i++) {
         char path[100];
         struct stat st;
@@ -597,7 +624,8 @@ static void add_numbered(struct writing *w)
     char fields[40];
     *one = (struct one_write){ w, w->n++ };
     snprintf(fields, sizeof fields, ",\"text\":\"n%u.\"", one->n);
-    store_add_event(w->store, w->feeds[one->n % 3], &head, slice_str(fields), NO_MARK, on_numbered, one);
+    store_add_event(w->store, w->feeds[one->n % 3], &head, slice_str(fields), NO_MARK, on_numbered,
+                    one);
 }
 
 /* The process that is killed: writes as fast as it can and tells each number it was given. */
@@ -716,8 +744,8 @@ int main(int argc, char **argv)
         WITH_STORE(the_database_is_for_its_owner_alone),
         cmocka_unit_test_setup_teardown(a_full_disk_loses_nothing_and_says_why, fixture_setup,
                                         teardown_full_disk),
-        cmocka_unit_test_setup_teardown(tries_on_a_full_disk_leave_no_waste_in_blob_files, fixture_setup,
-                                        teardown_full_disk),
+        cmocka_unit_test_setup_teardown(tries_on_a_full_disk_leave_no_waste_in_blob_files,
+                                        fixture_setup, teardown_full_disk),
         WITH_STORE(metrics_are_written),
         WITH_STORE(killed_in_mid_batch_it_loses_nothing_it_had_told),
     };

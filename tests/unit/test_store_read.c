@@ -5,7 +5,8 @@
 
 #define NO_MARK ((struct store_mark){ 0 })
 
-static void add(struct fixture *f, int64_t feed, unsigned execution, enum event_type type, const char *fields)
+static void add(struct fixture *f, int64_t feed, unsigned execution, enum event_type type,
+                const char *fields)
 {
     struct event_head head = fixture_head(execution, type);
     store_add_event(f->store, feed, &head, slice_str(fields), NO_MARK, NULL, NULL);
@@ -73,9 +74,11 @@ static void an_execution_is_found_by_its_id(void **state)
     store_insert_execution(f->store, &row, NULL, NULL);
     fixture_flush(f);
     find(f, 1, &g);
-    assert_string_equal(g.text, "{\"feed\":1,\"user_id\":\"000001f4-1111-4222-8333-444455556666\",\"status\":\"queued\","
-                                "\"session\":\"python\",\"code_sha256\":"
-                                "\"4a1b21d876ae00c8ed5c4d1cde09c61f8a61b50fe370a801b10c339831f370ab\",\"ended\":false}");
+    assert_string_equal(
+        g.text,
+        "{\"feed\":1,\"user_id\":\"000001f4-1111-4222-8333-444455556666\",\"status\":\"queued\","
+        "\"session\":\"python\",\"code_sha256\":"
+        "\"4a1b21d876ae00c8ed5c4d1cde09c61f8a61b50fe370a801b10c339831f370ab\",\"ended\":false}");
     find(f, 2, &g);
     assert_int_equal(g.code, ERR_NOT_FOUND);
     got_done(&g);
@@ -148,7 +151,8 @@ static void blobs_are_read_back_by_number_and_only_by_their_user(void **state)
     got_done(&g);
 }
 
-static void list(struct fixture *f, const struct uuid *user_id, struct execution_filter filter, struct got *g)
+static void list(struct fixture *f, const struct uuid *user_id, struct execution_filter filter,
+                 struct got *g)
 {
     g->came = 0;
     store_list_executions(f->store, user_id, &filter, got_json, g);
@@ -176,7 +180,8 @@ static const char *ids(struct got *g, char *ret, size_t size)
 
 static void fill_history(struct fixture *f)
 {
-    struct user_row users[2] = { { .id = fixture_id(500), .name = "ann" }, { .id = fixture_id(501), .name = "bob" } };
+    struct user_row users[2] = { { .id = fixture_id(500), .name = "ann" },
+                                 { .id = fixture_id(501), .name = "bob" } };
     store_put_user(f->store, &users[0], NULL, NULL);
     store_put_user(f->store, &users[1], NULL, NULL);
     for (unsigned i = 1; i <= 9; i++) {
@@ -196,13 +201,16 @@ static void fill_history(struct fixture *f)
             row.session = "other";
         if (i == 8) {
             row.status = STATUS_ERROR;
-            row.result = SLICE_LITERAL(",\"status\":\"error\",\"exit_code\":1,\"duration_ms\":7,\"truncated\":true");
+            row.result = SLICE_LITERAL(
+                ",\"status\":\"error\",\"exit_code\":1,\"duration_ms\":7,\"truncated\":true");
             row.started_us = row.finished_us = row.created_us;
-            add(f, row.feed, i, EVENT_ERROR, ",\"name\":\"ValueError\",\"value\":\"no \\\"x\\\"\",\"traceback\":[\"t\"]");
+            add(f, row.feed, i, EVENT_ERROR,
+                ",\"name\":\"ValueError\",\"value\":\"no \\\"x\\\"\",\"traceback\":[\"t\"]");
         }
         store_insert_execution(f->store, &row, NULL, NULL);
         if (i == 8)
-            add(f, row.feed, i, EVENT_ERROR, ",\"name\":\"ValueError\",\"value\":\"no \\\"x\\\"\",\"traceback\":[\"t\"]");
+            add(f, row.feed, i, EVENT_ERROR,
+                ",\"name\":\"ValueError\",\"value\":\"no \\\"x\\\"\",\"traceback\":[\"t\"]");
     }
     fixture_flush(f);
 }
@@ -238,7 +246,12 @@ static void the_history_is_filtered(void **state)
         { { .q = "\\n" }, true, "4" },
         { { .q = "%" }, true, "4" },
         { { .q = "1_1" }, true, "" },
-        { { .session = "python", .language = "python", .q = "1+1", .since = "2023-11-14T22:13:22Z" }, false, "8 5 2" },
+        { { .session = "python",
+            .language = "python",
+            .q = "1+1",
+            .since = "2023-11-14T22:13:22Z" },
+          false,
+          "8 5 2" },
     };
     fill_history(f);
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
@@ -314,10 +327,17 @@ static void an_item_says_how_it_ended(void **state)
     fill_history(f);
     list(f, NULL, (struct execution_filter){ .status = "error" }, &g);
     static const char *const PARTS[] = {
-        "\"execution_id\":\"00000008-1111-4222-8333-444455556666\",\"session\":\"python\"", "\"exit_code\":1",
-        "\"duration_ms\":7", "\"truncated\":true", "\"error\":{\"name\":\"ValueError\",\"value\":\"no \\\"x\\\"\"}",
-        "\"code\":\"1+1\"", "\"user\":\"ann\"", "\"client\":\"rest\"", "\"created_at\":\"2023-11-14T22:13:28.000000Z\"",
-        "\"replay_of\":null", "\"labels\":{}",
+        "\"execution_id\":\"00000008-1111-4222-8333-444455556666\",\"session\":\"python\"",
+        "\"exit_code\":1",
+        "\"duration_ms\":7",
+        "\"truncated\":true",
+        "\"error\":{\"name\":\"ValueError\",\"value\":\"no \\\"x\\\"\"}",
+        "\"code\":\"1+1\"",
+        "\"user\":\"ann\"",
+        "\"client\":\"rest\"",
+        "\"created_at\":\"2023-11-14T22:13:28.000000Z\"",
+        "\"replay_of\":null",
+        "\"labels\":{}",
         "\"events_url\":\"/api/v1/executions/00000008-1111-4222-8333-444455556666/events\"",
     };
     for (size_t i = 0; i < sizeof PARTS / sizeof *PARTS; i++)
@@ -437,12 +457,16 @@ static void retention_forgets_what_is_too_old(void **state)
     struct fixture *f = *state;
     int64_t now_us = zclock_time() * 1000;
     fill_for_retention(f, now_us);
-    struct session_row session = { .feed = store_next_feed(f->store), .user_id = fixture_id(500), .name = "s",
-                                   .created_us = 1, .ended_us = now_us - 20 * 86400 * 1000000ll };
+    struct session_row session = { .feed = store_next_feed(f->store),
+                                   .user_id = fixture_id(500),
+                                   .name = "s",
+                                   .created_us = 1,
+                                   .ended_us = now_us - 20 * 86400 * 1000000ll };
     store_put_session(f->store, &session, NULL, NULL);
     add(f, session.feed, 1, EVENT_LATE, "");
     wait_until_retained(f, (struct store_retention){ .max_days = 10 });
-    assert_true(count_files(f) >= 239 && count_files(f) <= 250); /* 240 hours, and the ones that run */
+    assert_true(count_files(f) >= 239 &&
+                count_files(f) <= 250); /* 240 hours, and the ones that run */
     struct got g = { 0 };
     fixture_page(f, session.feed, 0, 1000, &g);
     assert_int_equal(g.n_lines, 0);

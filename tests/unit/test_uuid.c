@@ -32,11 +32,16 @@ static void upper_case_is_lowered(void **state)
 static void only_the_36_characters_are_taken(void **state)
 {
     static const struct slice BAD[] = {
-        SLICE_LITERAL(""), SLICE_LITERAL("abcdef0123456789abcdef0123456789"),
-        SLICE_LITERAL("abcdef01-2345-6789-abcd-ef012345678"), SLICE_LITERAL("abcdef01-2345-6789-abcd-ef01234567890"),
-        SLICE_LITERAL("{bcdef01-2345-6789-abcd-ef012345678}"), SLICE_LITERAL("abcdef01-2345-6789-abcd-ef012345678g"),
-        SLICE_LITERAL("abcdef012-345-6789-abcd-ef0123456789"), SLICE_LITERAL("abcdef01-2345-6789-abcd_ef0123456789"),
-        SLICE_LITERAL("abcdef01-2345-6789-abcd-ef01234567\x00 "), SLICE_LITERAL("abcdef01-2345-6789-abcd-ef012345678-"),
+        SLICE_LITERAL(""),
+        SLICE_LITERAL("abcdef0123456789abcdef0123456789"),
+        SLICE_LITERAL("abcdef01-2345-6789-abcd-ef012345678"),
+        SLICE_LITERAL("abcdef01-2345-6789-abcd-ef01234567890"),
+        SLICE_LITERAL("{bcdef01-2345-6789-abcd-ef012345678}"),
+        SLICE_LITERAL("abcdef01-2345-6789-abcd-ef012345678g"),
+        SLICE_LITERAL("abcdef012-345-6789-abcd-ef0123456789"),
+        SLICE_LITERAL("abcdef01-2345-6789-abcd_ef0123456789"),
+        SLICE_LITERAL("abcdef01-2345-6789-abcd-ef01234567\x00 "),
+        SLICE_LITERAL("abcdef01-2345-6789-abcd-ef012345678-"),
     };
     struct uuid u = { "untouched" };
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++)
@@ -46,7 +51,8 @@ static void only_the_36_characters_are_taken(void **state)
 
 static void bytes_and_text_are_the_same(void **state)
 {
-    uint8_t raw[16], want[16] = { 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89 };
+    uint8_t raw[16], want[16] = { 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89,
+                                  0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89 };
     struct uuid u = uuid_from_bytes(want);
     assert_string_equal(u.text, "abcdef01-2345-6789-abcd-ef0123456789");
     uuid_to_bytes(&u, raw);

@@ -13,7 +13,8 @@
 
 #define SANDBOX "\"sandbox_id\":\"4e2a4848-5bcb-4b69-98a9-5120e52e0b67\""
 #define CREATE                                                                                     \
-    "{\"id\":3,\"verb\":\"create\"," SANDBOX ",\"user_id\":\"ann\",\"template\":\"slim\",\"workspace\":\"shared\"," \
+    "{\"id\":3,\"verb\":\"create\"," SANDBOX                                                       \
+    ",\"user_id\":\"ann\",\"template\":\"slim\",\"workspace\":\"shared\","                         \
     "\"limits\":{\"memory_bytes\":1000,\"cpus\":0.5,\"pids\":9}}"
 
 static enum decode decode(const char *text, struct verb_request *r)
@@ -80,11 +81,13 @@ static void fields_that_are_missing_too_many_or_twice_are_bad(void **state)
 
 static void names_cannot_be_paths(void **state)
 {
-    static const char *const NAMES[] = { "", ".", "..", ".x", "a/b", "a b", "a\\u0000b", "\xc3\xa9", "a\\nb" };
+    static const char *const NAMES[] = { "",    ".",         "..",       ".x",   "a/b",
+                                         "a b", "a\\u0000b", "\xc3\xa9", "a\\nb" };
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         char text[400];
         snprintf(text, sizeof text,
-                 "{\"id\":3,\"verb\":\"create\"," SANDBOX ",\"user_id\":\"%s\",\"template\":\"slim\",\"workspace\":\"shared\","
+                 "{\"id\":3,\"verb\":\"create\"," SANDBOX
+                 ",\"user_id\":\"%s\",\"template\":\"slim\",\"workspace\":\"shared\","
                  "\"limits\":{\"memory_bytes\":1000,\"cpus\":0.5,\"pids\":9}}",
                  NAMES[i]);
         bad(text);
@@ -95,14 +98,19 @@ static void names_cannot_be_paths(void **state)
 static void limits_are_positive_numbers(void **state)
 {
     static const char *const LIMITS[] = {
-        "{}", "[]", "{\"memory_bytes\":0,\"cpus\":1,\"pids\":9}", "{\"memory_bytes\":1,\"cpus\":-1,\"pids\":9}",
-        "{\"memory_bytes\":1,\"cpus\":1,\"pids\":1.5}", "{\"memory_bytes\":1,\"cpus\":1e300,\"pids\":9}",
+        "{}",
+        "[]",
+        "{\"memory_bytes\":0,\"cpus\":1,\"pids\":9}",
+        "{\"memory_bytes\":1,\"cpus\":-1,\"pids\":9}",
+        "{\"memory_bytes\":1,\"cpus\":1,\"pids\":1.5}",
+        "{\"memory_bytes\":1,\"cpus\":1e300,\"pids\":9}",
         "{\"memory_bytes\":1,\"cpus\":1,\"pids\":9,\"privileged\":true}",
     };
     for (size_t i = 0; i < sizeof LIMITS / sizeof *LIMITS; i++) {
         char text[400];
         snprintf(text, sizeof text,
-                 "{\"id\":3,\"verb\":\"create\"," SANDBOX ",\"user_id\":\"ann\",\"template\":\"slim\",\"workspace\":\"shared\","
+                 "{\"id\":3,\"verb\":\"create\"," SANDBOX
+                 ",\"user_id\":\"ann\",\"template\":\"slim\",\"workspace\":\"shared\","
                  "\"limits\":%s}",
                  LIMITS[i]);
         bad(text);
@@ -127,7 +135,9 @@ static void an_error_travels_with_its_code(void **state)
     CLEANUP_BUF struct buf out = BUF_INIT(4096);
     verb_encode_error(&out, 9, &e);
     struct verb_reply r;
-    assert_int_equal(verb_decode_reply(slice_of(out.data + FRAME_HEADER_BYTES, out.len - FRAME_HEADER_BYTES), &r), DECODE_OK);
+    assert_int_equal(verb_decode_reply(
+                         slice_of(out.data + FRAME_HEADER_BYTES, out.len - FRAME_HEADER_BYTES), &r),
+                     DECODE_OK);
     assert_false(r.ok);
     assert_int_equal(r.error.code, ERR_QUOTA);
     assert_string_equal(r.error.text, "too \"many\"");

@@ -26,8 +26,11 @@ static void placeholders_are_replaced_wherever_they_stand(void **state)
 {
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
     struct warden_order o;
-    write_order(&out, "{\"argv\":[\"k\",\"-f\",\"{connection_file}\",\"x={connection_file},{resource_dir}y{other}\",\"\"],"
-                      "\"env\":{\"A\":\"1 \\u00e9\",\"B\":\"\"},\"cwd\":\"/workspace\"}", &o);
+    write_order(&out,
+                "{\"argv\":[\"k\",\"-f\",\"{connection_file}\",\"x={connection_file},{resource_dir}"
+                "y{other}\",\"\"],"
+                "\"env\":{\"A\":\"1 \\u00e9\",\"B\":\"\"},\"cwd\":\"/workspace\"}",
+                &o);
     assert_string_equal(start.argv[1], "-f");
     assert_string_equal(start.argv[2], "/run/kernel/7/connection.json");
     assert_string_equal(start.argv[3], "x=/run/kernel/7/connection.json,y{other}");
@@ -49,10 +52,12 @@ static void the_connection_file_names_the_endpoints_that_are_dialled(void **stat
     int64_t port;
     write_order(&out, "{\"argv\":[\"k\"]}", &o);
     struct slice file = slice_of(start.file, start.file_len);
-    assert_true(json_valid(file) && json_member_string(file, "ip", &text) && slice_is(text, "/run/kernel/7/ch"));
+    assert_true(json_valid(file) && json_member_string(file, "ip", &text) &&
+                slice_is(text, "/run/kernel/7/ch"));
     assert_true(json_member_int(file, "iopub_port", &port) && port == 2);
     assert_true(json_member_string(file, "key", &text) && slice_is(text, "abc"));
-    assert_true(json_member_string(file, "signature_scheme", &text) && slice_is(text, "hmac-sha256"));
+    assert_true(json_member_string(file, "signature_scheme", &text) &&
+                slice_is(text, "hmac-sha256"));
     warden_order_endpoint(&o, "/run/kernel/7", 7, LINK_IOPUB, where);
     assert_string_equal(where, "ipc:/run/kernel/7/ch-2");
     buf_reset(&out);
@@ -76,10 +81,22 @@ static bool refuses(const char *json)
 static void what_makes_no_sense_is_refused(void **state)
 {
     static const char *const BAD[] = {
-        "", "[]", "{}", "{\"argv\":[]}", "{\"argv\":\"k\"}", "{\"argv\":[1]}", "{\"argv\":[\"k\"],\"transport\":\"udp\"}",
-        "{\"argv\":[\"k\"],\"transport\":1}", "{\"argv\":[\"k\"],\"interrupt_mode\":\"\"}", "{\"argv\":[\"k\"],\"env\":[]}",
-        "{\"argv\":[\"k\"],\"env\":{\"A\":null}}", "{\"argv\":[\"k\"],\"cwd\":\"here\"}", "{\"argv\":[\"k\"],\"ready_timeout_ms\":0}",
-        "{\"argv\":[\"k\"],\"execution_grace_ms\":-1}", "{\"argv\":[\"k\"],\"execution_grace_ms\":99999}", "{\"argv\":[\"k\"]",
+        "",
+        "[]",
+        "{}",
+        "{\"argv\":[]}",
+        "{\"argv\":\"k\"}",
+        "{\"argv\":[1]}",
+        "{\"argv\":[\"k\"],\"transport\":\"udp\"}",
+        "{\"argv\":[\"k\"],\"transport\":1}",
+        "{\"argv\":[\"k\"],\"interrupt_mode\":\"\"}",
+        "{\"argv\":[\"k\"],\"env\":[]}",
+        "{\"argv\":[\"k\"],\"env\":{\"A\":null}}",
+        "{\"argv\":[\"k\"],\"cwd\":\"here\"}",
+        "{\"argv\":[\"k\"],\"ready_timeout_ms\":0}",
+        "{\"argv\":[\"k\"],\"execution_grace_ms\":-1}",
+        "{\"argv\":[\"k\"],\"execution_grace_ms\":99999}",
+        "{\"argv\":[\"k\"]",
     };
     for (size_t i = 0; i < ARRAY_LEN(BAD); i++)
         assert_true(refuses(BAD[i]));
