@@ -18,11 +18,6 @@
 #define MAX_FIELDS_BYTES (LINK_MAX_FRAME_BYTES + (1u << 20))
 #define GRACE_MS         2000
 
-struct event_ticket {
-    struct execution *x;
-    struct store_mark mark;
-};
-
 unsigned execution_position(const struct execution *x)
 {
     unsigned n = x->session && x->session->running && x->session->running != x;
@@ -55,12 +50,13 @@ void execution_row(const struct execution *x, struct execution_row *ret)
         .finished_us = x->finished_us,
         .execution_count = x->execution_count,
         .result = slice_str(x->result),
-        .dropped_bytes = x->output.dropped_bytes,
-        .dropped_messages = x->output.dropped_messages,
+        /* what the ring holds is nowhere else: a hub that comes after us has lost it */
+        .dropped_bytes = x->output.dropped_bytes + x->output.tail_bytes,
+        .dropped_messages = x->output.dropped_messages + x->output.tail_messages,
     };
 }
 
-static void save(struct execution *x, struct store_mark mark, store_done_fn done, void *arg)
+void execution_save(struct execution *x, struct store_mark mark, store_done_fn done, void *arg)
 {
     struct execution_row row;
     CLEANUP_BUF struct buf reply = BUF_INIT(4096);
@@ -74,19 +70,19 @@ static void save(struct execution *x, struct store_mark mark, store_done_fn done
 
 static void on_event_committed(void *arg, uint64_t seq, struct slice line)
 {
-    struct event_ticket *t = arg;
+    struct execution_ticket *t = arg;
     feed_add(t->x->feed, seq, line);
     sandbox_committed(t->x->hub, t->mark);
     free(t);
 }
 
-static void add_event(struct execution *x, enum event_type type, struct slice fields,
-                      int64_t unix_us, struct store_mark mark, store_event_fn done)
+void execution_add_event_then(struct execution *x, enum event_type type, struct slice fields,
+                              int64_t unix_us, struct store_mark mark, store_event_fn done)
 {
-    struct event_ticket *t = calloc(1, sizeof *t);
+    struct execution_ticket *t = calloc(1, sizeof *t);
     if (!t)
         abort();
-    *t = (struct event_ticket){ x, mark };
+    *t = (struct execution_ticket){ x, mark };
     struct event_head head = { .unix_us = unix_us,
                                .execution_id = x->id,
                                .session = x->session_name,
@@ -98,7 +94,7 @@ static void add_event(struct execution *x, enum event_type type, struct slice fi
 void execution_add_event(struct execution *x, enum event_type type, struct slice fields,
                          int64_t unix_us, struct store_mark mark)
 {
-    add_event(x, type, fields, unix_us, mark, on_event_committed);
+    execution_add_event_then(x, type, fields, unix_us, mark, on_event_committed);
 }
 
 /* ---- sending ---- */
@@ -190,7 +186,7 @@ static void on_sent_committed(void *arg)
         execution_transmit(x);
 }
 
-static void leave_queue(struct execution *x)
+void execution_leave_queue(struct execution *x)
 {
     if (x->queue_handle)
         (void)zlistx_detach(x->session->queue, x->queue_handle);
@@ -210,8 +206,9 @@ bool execution_can_run(const struct execution *x)
 void execution_take_kernel(struct execution *x)
 {
     struct session *s = x->session;
-    leave_queue(x);
+    execution_leave_queue(x);
     s->running = x;
+    s->late_bytes = 0;
     x->status = STATUS_RUNNING;
     x->kernel_id = s->kernel_id;
     x->sandbox_id = s->sandbox->id;
@@ -221,7 +218,7 @@ void execution_take_kernel(struct execution *x)
 void execution_send(struct execution *x)
 {
     execution_take_kernel(x);
-    save(x, (struct store_mark){ .number = 0 }, on_sent_committed, x);
+    execution_save(x, (struct store_mark){ .number = 0 }, on_sent_committed, x);
 }
 
 /* ---- what comes back ---- */
@@ -254,8 +251,8 @@ static void put_blob(void *arg, unsigned n, const char *media_type, struct slice
     store_add_blob(x->hub->store, feed_number(x->feed), n, media_type, text);
 }
 
-static void emit(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us,
-                 struct store_mark mark)
+void execution_emit(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us,
+                    struct store_mark mark)
 {
     CLEANUP_BUF struct buf small = BUF_INIT(MAX_FIELDS_BYTES);
     bool bundle = type == EVENT_DISPLAY || type == EVENT_RESULT;
@@ -264,6 +261,37 @@ static void emit(struct execution *x, enum event_type type, struct slice fields,
         fields = buf_slice(&small);
     }
     execution_add_event(x, type, fields, unix_us, mark);
+}
+
+static void save_gap(struct execution *x);
+
+static void on_gap_saved(void *arg)
+{
+    struct execution_ticket *t = arg;
+    struct execution *x = t->x;
+    x->saving_gap = false;
+    if (x->gap_grew && !status_is_end(x->status))
+        save_gap(
+            x); /* before the mark of this one is given back: what came since is not acknowledged by it */
+    sandbox_committed(x->hub, t->mark);
+    free(t);
+}
+
+/* What goes into the ring is told to the store before the warden may forget it: so that a hub that comes
+ * after us says in a gap what is missing. One write at a time, however fast the output comes. */
+static void save_gap(struct execution *x)
+{
+    if (x->saving_gap) {
+        x->gap_grew = true;
+        return;
+    }
+    struct execution_ticket *t = calloc(1, sizeof *t);
+    if (!t)
+        abort();
+    *t = (struct execution_ticket){ x, sandbox_take_mark(x->session->sandbox) };
+    x->saving_gap = true;
+    x->gap_grew = false;
+    execution_save(x, t->mark, on_gap_saved, t);
 }
 
 static void on_output(struct execution *x, struct sandbox *sandbox, const char *msg_type,
@@ -277,12 +305,11 @@ static void on_output(struct execution *x, struct sandbox *sandbox, const char *
         say_started(x, NO_MARK);
     if (type == EVENT_ERROR)
         x->saw_error = true;
-    int64_t now = hub_unix_us(), dropped = x->output.dropped_bytes;
+    int64_t now = hub_unix_us();
     if (output_admit(&x->output, type, buf_slice(&fields), now))
-        emit(x, type, buf_slice(&fields), now, sandbox_take_mark(sandbox));
-    else if (dropped == 0 || x->output.dropped_bytes >> 20 != dropped >> 20)
-        save(x, NO_MARK, NULL,
-             NULL); /* so that a hub that comes after us can tell how much is missing */
+        execution_emit(x, type, buf_slice(&fields), now, sandbox_take_mark(sandbox));
+    else
+        save_gap(x);
 }
 
 static void answer_input(struct execution *x, const struct link_frame *request)
@@ -317,7 +344,7 @@ static void on_reply(struct execution *x, struct sandbox *sandbox, struct slice 
     if (x->reply.execution_count >= 0)
         x->execution_count = x->session->execution_count = x->reply.execution_count;
     struct store_mark mark = sandbox_take_mark(sandbox);
-    save(x, mark, sandbox_mark_done, sandbox_mark_ticket(x->hub, mark));
+    execution_save(x, mark, sandbox_mark_done, sandbox_mark_ticket(x->hub, mark));
 }
 
 void execution_on_message(struct execution *x, struct sandbox *sandbox, const struct link_frame *f,
@@ -374,210 +401,4 @@ void execution_on_end(struct execution *x, struct sandbox *sandbox, const struct
         session_close(s, "its one execution has ended");
     else
         session_pump(s);
-}
-
-/* ---- the end ---- */
-
-static void add_number(struct buf *out, const char *name, int64_t n, bool known)
-{
-    if (known)
-        buf_addf(out, ",\"%s\":%lld", name, (long long)n);
-    else
-        buf_addf(out, ",\"%s\":null", name);
-}
-
-static void add_usage(struct buf *out, const struct outcome_end *end)
-{
-    if (!end || end->cpu_us < 0) {
-        buf_add_str(out, ",\"resource_usage\":null");
-        return;
-    }
-    double percent =
-        end->duration_us > 0 ? 100.0 * (double)end->cpu_us / (double)end->duration_us : 0;
-    buf_addf(out, ",\"resource_usage\":{\"cpu_ms\":%lld,\"cpu_percent\":%.1f",
-             (long long)(end->cpu_us / 1000), percent);
-    add_number(out, "memory_bytes", end->memory_bytes, end->memory_bytes >= 0);
-    add_number(out, "memory_peak_bytes", end->memory_peak_bytes, end->memory_peak_bytes >= 0);
-    add_number(out, "pids", end->pids, end->pids >= 0);
-    buf_add_char(out, '}');
-}
-
-static void add_exit(struct buf *out, const struct outcome_end *end)
-{
-    bool died = end && strcmp(end->how, "died") == 0;
-    if (died && end->signal > 0)
-        buf_addf(out, ",\"exit\":{\"signal\":%lld}", (long long)end->signal);
-    else if (died && end->exit_code != OUTCOME_NO_CODE)
-        buf_addf(out, ",\"exit\":{\"code\":%lld}", (long long)end->exit_code);
-    else
-        buf_add_str(out, ",\"exit\":null");
-}
-
-static void write_finished(const struct execution *x, const struct outcome *outcome,
-                           const struct outcome_end *end, struct buf *out)
-{
-    int64_t now = hub_mono_us(), total = now - x->created_mono_us,
-            kernel = end ? end->duration_us : 0;
-    int64_t queued = x->sent_mono_us ? x->sent_mono_us - x->created_mono_us : total;
-    buf_addf(out, ",\"status\":\"%s\"", status_name(outcome->status));
-    add_number(out, "exit_code", outcome->exit_code, outcome->exit_code != OUTCOME_NO_CODE);
-    add_exit(out, end);
-    buf_addf(out,
-             ",\"duration_ms\":%lld,\"timing\":{\"queued_us\":%lld,\"kernel_us\":%lld,\"total_us\":"
-             "%lld}",
-             (long long)((end ? kernel : total - queued) / 1000), (long long)queued,
-             (long long)kernel, (long long)total);
-    add_usage(out, end);
-    add_number(out, "execution_count", x->execution_count, x->execution_count >= 0);
-    buf_addf(out, ",\"truncated\":%s", output_has_gap(&x->output) ? "true" : "false");
-    if (outcome->reason) {
-        buf_add_str(out, ",\"reason\":");
-        json_quote_str(out, outcome->reason);
-    }
-}
-
-/* The tail that waited in the ring, behind the gap that says what is missing before it. */
-static void emit_tail(struct execution *x)
-{
-    enum event_type type;
-    char *fields;
-    size_t len;
-    int64_t unix_us;
-    if (output_has_gap(&x->output)) {
-        CLEANUP_BUF struct buf gap = BUF_INIT(512);
-        output_write_gap(&x->output, &gap);
-        execution_add_event(x, EVENT_GAP, buf_slice(&gap), hub_unix_us(), NO_MARK);
-    }
-    while (output_next(&x->output, &type, &fields, &len, &unix_us)) {
-        emit(x, type, slice_of(fields, len), unix_us, NO_MARK);
-        free(fields);
-    }
-}
-
-void execution_record_now(struct execution *x, struct buf *out)
-{
-    struct execution_row row;
-    struct record *r = record_new((size_t)x->max_output_bytes + (1u << 20));
-    for (uint64_t seq = 1; seq <= feed_last_seq(x->feed); seq++)
-        record_add(r, feed_line(x->feed, seq));
-    execution_row(x, &row);
-    record_write(r, &row, x->user->name, true, out);
-    record_free(r);
-}
-
-static void on_record_read(void *arg, const struct err *e, struct slice json)
-{
-    wait_answer(arg, e, json);
-}
-
-static void answer_waits(struct execution *x)
-{
-    if (x->failure.code != ERR_NONE) {
-        wait_list_answer(x->waits, &x->failure, slice_of(NULL, 0));
-    } else if (zlistx_size(x->waits) == 0) {
-        return;
-    } else if (feed_is_whole(x->feed)) {
-        CLEANUP_BUF struct buf json = BUF_INIT(MAX_FIELDS_BYTES * 2);
-        execution_record_now(x, &json);
-        wait_list_answer(x->waits, NULL, buf_slice(&json));
-    } else {
-        for (size_t n = zlistx_size(x->waits); n > 0; n--) {
-            struct wait *w = zlistx_first(x->waits);
-            wait_leave(w);
-            wait_set_query(
-                w, store_read_record(x->hub->store, &x->id, &x->user->id, on_record_read, w));
-        }
-    }
-}
-
-static void on_finished_committed(void *arg, uint64_t seq, struct slice line)
-{
-    struct event_ticket *t = arg;
-    struct execution *x = t->x;
-    feed_add(x->feed, seq, line);
-    sandbox_committed(x->hub, t->mark);
-    free(t);
-    feed_end(x->feed);
-    answer_waits(x);
-    zhashx_delete(x->hub->executions, x->id.text);
-    execution_free(x);
-}
-
-static void count(const struct execution *x, const struct outcome_end *end)
-{
-    metric_counter_add(x->hub->executions_total, status_name(x->status), x->language, 1);
-    if (!end || !x->sent_mono_us)
-        return;
-    metric_histogram_observe(x->hub->execution_seconds, (double)end->duration_us / 1e6);
-    metric_histogram_observe(x->hub->overhead_seconds,
-                             (double)(hub_mono_us() - x->sent_mono_us - end->duration_us) / 1e6);
-}
-
-/* Out of its session, whatever it did there. */
-void execution_leave_session(struct execution *x)
-{
-    if (!x->session)
-        return;
-    leave_queue(x);
-    if (x->session->running == x)
-        x->session->running = NULL;
-    x->session->last_used_us = hub_unix_us();
-    x->session = NULL;
-}
-
-/* Its insert may still turn out to be a repeat of another's id: submit.c ends it after the commit. */
-static void finish_later(struct execution *x, const char *reason, const struct err *failure,
-                         struct store_mark mark)
-{
-    execution_leave_session(x);
-    x->status = STATUS_QUEUED;
-    (void)err_set(&x->failure, failure ? failure->code : ERR_CONFLICT, "%s",
-                  failure  ? failure->text
-                  : reason ? reason
-                           : "the kernel ended before it began");
-    sandbox_committed(x->hub, mark);
-}
-
-void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end,
-                      const struct err *failure, struct store_mark mark)
-{
-    CLEANUP_BUF struct buf fields = BUF_INIT(1 << 16);
-    assert(!status_is_end(x->status));
-    if (!x->inserted) {
-        finish_later(x, outcome.reason, failure, mark);
-        return;
-    }
-    execution_leave_session(x);
-    x->finished_us = hub_unix_us();
-    x->status = outcome.status;
-    if (failure && !x->started) {
-        x->failure = *failure;
-        feed_fail(x->feed, failure);
-    }
-    emit_tail(x);
-    write_finished(x, &outcome, end, &fields);
-    x->result = buf_take(&fields);
-    count(x, end);
-    save(x, NO_MARK, NULL, NULL);
-    add_event(x, EVENT_FINISHED, slice_str(x->result), x->finished_us, mark, on_finished_committed);
-}
-
-void execution_cancel_queued(struct execution *x, const char *reason, const struct err *failure)
-{
-    struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false, reason };
-    execution_finish(x, outcome, NULL, failure, NO_MARK);
-}
-
-void execution_free(struct execution *x)
-{
-    wait_list_free(&x->waits);
-    wait_cancel(x->accept);
-    output_done(&x->output);
-    feed_unref(x->feed);
-    free(x->code);
-    free(x->labels);
-    free(x->env);
-    free(x->input);
-    free(x->result);
-    free(x);
 }

@@ -18,6 +18,7 @@ struct execution {
     enum status status;
     char *code, *labels, *env, *input; /* owned; NULL: none. input: what stdin has left */
     size_t code_len, input_at, input_len;
+    size_t held_bytes; /* of the user's budget, until it ends */
     bool has_stdin, started, inserted, interrupt_asked, saw_error;
 
     int64_t timeout_ms, max_output_bytes;
@@ -27,6 +28,7 @@ struct execution {
     int64_t execution_count;
     struct outcome_reply reply;
     struct output output;
+    bool saving_gap, gap_grew; /* a write of what the ring holds is under way; more came since */
     void *queue_handle; /* in session->queue */
     int queue_timer;
     zlistx_t *waits; /* for the end */
@@ -35,6 +37,21 @@ struct execution {
     char feed_key[24]; /* in hub->submitted until its insert is committed */
     char *result; /* fields of finished */
 };
+
+/* Comes back with a write's `done`. */
+struct execution_ticket {
+    struct execution *x;
+    struct store_mark mark;
+};
+
+/* Writes what changes of its row. */
+void execution_save(struct execution *x, struct store_mark mark, store_done_fn done, void *arg);
+/* execution_add_event with a `done` of one's own, which gets a struct execution_ticket (free it). */
+void execution_add_event_then(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us,
+                              struct store_mark mark, store_event_fn done);
+/* execution_add_event with large values put aside as blobs. */
+void execution_emit(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us, struct store_mark mark);
+void execution_leave_queue(struct execution *x);
 
 /* What the wire brings (session.c finds the execution). */
 void execution_on_message(struct execution *x, struct sandbox *sandbox, const struct link_frame *f, const char *msg_type);

@@ -126,6 +126,8 @@ static void on_page(void *arg, const struct err *e, uint64_t first_seq, size_t n
         buf_reset(&f->page);
         f->page_at = 0;
         buf_add_slice(&f->page, lines);
+        if (n_lines)
+            f->after = first_seq - 1; /* a session's oldest may be gone */
         if (n_lines == 0 || f->page.failed)
             f->at_end = !f->feed;
     }

@@ -24,6 +24,7 @@ struct link_client {
     uint64_t acked;
     size_t pending; /* marks taken and not yet committed */
     size_t unacked_bytes;
+    bool over_window;
 };
 
 struct link_client *link_client_new(struct hub *h, struct link_handler handler)
@@ -115,6 +116,8 @@ int link_client_connect(struct link_client *l, const char *path, const char *epo
         return err_errno(e, ERR_INTERNAL, "watch a link");
     l->fd = TAKE_FD(fd);
     l->acked = l->committed;
+    l->unacked_bytes = 0;
+    l->over_window = false;
     CLEANUP_BUF struct buf json = BUF_INIT(512);
     buf_addf(&json, "{\"version\":%d,\"epoch\":\"%s\",\"last\":%llu}", LINK_VERSION, epoch,
              (unsigned long long)l->committed);
@@ -167,6 +170,8 @@ static void on_frame(struct link_client *l, const struct link_frame *f)
             return; /* sent again after a reconnect */
         l->seen = f->number;
         l->unacked_bytes += link_encoded_bytes(f);
+        if (l->unacked_bytes > LINK_WINDOW_BYTES + LINK_MAX_FRAME_BYTES)
+            l->over_window = true; /* it does not wait for us */
     }
     l->handler.on_frame(l->handler.arg, f);
 }
@@ -188,7 +193,7 @@ static bool decode_all(struct link_client *l)
     buf_drop(&l->in, done);
     if (l->in.len == 0 && l->in.capacity > KEEP_IN_BYTES)
         buf_done(&l->in);
-    return d == DECODE_MORE;
+    return d == DECODE_MORE && !l->over_window;
 }
 
 static void on_readable(struct link_client *l)

@@ -28,6 +28,7 @@ static struct output_item *pop(struct output *o)
     if (!o->first)
         o->last = NULL;
     o->tail_bytes -= (int64_t)item->len + ITEM_OVERHEAD;
+    o->tail_messages--;
     return item;
 }
 
@@ -73,6 +74,7 @@ bool output_admit(struct output *o, enum event_type type, struct slice fields, i
         o->first = item;
     o->last = item;
     o->tail_bytes += size;
+    o->tail_messages++;
     return false;
 }
 

@@ -8,7 +8,7 @@
 struct output {
     int64_t max_bytes;      /* head and tail together */
     int64_t head_bytes;     /* gone on so far */
-    int64_t tail_bytes;     /* in the ring */
+    int64_t tail_bytes, tail_messages; /* in the ring */
     int64_t dropped_bytes, dropped_messages;
     struct output_item *first, *last;
     unsigned n_blobs;       /* large values put aside so far */

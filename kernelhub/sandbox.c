@@ -80,7 +80,7 @@ static struct sandbox *sandbox_new(struct hub *h, struct user *u, const struct u
     s->hub = h;
     s->user = u;
     s->id = *id;
-    s->timer = -1;
+    s->timer = s->retry_timer = -1;
     (void)snprintf(s->name, sizeof s->name, "%s", name);
     (void)snprintf(s->template_name, sizeof s->template_name, "%s", template_name);
     s->link = link_client_new(h, (struct link_handler){ on_frame, on_closed, s });
@@ -91,6 +91,8 @@ static struct sandbox *sandbox_new(struct hub *h, struct user *u, const struct u
 void sandbox_free(struct sandbox *s)
 {
     stop_timer(s);
+    if (s->retry_timer >= 0)
+        zloop_timer_end(s->hub->loop, s->retry_timer);
     link_client_free(s->link);
     free(s);
 }
@@ -126,6 +128,15 @@ void sandbox_end(struct sandbox *s, enum err_code code, const char *reason, enum
     s->timer = zloop_timer(s->hub->loop, 1, 1, on_reap, s);
 }
 
+static int on_reconnect(zloop_t *loop, int timer, void *arg)
+{
+    struct sandbox *s = arg;
+    s->retry_timer = -1;
+    if (s->state == SANDBOX_UP || s->state == SANDBOX_CONNECTING)
+        sandbox_connect(s);
+    return 0;
+}
+
 void sandbox_connect(struct sandbox *s)
 {
     struct err e;
@@ -134,10 +145,11 @@ void sandbox_connect(struct sandbox *s)
                    config_text(s->hub->config, CONFIG_PATHS_RUN), s->id.text);
     if (s->state != SANDBOX_CONNECTING)
         enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
-    if (link_client_connect(s->link, path, s->epoch, &e) < 0) {
-        log_warning("sandbox id=%s: %s", s->id.text, e.text);
-        sandbox_end(s, ERR_SANDBOX, e.text, STATUS_LOST);
-    }
+    if (link_client_connect(s->link, path, s->epoch, &e) == 0)
+        return;
+    log_debug("sandbox id=%s: %s", s->id.text, e.text);
+    if (s->retry_timer < 0) /* for as long as the state's own deadline lasts */
+        s->retry_timer = zloop_timer(s->hub->loop, RECONNECT_MS, 1, on_reconnect, s);
 }
 
 /* The sandbox may be gone when the keeper answers: it is found by its id. */
@@ -235,7 +247,7 @@ struct sandbox *sandbox_recover(struct hub *h, const struct sandbox_row *r)
     s->last_number = r->last_number;
     link_client_set_seen(s->link, r->last_number);
     s->created_us = r->created_us;
-    enter(s, SANDBOX_RECOVERED, CREATE_TIMEOUT_MS);
+    enter(s, SANDBOX_RECOVERED, 0); /* a keeper that is away is no reason to give it up */
     return s;
 }
 
@@ -284,26 +296,20 @@ static void on_frame(void *arg, const struct link_frame *f)
         session_on_frame(s, f);
 }
 
-static int on_reconnect(zloop_t *loop, int timer, void *arg)
-{
-    struct sandbox *s = arg;
-    s->timer = -1;
-    sandbox_connect(s);
-    return 0;
-}
-
 static void on_closed(void *arg, const char *why)
 {
     struct sandbox *s = arg;
     if (s->state != SANDBOX_UP && s->state != SANDBOX_CONNECTING)
         return;
     log_warning("link lost sandbox=%s why=%s", s->id.text, log_quote(slice_str(why)));
-    if (s->state == SANDBOX_CONNECTING || strstr(why, "rules")) {
+    if (strstr(why, "rules")) {
         sandbox_end(s, ERR_SANDBOX, why, STATUS_LOST);
         return;
     }
-    stop_timer(s);
-    s->timer = zloop_timer(s->hub->loop, RECONNECT_MS, 1, on_reconnect, s);
+    if (s->state == SANDBOX_UP)
+        enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
+    if (s->retry_timer < 0)
+        s->retry_timer = zloop_timer(s->hub->loop, RECONNECT_MS, 1, on_reconnect, s);
 }
 
 void sandbox_exited(struct sandbox *s, struct slice event)

@@ -26,6 +26,7 @@ struct sandbox {
     char phases[256];     /* the keeper's figures, JSON */
     struct link_client *link;
     int timer;            /* a deadline of the present state; -1: none */
+    int retry_timer;      /* until the next attempt to connect; -1: none */
 };
 
 /* The user's sandbox of a template, made when there is none. ERR_QUOTA when there are too many. */

@@ -17,7 +17,9 @@
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
 
-#define MAX_MOVES 2 /* to another sandbox in one start */
+#define LATE_MAX_BYTES (256u * 1024) /* and so each fits a row of the store */
+#define LATE_OVERHEAD  256
+#define MAX_MOVES      2 /* to another sandbox in one start */
 
 static void table_key(const struct user *u, const char *name, char ret[200])
 {
@@ -121,6 +123,16 @@ static void take_spec(struct session *s, const struct catalog_kernel *k)
                    k->display_name ? k->display_name : k->kernelspec);
 }
 
+void session_refresh(struct session *s)
+{
+    const struct catalog_kernel *k;
+    struct err e;
+    if (catalog_find(s->hub->catalog, s->template_name, s->kernelspec, &k, &e) == 0)
+        take_spec(s, k);
+    else
+        log_warning("session %s: %s", log_quote(slice_str(s->name)), log_quote(slice_str(e.text)));
+}
+
 int session_open(struct hub *h, struct user *u, const char *name, const char *language,
                  const char *template_name, bool ephemeral, struct session **ret, struct err *e)
 {
@@ -166,6 +178,7 @@ struct session *session_recover(struct hub *h, const struct session_row *r)
     (void)snprintf(s->template_name, sizeof s->template_name, "%s",
                    r->template_name ? r->template_name : "");
     (void)snprintf(s->display_name, sizeof s->display_name, "%s", s->kernelspec);
+    session_refresh(s);
     struct sandbox *sandbox =
         uuid_is_set(&r->sandbox_id) ? zhashx_lookup(h->sandboxes, r->sandbox_id.text) : NULL;
     if (sandbox && uuid_is_set(&r->kernel_id)) {
@@ -362,15 +375,33 @@ static void on_kernel(struct session *s, struct sandbox *sandbox, const struct l
         on_dead(s, json, sandbox_take_mark(sandbox));
 }
 
+static void say_late_gap(struct session *s, const struct link_frame *f, struct store_mark mark)
+{
+    CLEANUP_BUF struct buf fields = BUF_INIT(512);
+    buf_addf(
+        &fields,
+        ",\"of\":\"%s\",\"bytes\":null,\"messages\":null,\"reason\":\"late output over %u bytes is "
+        "dropped until the session's next execution\"",
+        f->execution_id.text, LATE_MAX_BYTES);
+    session_add_event(s, EVENT_GAP, buf_slice(&fields), mark);
+}
+
+/* What comes when its execution has ended. Bounded between two executions, or a thread that prints for ever would fill the disk. */
 static void add_late(struct session *s, struct sandbox *sandbox, const struct link_frame *f,
                      const char *msg_type)
 {
     enum event_type type;
+    if (!uuid_is_set(&f->execution_id) || s->late_bytes > LATE_MAX_BYTES)
+        return;
     CLEANUP_BUF struct buf fields = BUF_INIT(LINK_MAX_FRAME_BYTES),
                            late = BUF_INIT(LINK_MAX_FRAME_BYTES);
-    if (!uuid_is_set(&f->execution_id) ||
-        !event_from_message(msg_type, f->parts[3], &type, &fields))
+    if (!event_from_message(msg_type, f->parts[3], &type, &fields))
         return;
+    s->late_bytes += fields.len + LATE_OVERHEAD;
+    if (s->late_bytes > LATE_MAX_BYTES) {
+        say_late_gap(s, f, sandbox_take_mark(sandbox));
+        return;
+    }
     buf_addf(&late, ",\"of\":\"%s\",\"output\":\"%s\"", f->execution_id.text,
              event_type_name(type));
     buf_add_slice(&late, buf_slice(&fields));
@@ -397,7 +428,7 @@ static void on_refused(struct session *s, const struct link_frame *f)
     (void)err_set(&why, ERR_SANDBOX, "the warden refused an order: %s",
                   text ? text : "it did not say why");
     free(text);
-    log_warning("kernel=%s %s", s->kernel_id.text, why.text);
+    log_warning("kernel=%s %s", s->kernel_id.text, log_quote(slice_str(why.text)));
     struct execution *x = zhashx_lookup(s->hub->executions, f->execution_id.text);
     if (x && x == s->running) {
         struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false,
@@ -477,8 +508,6 @@ static void take_over(struct session *s, struct slice hello)
 {
     struct slice state = kernel_in_hello(hello, &s->kernel_id);
     struct execution *x = s->running;
-    if (slice_is(state, "ready"))
-        s->kernel = KERNEL_READY;
     if (state.len == 0 || slice_is(state, "dead")) {
         /* its last words, if any, are among the frames that come now */
         if (x && execution_in_hello(hello, &x->id))
@@ -492,7 +521,8 @@ static void take_over(struct session *s, struct slice hello)
     }
     if (x && !execution_in_hello(hello, &x->id))
         execution_transmit(x); /* it was committed as sent, but never arrived */
-    session_pump(s);
+    if (slice_is(state, "ready") && !s->restarting)
+        session_ready(s);
 }
 
 void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello)

@@ -25,6 +25,7 @@ struct session {
     bool ephemeral;   /* for one execution alone: hidden, ended with it */
     bool removed;     /* taken out of the tables; memory goes in the loop's next turn */
     bool restarting;
+    size_t late_bytes; /* late output since the last execution was sent */
     unsigned moves;   /* to another sandbox since the kernel was last ready */
     bool env_by_metadata, env_by_code;
     char *start;      /* LINK_START's JSON; refreshed from the catalog at each start */
@@ -45,6 +46,8 @@ int session_open(struct hub *h, struct user *u, const char *name, const char *la
 struct session *session_recover(struct hub *h, const struct session_row *r);
 void session_free(struct session *s); /* of memory only */
 
+/* Takes how to start its kernel from the catalog anew. */
+void session_refresh(struct session *s);
 /* Starts a kernel unless there is one or one is on its way. */
 void session_need_kernel(struct session *s);
 /* Sends the next execution when kernel and queue allow. */

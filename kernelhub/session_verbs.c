@@ -110,9 +110,17 @@ static void end_work(struct session *s, const char *reason)
 
 struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, void *arg)
 {
+    struct err e;
+    if (s->kernel == KERNEL_READY && s->sandbox->state != SANDBOX_UP) {
+        (void)err_set(&e, ERR_UNAVAILABLE,
+                      "the session's sandbox is being reached again: try in a moment");
+        done(arg, &e, slice_of(NULL, 0));
+        return NULL;
+    }
     end_work(s, "the session was restarted");
     s->last_used_us = hub_unix_us();
-    if (s->kernel == KERNEL_READY && s->sandbox->state == SANDBOX_UP) {
+    session_refresh(s);
+    if (s->kernel == KERNEL_READY && s->start) {
         s->restarting = true;
         s->kernel = KERNEL_STARTING;
         s->start_us = hub_mono_us();

@@ -54,7 +54,7 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_ADD_EVENT] =
         "INSERT INTO events (feed, seq, head, type, ts_us, body, blob_offset, blob_bytes)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [SQL_ADD_BLOB] = "INSERT OR REPLACE INTO blobs (feed, n, media_type, blob_offset, blob_bytes)"
+    [SQL_ADD_BLOB] = "INSERT INTO blobs (feed, n, media_type, blob_offset, blob_bytes)"
                      " VALUES (?1, ?2, ?3, ?4, ?5)",
 
     [SQL_GET_SETTING] = "SELECT value FROM settings WHERE name=?1",
@@ -104,6 +104,11 @@ const char *const SQL_TEXT[SQL_N] = {
         "SELECT feed, coalesce(finished_us, created_us, 0) FROM executions"
         " WHERE status NOT IN ('queued','running','waiting_input') ORDER BY feed LIMIT ?1",
     [SQL_PICK_OLD_SESSION] = "SELECT feed FROM sessions WHERE ended_us < ?1 LIMIT ?2",
+    [SQL_FEED_BYTES] = "SELECT sum(coalesce(length(body), blob_bytes)) FROM events WHERE feed=?1",
+    [SQL_NEXT_BLOB] = "SELECT coalesce(max(n) + 1, 0) FROM blobs WHERE feed=?1",
+    [SQL_TRIM_SESSIONS] =
+        "DELETE FROM events WHERE feed IN (SELECT feed FROM sessions)"
+        " AND seq <= (SELECT max(seq) FROM events m WHERE m.feed = events.feed) - ?1",
     [SQL_DROP_EXECUTION] = "DELETE FROM executions WHERE feed=?1",
     [SQL_DROP_SESSION] = "DELETE FROM sessions WHERE feed=?1",
     [SQL_DROP_SANDBOXES] = "DELETE FROM sandboxes WHERE ended_us < ?1",

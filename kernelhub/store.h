@@ -133,6 +133,9 @@ int store_load_keys(struct store *s, void (*each)(void *arg, const struct key_ro
 int store_load_sandboxes(struct store *s, void (*each)(void *arg, const struct sandbox_row *r), void *arg, struct err *e); /* not ended */
 int store_load_sessions(struct store *s, void (*each)(void *arg, const struct session_row *r), void *arg, struct err *e);  /* not ended */
 int store_load_executions(struct store *s, void (*each)(void *arg, const struct execution_row *r, uint64_t last_seq), void *arg, struct err *e); /* not ended, oldest first */
+/* Of a feed that is taken over: bytes of its events so far, and the number its next blob gets. */
+int64_t store_feed_bytes(struct store *s, int64_t feed);
+unsigned store_next_blob(struct store *s, int64_t feed);
 uint64_t store_last_seq(struct store *s, int64_t feed); /* 0: no event yet */
 int store_get_setting(struct store *s, const char *name, char *ret, size_t size, struct err *e); /* "" when absent */
 int store_put_setting(struct store *s, const char *name, const char *value, struct err *e);

@@ -153,14 +153,30 @@ int store_put_setting(struct store *s, const char *name, const char *value, stru
     return sql_step(&s->sync, stmt, e) < 0 ? -1 : 0;
 }
 
+/* One number about one feed, 0 when it cannot be had. */
+static int64_t number_of(struct store *s, enum sql_statement which, int64_t feed)
+{
+    struct err e = ERR_INIT;
+    sqlite3_stmt *stmt;
+    if (sql_use(&s->sync, which, &stmt, &e) < 0)
+        return 0;
+    sql_bind_int(stmt, 1, feed);
+    int64_t n = sql_step(&s->sync, stmt, &e) > 0 ? sqlite3_column_int64(stmt, 0) : 0;
+    (void)sqlite3_reset(stmt); /* its one row was read */
+    return n;
+}
+
+int64_t store_feed_bytes(struct store *s, int64_t feed)
+{
+    return number_of(s, SQL_FEED_BYTES, feed);
+}
+
+unsigned store_next_blob(struct store *s, int64_t feed)
+{
+    return (unsigned)number_of(s, SQL_NEXT_BLOB, feed);
+}
+
 uint64_t store_last_seq(struct store *s, int64_t feed)
 {
-    struct err e;
-    sqlite3_stmt *stmt;
-    if (sql_use(&s->sync, SQL_LAST_SEQ, &stmt, &e) < 0)
-        return 0;
-    sqlite3_bind_int64(stmt, 1, feed);
-    uint64_t seq = sql_step(&s->sync, stmt, &e) > 0 ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
-    (void)sqlite3_reset(stmt); /* its one row was read */
-    return seq;
+    return (uint64_t)number_of(s, SQL_LAST_SEQ, feed);
 }

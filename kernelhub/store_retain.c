@@ -4,9 +4,10 @@
 #include "kernelhub/blob_file.h"
 #include "kernelhub/store_internal.h"
 
-#define EXECUTIONS_A_STEP 200
-#define EVENTS_A_STEP     4000 /* about 10 ms */
-#define DAY_US            (86400ll * 1000000)
+#define EXECUTIONS_A_STEP   200
+#define EVENTS_A_STEP       4000 /* about 10 ms */
+#define SESSION_EVENTS_KEPT 1000 /* the newest of each open session */
+#define DAY_US              (86400ll * 1000000)
 
 struct retain_op {
     struct op op;
@@ -137,6 +138,8 @@ static int remove_executions(struct writer *w, const struct retain_op *op, bool 
 static int remove_old(struct writer *w, const struct retain_op *op, bool *ret_more, struct err *e)
 {
     *ret_more = false;
+    if (tell(w, SQL_TRIM_SESSIONS, SESSION_EVENTS_KEPT, e) < 0)
+        return -1;
     if (op->limits.max_days <= 0)
         return 0;
     int64_t feeds[EXECUTIONS_A_STEP], old_us = op->now_us - op->limits.max_days * DAY_US;

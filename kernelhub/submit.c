@@ -11,6 +11,7 @@
 #include "kernelhub/wait.h"
 
 #define DEFAULT_TIMEOUT_SECONDS 30
+#define MAX_HELD_BYTES          (64u << 20) /* a user's code, env and input that wait or run */
 #define MIN_OUTPUT_BYTES        1024
 
 static const struct store_mark NO_MARK;
@@ -43,6 +44,11 @@ static int check_limits(const struct config *c, const struct execution_request *
 static const char *default_session(const struct execution_request *r)
 {
     return catalog_language(r->language ? r->language : "python");
+}
+
+static size_t bytes_of(const struct execution_request *r)
+{
+    return r->code.len + r->env.len + r->stdin_text.len + r->labels.len;
 }
 
 static int open_session(struct hub *h, struct user *u, const struct execution_request *r,
@@ -117,6 +123,7 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
     x->max_output_bytes =
         r->max_output_bytes ? r->max_output_bytes : config_number(h->config, CONFIG_LIMITS_OUTPUT);
     output_init(&x->output, x->max_output_bytes);
+    u->held_bytes += x->held_bytes = bytes_of(r);
     x->created_us = hub_unix_us();
     x->created_mono_us = hub_mono_us();
     return x;
@@ -129,7 +136,9 @@ static void write_options(const struct execution *x, struct buf *out)
         out,
         "{\"timeout_ms\":%lld,\"max_output_bytes\":%lld,\"has_stdin\":%s,\"env\":%s,\"input\":",
         (long long)x->timeout_ms, (long long)x->max_output_bytes, x->has_stdin ? "true" : "false",
-        x->env ? x->env : "null");
+        x->env            ? x->env
+        : x->session->env ? x->session->env
+                          : "null");
     json_quote_str(out, x->input);
     buf_add_char(out, '}');
 }
@@ -155,7 +164,10 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     int64_t max = x->max_output_bytes;
     feed_unref(x->feed);
     x->feed = feed_new(r->feed, last_seq);
-    x->env = dup_env(r->options);
+    if (s->ephemeral && !s->env)
+        s->env = dup_env(r->options);
+    else
+        x->env = dup_env(r->options);
     x->input = json_member_dup(r->options, "input", 16u << 20);
     x->input_len = x->input ? strlen(x->input) : 0;
     (void)json_member_bool(r->options, "has_stdin",
@@ -163,6 +175,8 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     (void)json_member_int(r->options, "timeout_ms", &x->timeout_ms);
     (void)json_member_int(r->options, "max_output_bytes", &max);
     output_init(&x->output, x->max_output_bytes = max);
+    x->output.head_bytes = store_feed_bytes(h->store, r->feed);
+    x->output.n_blobs = store_next_blob(h->store, r->feed);
     x->output.dropped_bytes = r->dropped_bytes;
     x->output.dropped_messages = r->dropped_messages;
     x->created_us = r->created_us;
@@ -329,6 +343,12 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
     }
     if (!store_healthy(h->store, why, sizeof why)) {
         (void)err_set(&e, ERR_UNAVAILABLE, "the history cannot be written: %s", why);
+        return refuse(&e, on_accepted, arg);
+    }
+    if (u->held_bytes + bytes_of(r) > MAX_HELD_BYTES) {
+        (void)err_set(&e, ERR_QUOTA,
+                      "what waits and runs has %zu bytes of code and input, the limit is %u",
+                      u->held_bytes, MAX_HELD_BYTES);
         return refuse(&e, on_accepted, arg);
     }
     if (check_limits(h->config, r, &e) < 0 || open_session(h, u, r, &s, &e) < 0)

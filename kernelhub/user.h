@@ -13,6 +13,7 @@ struct user {
     bool admin;
     bool removed;
     int64_t created_us;
+    size_t held_bytes; /* code and input of executions that have not ended */
 };
 
 /* The user a token belongs to: "kh_…". ERR_UNAUTHORIZED when unknown, expired or revoked. Constant work. With

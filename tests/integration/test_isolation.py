@@ -79,6 +79,13 @@ except OSError as e:
     assert inside(http, code) == "refused"
 
 
+@pytest.mark.parametrize(("family", "errno"), [(1, 0), (2, 38), (10, 38), (16, 38), (17, 38), (30, 38), (40, 38)])
+def test_pairs_of_sockets_are_of_the_unix_family_only(http: httpx.Client, family: int, errno: int) -> None:
+    # No other family has pairs, so without the filter the call fails too, but later: only ENOSYS is the filter's.
+    code = f"import ctypes; libc = ctypes.CDLL(None, use_errno=True)\nr = libc.socketpair({family}, 1, 0, (ctypes.c_int * 2)())\nprint(ctypes.get_errno() if r else 0)"
+    assert inside(http, code) == str(errno)
+
+
 def test_threads_work_although_clone3_is_not_there(http: httpx.Client) -> None:
     assert inside(http, "import threading\nt = threading.Thread(target=lambda: print('ran')); t.start(); t.join()") == "ran"
 

@@ -140,7 +140,7 @@ class Keeper:
         env |= {"KHK_WARDEN": str(self.warden), "KHK_SECCOMP": str(self.data / "seccomp.json")}
         if program := os.environ.get("KERNELHUB_KEEPER"):
             return [program, *(m.removeprefix("--") for m in more)], env
-        return [str(BUILD / "kernelhub"), "keeper", f"--state={self.state}", f"--run={self.run}", *more], env
+        return [str(BUILD / "cmd" / "kernelhub"), "keeper", f"--state={self.state}", f"--run={self.run}", *more], env
 
     def start(self) -> None:
         command, env = self.command()
@@ -350,6 +350,8 @@ def test_create_is_idempotent_and_ids_are_not_shared(keeper: Keeper) -> None:
     again = hub.create(first["sandbox_id"])
     assert {k: v for k, v in again.items() if k != "id"} == {k: v for k, v in first.items() if k != "id"}
     assert hub.create(first["sandbox_id"], user_id="bob")["error"]["code"] == "conflict"
+    for other in ({"memory_bytes": 193 << 20}, {"cpus": 0.501}, {"pids": 49}, {"workspace_bytes": 1 << 20}):
+        assert hub.create(first["sandbox_id"], limits={**LIMITS, **other})["error"]["code"] == "conflict", other
     assert len(hub.ask("list")["sandboxes"]) == 1
 
 

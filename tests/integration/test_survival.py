@@ -116,3 +116,83 @@ def test_a_killed_warden_or_container_is_told_truthfully(make_service: object) -
             events = all_events(service, job["job_id"])
             assert [e["type"] for e in events].count("finished") == 1
             assert run(http, "print('again')")["stdout"] == "again\n"
+
+
+def restart_hub(service: Service) -> None:
+    """kill -9, and wait until the next hub answers."""
+    old = service.pid_of("hub")
+    kill(old)
+
+    def back() -> bool:
+        try:
+            return service.pid_of("hub") != old and httpx.get(f"{service.url}/health").status_code == 200
+        except (OSError, ValueError, IndexError, httpx.TransportError):
+            return False
+
+    wait_until(back, 15)
+
+
+def test_large_outputs_before_and_after_a_hub_restart_stay_apart(make_service: object) -> None:
+    service: Service = make_service()  # type: ignore[operator]
+    code = """
+import time
+from IPython.display import publish_display_data
+for letter in "AB":
+    publish_display_data({"image/png": letter * 400000})
+    time.sleep(1.5)
+"""
+    with service.client() as http:
+        run(http, "1")
+        job = http.post("/api/v1/execute/async", json={"code": code}).json()["job_id"]
+        wait_until(lambda: http.get(f"/api/v1/jobs/{job}").json()["results"])
+        restart_hub(service)
+        wait_until(lambda: http.get(f"/api/v1/jobs/{job}").json()["status"] == "ok")
+        references = [r["data"]["image/png"]["ref"] for r in http.get(f"/api/v1/jobs/{job}").json()["results"]]
+        assert len(set(references)) == 2
+        assert http.get(references[0]).content != http.get(references[1]).content
+
+
+def test_output_over_the_limit_is_a_gap_also_across_a_hub_restart(make_service: object) -> None:
+    service: Service = make_service()  # type: ignore[operator]
+    code = "import time\nfor i in range(400):\n    print('x' * 90, i, flush=True)\n    time.sleep(0.005)\ntime.sleep(1)"
+    with service.client() as http:
+        run(http, "1")
+        job = http.post("/api/v1/execute/async", json={"code": code, "max_output_bytes": 60000}).json()["job_id"]
+        time.sleep(2.3)  # the head is full, the ring holds some lines
+        restart_hub(service)
+        wait_until(lambda: http.get(f"/api/v1/jobs/{job}").json()["status"] == "ok", 20)
+        record = http.get(f"/api/v1/jobs/{job}").json()
+        events = all_events(service, job)
+    shown = {int(line.split()[1]) for line in record["stdout"].splitlines()}
+    assert len(shown) < 400 and record["truncated"] is True
+    gaps = [e for e in events if e["type"] == "gap"]
+    assert len(gaps) == 1 and len(shown) + gaps[0]["messages"] >= 400 and len(record["stdout"]) < 70000
+
+
+def test_a_session_that_outlived_a_hub_is_whole(make_service: object) -> None:
+    service: Service = make_service()  # type: ignore[operator]
+    with service.client() as http:
+        run(http, "v = 1")
+        restart_hub(service)
+        assert run(http, "import os; print(v, os.environ.get('KH_E'))", env={"KH_E": "set"})["stdout"] == "1 set\n"
+        assert http.post("/api/v1/sessions/python/restart").status_code == 200
+        assert run(http, "'v' in globals()")["results"][0]["data"]["text/plain"] == "False"
+
+
+def test_late_output_is_kept_with_its_execution_and_is_bounded(make_service: object) -> None:
+    service: Service = make_service()  # type: ignore[operator]
+    late = "import threading, time\ndef later():\n    time.sleep(0.3); print('late words')\nthreading.Thread(target=later).start()"
+    flood = "def more():\n    while True: print('y' * 10000, flush=True); time.sleep(0.001)\nthreading.Thread(target=more, daemon=True).start()"
+    with service.client() as http:
+        first = run(http, late)["execution_id"]
+
+        def feed() -> list[dict[str, object]]:
+            return list(http.get("/api/v1/sessions/python/events").json()["items"])
+
+        wait_until(lambda: any(e["type"] == "late" and e["of"] == first and "late words" in e["text"] for e in feed()))
+        run(http, flood)
+        time.sleep(2)
+        size = len(http.get("/api/v1/sessions/python/events").content)
+        time.sleep(1)
+        assert len(http.get("/api/v1/sessions/python/events").content) == size < 2_000_000
+        assert "gap" in [e["type"] for e in feed()]
