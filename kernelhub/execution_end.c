@@ -90,8 +90,11 @@ void execution_record_now(struct execution *x, struct buf *out)
 {
     struct execution_row row;
     struct record *r = record_new((size_t)x->max_output_bytes + (1u << 20));
-    for (uint64_t seq = 1; seq <= feed_last_seq(x->feed); seq++)
-        record_add(r, feed_line(x->feed, seq));
+    for (uint64_t seq = 1; seq <= feed_last_seq(x->feed); seq++) {
+        struct feed_line *line = feed_line_hold(x->feed, seq);
+        record_add(r, feed_line_text(line));
+        feed_line_drop(line);
+    }
     execution_row(x, &row);
     record_write(r, &row, x->user->name, true, out);
     record_free(r);

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct line {
-    char *data;
+struct feed_line {
+    unsigned refs;
     size_t len;
+    char data[];
 };
 
 struct feed_watch {
@@ -24,7 +25,7 @@ struct feed {
     struct err failure;
     uint64_t last, first; /* first kept; first > last: none */
     size_t bytes;
-    struct line *lines; /* made with the first line: most feeds of a history never get one */
+    struct feed_line **lines; /* made with the first line: most feeds of a history never get one */
     struct feed_watch *watches;
     struct feed_watch *next_watch; /* the one feed_changed calls next; moved by feed_unwatch */
 };
@@ -47,17 +48,23 @@ struct feed *feed_ref(struct feed *f)
     return f;
 }
 
-static struct line *slot(const struct feed *f, uint64_t seq)
+static struct feed_line **slot(const struct feed *f, uint64_t seq)
 {
     return &f->lines[seq % FEED_MAX_LINES];
 }
 
+void feed_line_drop(struct feed_line *l)
+{
+    if (l && --l->refs == 0)
+        free(l);
+}
+
 static void drop_oldest(struct feed *f)
 {
-    struct line *l = slot(f, f->first++);
-    f->bytes -= l->len;
-    free(l->data);
-    l->data = NULL;
+    struct feed_line **l = slot(f, f->first++);
+    f->bytes -= (*l)->len;
+    feed_line_drop(*l);
+    *l = NULL;
 }
 
 void feed_unref(struct feed *f)
@@ -111,16 +118,16 @@ void feed_add(struct feed *f, uint64_t seq, struct slice line)
     assert(seq == f->last + 1);
     if (!f->lines)
         f->lines = calloc(FEED_MAX_LINES, sizeof *f->lines);
-    char *copy = malloc(line.len + 1);
+    struct feed_line *copy = malloc(sizeof *copy + line.len);
     if (!f->lines || !copy)
         abort();
-    memcpy(copy, line.data, line.len);
-    copy[line.len] = '\0';
+    *copy = (struct feed_line){ .refs = 1, .len = line.len };
+    memcpy(copy->data, line.data, line.len);
     while (f->first <= f->last &&
            (f->last - f->first + 1 >= FEED_MAX_LINES || f->bytes + line.len > FEED_MAX_BYTES))
         drop_oldest(f);
     f->last = seq;
-    *slot(f, seq) = (struct line){ copy, line.len };
+    *slot(f, seq) = copy;
     f->bytes += line.len;
     feed_changed(f);
 }
@@ -141,11 +148,17 @@ const struct err *feed_failure(const struct feed *f)
     return f->failure.code == ERR_NONE ? NULL : &f->failure;
 }
 
-struct slice feed_line(const struct feed *f, uint64_t seq)
+struct feed_line *feed_line_hold(const struct feed *f, uint64_t seq)
 {
     if (seq < f->first || seq > f->last)
-        return slice_of(NULL, 0);
-    const struct line *l = slot(f, seq);
+        return NULL;
+    struct feed_line *l = *slot(f, seq);
+    l->refs++;
+    return l;
+}
+
+struct slice feed_line_text(const struct feed_line *l)
+{
     return slice_of(l->data, l->len);
 }
 

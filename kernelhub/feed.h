@@ -31,8 +31,11 @@ void feed_end(struct feed *f); /* after the last feed_add; watchers are called *
 void feed_fail(struct feed *f, const struct err *why);
 const struct err *feed_failure(const struct feed *f); /* NULL: none */
 
-/* The line of an event in memory, valid until the loop's next turn; empty when it is not kept. */
-struct slice feed_line(const struct feed *f, uint64_t seq);
+/* The line of an event in memory; NULL when it is not kept. It stays as it is while it is held, whatever becomes of the feed. */
+struct feed_line;
+struct feed_line *feed_line_hold(const struct feed *f, uint64_t seq);
+void feed_line_drop(struct feed_line *l); /* NULL is fine */
+struct slice feed_line_text(const struct feed_line *l);
 
 /* A watcher is told that something changed. It must not free another watcher from inside the call. */
 struct feed_watch;

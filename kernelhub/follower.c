@@ -22,6 +22,7 @@ struct follower {
     struct store_query *query;
     struct buf page; /* lines with their newlines */
     size_t page_at;
+    struct feed_line *line; /* the one given out last, when it came from memory */
     struct err failure;
 };
 
@@ -62,6 +63,7 @@ void follower_free(struct follower *f)
     feed_unwatch(f->watch);
     feed_unref(f->feed);
     buf_done(&f->page);
+    feed_line_drop(f->line);
     free(f);
 }
 
@@ -168,10 +170,10 @@ static enum follow from_feed(struct follower *f, uint64_t *ret_seq, struct slice
         return FOLLOW_FAILED;
     }
     if (f->after < feed_last_seq(f->feed)) {
-        struct slice line = feed_line(f->feed, f->after + 1);
-        if (!line.data)
+        f->line = feed_line_hold(f->feed, f->after + 1);
+        if (!f->line)
             return read_page(f);
-        *ret_line = line;
+        *ret_line = feed_line_text(f->line);
         *ret_seq = ++f->after;
         return FOLLOW_LINE;
     }
@@ -181,6 +183,7 @@ static enum follow from_feed(struct follower *f, uint64_t *ret_seq, struct slice
 enum follow follower_next(struct follower *f, uint64_t *ret_seq, struct slice *ret_line,
                           struct err *e)
 {
+    feed_line_drop(TAKE(f->line));
     if (f->failure.code != ERR_NONE) {
         *e = f->failure;
         return FOLLOW_FAILED;

@@ -226,6 +226,14 @@ def test_twenty_megabytes_of_text_arrive_whole(http: httpx.Client) -> None:
     assert len(record["stdout"]) == 20_000_001
 
 
+def test_twenty_megabytes_in_one_event_arrive_whole_by_sse(http: httpx.Client) -> None:
+    body = {"code": "print('z' * 20_000_000); print('after')"}
+    reply = http.post("/api/v1/execute", json=body, headers={"Accept": "text/event-stream"})
+    events = events_of(reply.text)
+    assert "".join(e["text"] for e in events if e["type"] == "stdout") == "z" * 20_000_000 + "\nafter\n"
+    assert events[-1]["type"] == "finished"
+
+
 def test_a_hundred_thousand_lines_arrive_whole_and_in_order(http: httpx.Client) -> None:
     record = run(http, "for i in range(100_000): print(i)", timeout_seconds=120)
     assert record["stdout"] == "".join(f"{i}\n" for i in range(100_000)) and record["truncated"] is False
