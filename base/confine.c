@@ -106,8 +106,11 @@ int confine_syscalls(const char *const *names, size_t n, uint64_t socket_familie
             return err_set(e, ERR_INTERNAL, "seccomp rule for %s", names[i]);
     for (unsigned family = 0; family < 64; family++)
         if (socket_families >> family & 1 &&
-            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                             SCMP_A0(SCMP_CMP_EQ, family)) < 0)
+            (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                              SCMP_A0(SCMP_CMP_EQ, family)) < 0 ||
+             (family == AF_UNIX && /* the only one that has pairs */
+              seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                               SCMP_A0(SCMP_CMP_EQ, family)) < 0)))
             return err_set(e, ERR_INTERNAL, "seccomp rule for socket");
     /* clone3 must say ENOSYS, or threads break: its flags are behind a pointer */
     if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) < 0)

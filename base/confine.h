@@ -26,8 +26,9 @@ int confine_files(const struct confine_path *paths, size_t n, struct err *e);
 
 /* Seccomp: only the named system calls, native architecture only; everything else kills the
  * process (kill=true) or answers EPERM. Unknown names are skipped (older libseccomp). socket() is
- * limited to the families given as a bit mask of 1u << AF_…; 0: no socket() at all. Holds for all
- * threads of the process, those that exist already too. */
+ * limited to the families given as a bit mask of 1u << AF_…; 0: no socket() at all. socketpair() is for
+ * AF_UNIX alone, and only when that is among them. Holds for all threads of the process, those that
+ * exist already too. */
 int confine_syscalls(const char *const *names, size_t n, uint64_t socket_families, bool kill, struct err *e);
 
 /* Drops to uid/gid with no supplementary groups but `groups`; every capability goes. Verifies. */

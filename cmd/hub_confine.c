@@ -132,8 +132,7 @@ static const char *const SYSCALLS[] = {
     "gettimeofday",
     "time",
     "restart_syscall",
-    /* sockets; socket itself by family */
-    "socketpair",
+    /* sockets; socket and socketpair themselves by family */
     "connect",
     "accept",
     "accept4",

@@ -1,0 +1,68 @@
+/* Each case runs in a child: what is given up does not come back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/confine.h"
+
+#define SKIPPED 77
+/* What a sanitizer's end needs, too. */
+static const char *const CALLS[] = { "exit_group", "exit", "write", "close", "rt_sigprocmask" };
+
+static int errno_of_pair(uint64_t families, int family)
+{
+    int ends[2];
+    struct err e = ERR_INIT;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        confine_syscalls(CALLS, ARRAY_LEN(CALLS), families, false, &e) < 0)
+        return SKIPPED;
+    return socketpair(family, SOCK_STREAM, 0, ends) < 0 ? errno : 0;
+}
+
+static void check_pair(uint64_t families, int family, int expected)
+{
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(errno_of_pair(families, family));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == SKIPPED)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), expected);
+}
+
+static void pairs_of_sockets_are_of_the_unix_family_only(void **state)
+{
+    const uint64_t hub = 1u << AF_UNIX | 1u << AF_INET | 1u << AF_INET6;
+    check_pair(hub, AF_UNIX, 0);
+    /* Not EOPNOTSUPP, which would be said by the family's own code. */
+    check_pair(hub, AF_INET, EPERM);
+    check_pair(hub, AF_INET6, EPERM);
+    check_pair(hub, AF_VSOCK, EPERM);
+}
+
+static void who_may_make_no_unix_socket_may_make_no_pair(void **state)
+{
+    check_pair(0, AF_UNIX, EPERM);
+    check_pair(1u << AF_INET, AF_UNIX, EPERM);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pairs_of_sockets_are_of_the_unix_family_only),
+        cmocka_unit_test(who_may_make_no_unix_socket_may_make_no_pair),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
