@@ -12,11 +12,12 @@
 #include "base/log.h"
 #include "protocol/frame.h"
 
-#define MAX_CLIENTS        128
-#define MAX_CLIENTS_OF_UID 8
-#define MAX_OUT_BYTES      (4u << 20)
-#define READ_BYTES         65536
-#define BACKLOG            64
+#define MAX_CLIENTS           128
+#define MAX_WARDENS           64 /* the rest is for the hub and root alone */
+#define MAX_CLIENTS_OF_WARDEN 2  /* one, and one that is being left for it */
+#define MAX_OUT_BYTES         (4u << 20)
+#define READ_BYTES            65536
+#define BACKLOG               64
 
 struct client {
     struct watch watch;
@@ -129,12 +130,36 @@ static void on_client(struct watch *w, uint32_t events)
         return close_client(c);
 }
 
-static unsigned count_uid(const struct verb_server *s, unsigned uid)
+/* Wardens may not keep the hub or each other out. A warden has its answer at once and leaves, so when
+ * their places are all taken the one that came first holds its place for nothing. */
+static bool make_place_for_warden(struct verb_server *s, unsigned uid)
 {
-    unsigned n = 0;
+    unsigned all = 0, own = 0;
+    struct client *first = NULL;
+    for (unsigned i = 0; i < MAX_CLIENTS; i++) {
+        struct client *c = s->clients[i];
+        if (!c || c->is_hub)
+            continue;
+        all++;
+        own += c->uid == uid;
+        if (!first || c->number < first->number)
+            first = c;
+    }
+    if (own >= MAX_CLIENTS_OF_WARDEN)
+        return false;
+    if (all >= MAX_WARDENS) {
+        log_warning("uid=%u stayed too long: closed for uid=%u", first->uid, uid);
+        close_client(first);
+    }
+    return true;
+}
+
+static struct client **find_place(struct verb_server *s)
+{
     for (unsigned i = 0; i < MAX_CLIENTS; i++)
-        n += s->clients[i] && s->clients[i]->uid == uid;
-    return n;
+        if (!s->clients[i])
+            return &s->clients[i];
+    return NULL;
 }
 
 static int peer_uid(int fd, unsigned *ret)
@@ -151,13 +176,12 @@ static void on_listen(struct watch *w, uint32_t events)
 {
     struct verb_server *s = CONTAINER_OF(w, struct verb_server, watch);
     CLEANUP_FD int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    unsigned uid, slot = 0;
+    unsigned uid;
     if (fd < 0 || peer_uid(fd, &uid) < 0 || !s->handler.may_connect(s->handler.ctx, uid))
         return;
     bool is_hub = s->handler.is_hub(s->handler.ctx, uid);
-    while (slot < MAX_CLIENTS && s->clients[slot])
-        slot++;
-    if (slot == MAX_CLIENTS || (!is_hub && count_uid(s, uid) >= MAX_CLIENTS_OF_UID)) {
+    struct client **place = is_hub || make_place_for_warden(s, uid) ? find_place(s) : NULL;
+    if (!place) {
         log_warning("uid=%u has too many connections: refused", uid);
         return;
     }
@@ -170,7 +194,7 @@ static void on_listen(struct watch *w, uint32_t events)
                           .is_hub = is_hub };
     buf_init(&c->in, VERB_MAX_FRAME_BYTES + FRAME_HEADER_BYTES + READ_BYTES);
     buf_init(&c->out, MAX_OUT_BYTES);
-    s->clients[slot] = c;
+    *place = c;
     watch_add(s->set, &c->watch, TAKE_FD(fd), EPOLLIN);
 }
 

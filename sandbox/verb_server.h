@@ -1,6 +1,6 @@
 /* verb_server.h - keeper.sock: accepts connections, learns who they are (SO_PEERCRED), cuts frames and
- * hands decoded requests on. Bounds: 128 connections; 8 for one uid that is not the hub; a reader that
- * lets 4 MiB pile up is closed. */
+ * hands decoded requests on. Bounds: 128 connections, 64 of them the hub's
+ * alone; 2 for one warden; a reader that lets 4 MiB pile up is closed. */
 #ifndef SANDBOX_VERB_SERVER_H
 #define SANDBOX_VERB_SERVER_H
 
