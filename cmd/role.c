@@ -77,6 +77,13 @@ bool role_end_left_over(struct role *r)
     return pidfile_end(r->pid_path, SIGTERM, GRACE_MS);
 }
 
+/* A terminal that root started us from is none of a role's: not even to read from. */
+static bool read_from_nothing(void)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return null == STDIN_FILENO ? fcntl(null, F_SETFD, 0) == 0 : dup2(null, STDIN_FILENO) == 0;
+}
+
 /* In the child. The copies above 10 are so that neither dup2 runs over the other's source. */
 static void become(const struct role *r, const char *program, const char *const *arguments,
                    int report_fd, int config_fd)
@@ -92,7 +99,8 @@ static void become(const struct role *r, const char *program, const char *const 
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     int report = fcntl(report_fd, F_DUPFD_CLOEXEC, 10);
     int config = config_fd < 0 ? -1 : fcntl(config_fd, F_DUPFD_CLOEXEC, 10);
-    if (dup2(report, ROLE_REPORT_FD) >= 0 && (config < 0 || dup2(config, ROLE_CONFIG_FD) >= 0))
+    if (read_from_nothing() && dup2(report, ROLE_REPORT_FD) >= 0 &&
+        (config < 0 || dup2(config, ROLE_CONFIG_FD) >= 0))
         (void)execv(program, (char *const *)argv);
     log_error("cannot run %s: %s", program, strerror(errno));
     _exit(127);

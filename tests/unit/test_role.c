@@ -3,7 +3,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "cmd/role.h"
@@ -44,6 +48,32 @@ static void an_end_is_described(void **state)
     assert_non_null(strstr(text, "signal 9"));
 }
 
+/* Looked at by a program in the role's place, which reports what its standard input is. */
+static void a_role_reads_from_nothing(void **state)
+{
+    char path[] = "/tmp/kernelhub-test-role-XXXXXX", pid_dir[] = "/tmp/kernelhub-test-run-XXXXXX";
+    const char *const none[] = { NULL };
+    struct role r;
+    struct err e = ERR_INIT;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_true(
+        dprintf(fd, "#!/bin/sh\nprintf '{\"error\":\"%%s\"}' \"$(readlink /proc/$$/fd/0)\" >&%d\n",
+                ROLE_REPORT_FD) > 0);
+    assert_int_equal(fchmod(fd, 0700), 0);
+    (void)close(fd);
+    int ends[2]; /* in the terminal's place */
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    assert_non_null(mkdtemp(pid_dir));
+    assert_int_equal(role_init(&r, "hub", pid_dir, &e), 0);
+    assert_int_equal(role_start(&r, path, none, -1, 0, &e), 0);
+    assert_int_equal(role_reap(&r), 0);
+    assert_string_equal(r.report.error, "/dev/null");
+    (void)unlink(path);
+    assert_int_equal(rmdir(pid_dir), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -51,6 +81,7 @@ int main(void)
         cmocka_unit_test(a_report_of_failure_is_read),
         cmocka_unit_test(nonsense_is_no_report),
         cmocka_unit_test(an_end_is_described),
+        cmocka_unit_test(a_role_reads_from_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
