@@ -16,11 +16,13 @@
 #define POLICY_LABEL_RANGE    "io.kernelhub.range"
 
 #define POLICY_MIN_MEMORY_BYTES (16ll << 20)
-#define POLICY_MAX_MEMORY_BYTES (4ll << 40)
+/* The highest are those that the configuration allows (kernelhub/config.c): what the administrator could
+ * write there must not fail at each session. */
+#define POLICY_MAX_MEMORY_BYTES (64ll << 40)
 #define POLICY_MIN_PIDS         8
-#define POLICY_MAX_PIDS         32768
+#define POLICY_MAX_PIDS         4194304
 #define POLICY_MIN_CPUS         0.01 /* the kernel takes no quota below 1 ms of 100 */
-#define POLICY_MAX_CPUS         1024.0
+#define POLICY_MAX_CPUS         4096.0
 #define POLICY_FILE_BYTES       (16ll << 30) /* the largest file when the request says no workspace_bytes */
 #define POLICY_MAX_NOFILE       16384
 #define POLICY_LOG_BYTES        (64 << 10)

@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernelhub/config.h"
 #include "sandbox/jansson_owner.h"
 #include "sandbox/policy.h"
+
+DEFINE_CLEANUP(struct config, config_free)
 
 #define IMAGE "c919d52b58f9c919d52b58f9c919d52b58f9c919d52b58f9c919d52b58f90000"
 
@@ -266,7 +269,7 @@ static void limits_beyond_policy_are_refused(void **state)
         { .memory_bytes = 1 << 28, .cpus = 0, .pids = 64 },
         { .memory_bytes = 1 << 28, .cpus = 1e5, .pids = 64 },
         { .memory_bytes = 1 << 28, .cpus = 1, .pids = 1 },
-        { .memory_bytes = 1 << 28, .cpus = 1, .pids = 1 << 20 },
+        { .memory_bytes = 1 << 28, .cpus = 1, .pids = 1 << 23 },
         { .memory_bytes = 1 << 28, .cpus = 1, .pids = 64, .workspace_bytes = -1 },
     };
     for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
@@ -274,6 +277,37 @@ static void limits_beyond_policy_are_refused(void **state)
         c.limits = BAD[i];
         refused(c);
     }
+}
+
+/* The hub sends what the configuration says, so whatever can be written there must be accepted here. */
+static void what_the_configuration_allows_is_allowed(void **state)
+{
+    static const struct {
+        const char *memory, *cpus, *pids, *workspace;
+    } ENDS[] = { { "32M", "0.01", "16", "1M" }, { "64T", "4096", "4194304", "1024T" } };
+    for (size_t i = 0; i < ARRAY_LEN(ENDS); i++) {
+        CLEANUP(config_free) struct config *config = config_new();
+        struct err e = ERR_INIT;
+        assert_int_equal(config_set(config, "limits/memory_bytes", ENDS[i].memory, "", &e), 0);
+        assert_int_equal(config_set(config, "limits/cpus", ENDS[i].cpus, "", &e), 0);
+        assert_int_equal(config_set(config, "limits/pids", ENDS[i].pids, "", &e), 0);
+        assert_int_equal(config_set(config, "limits/workspace_bytes", ENDS[i].workspace, "", &e),
+                         0);
+        const struct verb_limits limits = {
+            .memory_bytes = config_number(config, CONFIG_LIMITS_MEMORY),
+            .cpus = (double)config_number(config, CONFIG_LIMITS_CPUS) / 1000.0,
+            .pids = config_number(config, CONFIG_LIMITS_PIDS),
+            .workspace_bytes = config_number(config, CONFIG_LIMITS_WORKSPACE),
+        };
+        if (policy_check_limits(&limits, &e) < 0)
+            fail_msg("%s", e.text);
+    }
+    /* and these are the ends */
+    CLEANUP(config_free) struct config *config = config_new();
+    struct err e = ERR_INIT;
+    assert_int_equal(config_set(config, "limits/memory_bytes", "65T", "", &e), -1);
+    assert_int_equal(config_set(config, "limits/cpus", "4097", "", &e), -1);
+    assert_int_equal(config_set(config, "limits/pids", "4194305", "", &e), -1);
 }
 
 static void names_in_place_of_ids_and_paths_are_refused(void **state)
@@ -309,6 +343,7 @@ int main(void)
         cmocka_unit_test(nothing_of_the_host_comes_along),
         cmocka_unit_test(labels_say_whose_it_is),
         cmocka_unit_test(limits_beyond_policy_are_refused),
+        cmocka_unit_test(what_the_configuration_allows_is_allowed),
         cmocka_unit_test(names_in_place_of_ids_and_paths_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
