@@ -307,11 +307,19 @@ struct life *life_find(struct keeper *k, const struct uuid *id)
     return zhashx_lookup(k->lives, id->text);
 }
 
+/* The verb carries thousandths, and a record's number need not come back bit by bit. */
+static bool same_cpus(double a, double b)
+{
+    return a - b < 0.0005 && b - a < 0.0005;
+}
+
 static bool same_wish(const struct box *b, const struct verb_request *r)
 {
     return strcmp(b->user_id, r->user_id) == 0 && strcmp(b->template_name, r->template_name) == 0 &&
            b->private_workspace == r->private_workspace &&
-           b->limits.memory_bytes == r->limits.memory_bytes && b->limits.pids == r->limits.pids;
+           b->limits.memory_bytes == r->limits.memory_bytes && b->limits.pids == r->limits.pids &&
+           b->limits.workspace_bytes == r->limits.workspace_bytes &&
+           same_cpus(b->limits.cpus, r->limits.cpus);
 }
 
 void life_ask_again(struct life *l, struct verb_peer peer, const struct verb_request *request)
