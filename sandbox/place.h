@@ -1,7 +1,7 @@
 /* place.h - where one instance keeps its things on this host, and who it is.
  *
  *   state_dir/keeper/            0700 root: instance, epoch, lock, containers.conf, podman.sock, empty,
- *                                records/ID.json, images/DIGEST.json, logs/ID.log, host.json
+ *                                records/ID.json, images/DIGEST.json, logs/ID.log, runtime
  *   state_dir/workspaces/        0700 hub: USER/shared, USER/private-SANDBOX
  *   run_dir/sandboxes/ID/        0750 warden:hub  link.sock
  *                       wall/      0755 warden    init.sock; read-only at /run/kernelhub inside

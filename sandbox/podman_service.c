@@ -31,7 +31,7 @@ static int write_conf(const char *path, const char *runtime, struct err *e)
 int podman_service_start(struct podman_service *s, const char *runtime, const char *socket_path,
                          const char *conf_path, struct err *e)
 {
-    char url[300], conf[300], storage[300], driver[100];
+    char url[300], conf[300], storage[300], driver[100], dir[300];
     if (snprintf(url, sizeof url, "unix://%s", socket_path) >= (int)sizeof url)
         return err_set(e, ERR_INVALID, "the path of Podman's socket is too long");
     if (write_conf(conf_path, runtime, e) < 0)
@@ -53,6 +53,8 @@ int podman_service_start(struct podman_service *s, const char *runtime, const ch
     /* fatal: what goes wrong with a request is in its answer, and told once by who asked. */
     char *argv[] = { "podman", "--runtime", (char *)runtime, "--log-level", "fatal",
                      "system", "service",   "--time=0",      url,           NULL };
+    snprintf(dir, sizeof dir, "%s", conf_path);
+    *strrchr(dir, '/') = '\0'; /* absolute, and below a folder */
     pid_t keeper = getpid();
     pid_t pid = fork();
     if (pid < 0)
@@ -65,6 +67,9 @@ int podman_service_start(struct podman_service *s, const char *runtime, const ch
         setsid();
         /* Another keeper starts its own. Conmon and the containers do not inherit this. */
         if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != keeper)
+            _exit(126);
+        /* When a container is out of memory its conmon leaves an empty file `oom` where it stands. */
+        if (chdir(dir) < 0)
             _exit(126);
         int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)

@@ -420,6 +420,7 @@ ballast = bytearray(30 << 20)
     finally:
         process.kill()
         process.wait()
+    assert not Path("oom").exists(), "conmon writes it where the keeper was started"
     wait_until(lambda: not keeper.leftovers())
 
 
