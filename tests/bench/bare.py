@@ -44,7 +44,7 @@ class PodmanApi(http.client.HTTPConnection):
 class BareKernel:
     """One container; its shell waits for a line in a FIFO and then becomes the kernel."""
 
-    def __init__(self, podman: PodmanApi, tools: dict[str, Path], image_id: str, argv: list[str], env: dict[str, str]) -> None:
+    def __init__(self, podman: PodmanApi, tools: dict[str, Path], image_id: str, argv: list[str], env: dict[str, str], group: str) -> None:
         self.podman = podman
         self.tools = tools
         self.name = f"kernelhub-bench-{secrets.token_hex(6)}"
@@ -53,7 +53,7 @@ class BareKernel:
         self.pid = 0
         self.create_us = self.start_us = 0
         self._make_folder()
-        self.spec = self._spec(image_id, argv, env)
+        self.spec = self._spec(image_id, argv, env, group)
 
     def _make_folder(self) -> None:
         self.folder.chmod(0o755)
@@ -67,8 +67,8 @@ class BareKernel:
         }  # fmt: skip
         (self.folder / "wall/connection.json").write_text(json.dumps(connection))
 
-    def _spec(self, image_id: str, argv: list[str], env: dict[str, str]) -> dict[str, Any]:
-        words = [self.name, "bench", image_id, self.tools["init"], self.tools["seccomp"], self.folder / "empty", self.folder, "/kernelhub-bench"]
+    def _spec(self, image_id: str, argv: list[str], env: dict[str, str], group: str) -> dict[str, Any]:
+        words = [self.name, "bench", image_id, self.tools["init"], self.tools["seccomp"], self.folder / "empty", self.folder, group]
         text = subprocess.run([self.tools["container_spec"], *map(str, words)], check=True, capture_output=True, text=True).stdout
         spec: dict[str, Any] = json.loads(text)
         spec["entrypoint"] = ["/bin/sh", "-c", WAIT + " ".join(argv)]
@@ -114,11 +114,6 @@ class BareKernel:
             subprocess.run(["podman", "rm", "-f", "-t", "0", self.name], capture_output=True)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
-            for parent in Path("/sys/fs/cgroup").glob("*/kernelhub-bench"):
-                try:
-                    parent.rmdir()
-                except OSError:
-                    pass  # another bench uses it, or it is gone already
 
     def __enter__(self) -> BareKernel:
         return self

@@ -92,7 +92,8 @@ class Bench:
 
     def bare_kernel(self) -> BareKernel:
         argv = [a if not a.startswith("/run/kernel/") else "/run/kernel/1/connection.json" for a in self.kernel_argv]
-        return BareKernel(self.podman, self.tools, self.image_id, argv, self.kernel_env)
+        group = machine.cpu_group(self.init_pid).parts[1]  # ours: same weight against all others
+        return BareKernel(self.podman, self.tools, self.image_id, argv, self.kernel_env, f"/{group}")
 
     def measure(self, code: str, endpoint: str, key: str, blocks: int, repeat: int, warmup: int, ways: tuple[str, ...] = WAYS) -> list[dict[str, Any]]:
         command = [str(self.tools["bench_client"]), "--endpoint", endpoint, "--port", str(self.service.port), "--code", code]
@@ -110,7 +111,7 @@ class Bench:
         """`pass` on one and the same kernel: raw clients dial its sockets in its mount namespace."""
         blocks, repeat = (12, 15) if self.quick else (100, 20)
         if self.first:
-            machine.put_first([self.service.pid_of("hub"), self.warden_pid, self.init_pid, self.kernel_pid, os.getpid()])
+            machine.put_first([*self.roles().values(), os.getpid()])
         return self.measure("pass", self.endpoint, self.key, blocks, repeat, warmup=20)
 
     def bulk(self) -> dict[str, list[dict[str, Any]]]:
@@ -146,7 +147,8 @@ class Bench:
         sandboxes = self.client.get("/api/v1/sandboxes", headers={"Authorization": f"Bearer {key}"}).json()["items"]
         phases = sandboxes[0]["start_phases"]
         self.client.delete(f"/api/v1/admin/users/{name}").raise_for_status()
-        figures = {"all_us": total, **phases, **record["timing"], **self.log_times(record)}
+        keeper = {f"keeper_{k}": v for k, v in phases.items()}
+        figures = {"all_us": total, **keeper, **record["timing"], **self.log_times(record)}
         self.wait_gone(record["sandbox_id"])
         return figures
 
@@ -184,21 +186,28 @@ class Bench:
             result["ours"].append(self.cold(f"cold{i}"))
         return result
 
-    def memory(self) -> dict[str, Memory]:
-        roles = {r: self.service.pid_of(r) for r in ("supervisor", "hub", "keeper")}
-        roles |= {"warden": self.warden_pid, "init": self.init_pid, "kernel": self.kernel_pid}
+    def roles(self) -> dict[str, int]:
+        pids = {r: self.service.pid_of(r) for r in ("supervisor", "hub", "keeper")}
+        pids |= {"warden": self.warden_pid, "init": self.init_pid, "kernel": self.kernel_pid}
         for line in subprocess.run(["pgrep", "-f", str(self.podman.path)], capture_output=True, text=True).stdout.split():
             if Path(f"/proc/{line}/comm").read_text().startswith("podman"):
-                roles["podman service"] = int(line)
-        return {name: Memory.of(pid) for name, pid in roles.items()}
+                pids["podman service"] = int(line)
+        return pids
+
+    def memory(self) -> dict[str, Memory]:
+        return {name: Memory.of(pid) for name, pid in self.roles().items()}
 
     def run(self, only: list[str] | None) -> dict[str, Any]:
         parts = {"pass": self.latency, "cold": self.cold_starts, "bulk": self.bulk}
         self.find_kernel()
-        result: dict[str, Any] = {"machine": describe(self.first), "memory": {"idle": self.memory()}}
+        result: dict[str, Any] = {"machine": describe(Path(self.service.binary), self.first), "memory": {"idle": self.memory()}}
+        hub = self.service.pid_of("hub")
         for name in only or parts:
             say(name)
             result[name] = parts[name]()
+            if self.service.pid_of("hub") != hub:
+                result.setdefault("restarts", []).append(name)
+                hub = self.service.pid_of("hub")
             result["memory"][f"after {name}"] = self.memory()
         return result
 
@@ -211,7 +220,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few samples: to see that it works")
     parser.add_argument("--only", action="append", choices=("pass", "cold", "bulk"), help="a part; more than once for more")
-    parser.add_argument("--first", action="store_true", help="let both sides of `pass` go before all others: for a machine that others use too")
+    parser.add_argument("--first", action="store_true", help="let both sides go before all others: for a machine that others use too")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/BENCHMARKS.md")
     parser.add_argument("--raw", metavar="FILE", help="leave all samples there, as JSON")
     options = parser.parse_args()
