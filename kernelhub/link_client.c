@@ -25,6 +25,7 @@ struct link_client {
     size_t pending; /* marks taken and not yet committed */
     size_t unacked_bytes;
     bool over_window;
+    bool watches_out; /* EPOLLOUT is asked for */
 };
 
 struct link_client *link_client_new(struct hub *h, struct link_handler handler)
@@ -84,7 +85,11 @@ static bool flush(struct link_client *l)
             break;
         buf_drop(&l->out, (size_t)n);
     }
-    struct epoll_event ev = { .events = EPOLLIN | (l->out.len ? EPOLLOUT : 0), .data.ptr = l };
+    bool wants_out = l->out.len != 0;
+    if (wants_out == l->watches_out)
+        return true;
+    l->watches_out = wants_out;
+    struct epoll_event ev = { .events = EPOLLIN | (wants_out ? EPOLLOUT : 0), .data.ptr = l };
     return epoll_ctl(l->hub->link_epoll, EPOLL_CTL_MOD, l->fd, &ev) == 0;
 }
 
@@ -118,6 +123,7 @@ int link_client_connect(struct link_client *l, const char *path, const char *epo
     l->acked = l->committed;
     l->unacked_bytes = 0;
     l->over_window = false;
+    l->watches_out = false;
     CLEANUP_BUF struct buf json = BUF_INIT(512);
     buf_addf(&json, "{\"version\":%d,\"epoch\":\"%s\",\"last\":%llu}", LINK_VERSION, epoch,
              (unsigned long long)l->committed);

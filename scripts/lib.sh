@@ -13,7 +13,7 @@ service_packages=(
     podman runc crun uidmap mmdebstrap ca-certificates
 )
 
-say() { printf '==> %s\n' "$*" >&2; }
+say() { printf '==> %4d s  %s\n' "$SECONDS" "$*" >&2; }
 fail() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
     exit 1
