@@ -348,6 +348,7 @@ def python_says_its_exit_code() -> None:
             ["error", "SystemExit", "3"],
             "sys.exit(3)",
         )
+        same((outcome.text("stdout"), outcome.text("stderr")), ("a\n", ""), "streams")
         same(k.run("print(1)").text("stdout"), "1\n", "the kernel afterwards")
 
 

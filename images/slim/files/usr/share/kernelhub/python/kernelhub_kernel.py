@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -143,6 +144,8 @@ def python_config() -> Config:
 
 
 def main() -> None:
+    # sys.exit() in a cell is an ending like others; IPython would explain on stderr how to leave a terminal.
+    warnings.filterwarnings("ignore", message="To exit: use")
     app = KernelApp.instance(kernel_class=PythonKernel, config=python_config())
     app.initialize()
     app.start()
