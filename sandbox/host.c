@@ -15,6 +15,7 @@
 #include "base/small_file.h"
 #include "base/uuid.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/host_files.h"
 #include "sandbox/host_runtime.h"
 #include "sandbox/idmap.h"
 #include "sandbox/ids.h"
@@ -67,6 +68,11 @@ static void check_files(const struct keeper_options *o, struct host_finding *f)
             snprintf(text, sizeof text, "'%.200s' can be written by others than root", paths[i]);
             return WEAK(f, text, "chown root and chmod go-w");
         }
+        struct err e = ERR_INIT;
+        if (host_files_check(paths[i], &e) < 0)
+            return MISSING(f, e.text,
+                           "Install Kernelhub below folders that are root's and that nobody else "
+                           "can write to");
     }
     OK(f, "init, warden and seccomp profile are installed");
 }
