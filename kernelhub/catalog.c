@@ -33,20 +33,15 @@ static const struct {
     { "golang", "go" },
 };
 
-/* What a kernel does that its spec does not say. The word is looked for in argv. */
+/* What a stock kernel does that its spec does not say. The word is looked for in argv. */
 static const struct {
     const char *argv_word;
-    bool speaks_ipc, env_by_metadata;
-    const char *env_code;
-    bool interrupt_by_message;
+    bool speaks_ipc, interrupt_by_message;
     int grace_ms;
 } QUIRKS[] = {
-    { "kernelhub_kernel", true, true, NULL, false, 0 },
-    { "kernelhub_bash", true, true, NULL, false, 0 },
-    { "ipykernel_launcher", true, false, NULL, false, 0 },
-    { "ipykernel", true, false, NULL, false, 0 },
-    { "bash_kernel", true, false, NULL, false, 0 },
-    { "deno", false, false, "javascript", true, 50 },
+    { "ipykernel", true, false, 0 },
+    { "bash_kernel", true, false, 0 },
+    { "deno", false, true, 50 },
 };
 
 struct catalog {
@@ -108,12 +103,26 @@ static void apply_quirks(struct catalog_kernel *k)
         if (!memmem(argv.data, argv.len, QUIRKS[i].argv_word, strlen(QUIRKS[i].argv_word)))
             continue;
         k->speaks_ipc = QUIRKS[i].speaks_ipc;
-        k->env_by_metadata = QUIRKS[i].env_by_metadata;
-        k->env_code = QUIRKS[i].env_code;
         k->grace_ms = QUIRKS[i].grace_ms;
         k->interrupt_by_message |= QUIRKS[i].interrupt_by_message;
         return;
     }
+}
+
+/* A spec made for us says what its kernel can: metadata.kernelhub = {"env":bool,"stdin":bool,"transports":[…]}
+ * (images/README.md). It is right where the table of stock kernels is only usual. */
+static bool apply_metadata(struct catalog_kernel *k)
+{
+    struct slice metadata, ours, transports;
+    if (!json_member(k->spec, "metadata", &metadata) || !json_member(metadata, "kernelhub", &ours))
+        return false;
+    (void)json_member_bool(ours, "env", &k->env_by_metadata); /* absent: false */
+    (void)json_member_bool(ours, "stdin", &k->stdin_by_metadata);
+    struct json_iter it =
+        json_iter(json_member(ours, "transports", &transports) ? transports : slice_of(NULL, 0));
+    while (json_next(&it))
+        k->speaks_ipc |= slice_is(it.value, "\"ipc\"");
+    return true;
 }
 
 static char *lower_dup(struct slice object, const char *key)
@@ -143,7 +152,8 @@ static void add_kernel(struct catalog *c, struct slice image, struct slice name,
     free(language);
     if (json_member_string(spec, "interrupt_mode", &mode))
         k->interrupt_by_message = slice_is(mode, "message");
-    apply_quirks(k);
+    if (!apply_metadata(k))
+        apply_quirks(k);
 }
 
 void catalog_load(struct catalog *c, struct slice reply)

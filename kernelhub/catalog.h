@@ -16,9 +16,9 @@ struct catalog_kernel {
     const char *display_name;
     struct slice spec;      /* kernel.json, checked */
     bool interrupt_by_message;
-    bool speaks_ipc;        /* known to bind ipc://PATH-N sockets (quirks table) */
-    bool env_by_metadata;   /* takes metadata.kernelhub.env (quirks table) */
-    const char *env_code;   /* or: "javascript" when it is set by silent requests; NULL */
+    bool speaks_ipc;        /* binds ipc://PATH-N sockets (its spec says so, or the quirks table) */
+    bool env_by_metadata;   /* takes metadata.kernelhub.env of a request (its spec says so) */
+    bool stdin_by_metadata; /* takes metadata.kernelhub.stdin instead of asking (its spec says so) */
     int grace_ms;           /* it may publish after idle for so long */
 };
 

@@ -111,49 +111,24 @@ static void write_content(const struct execution *x, struct buf *out)
 
 static void write_metadata(const struct execution *x, struct buf *out)
 {
-    if (!x->env || !x->session->env_by_metadata) {
+    bool env = x->env && x->session->env_by_metadata;
+    bool input = x->has_stdin && x->session->stdin_by_metadata;
+    if (!env && !input) {
         buf_add_str(out, "{}");
         return;
     }
-    buf_add_str(out, "{\"kernelhub\":{\"env\":");
-    buf_add_str(out, x->env);
+    buf_addf(out, "{\"kernelhub\":{\"env\":%s", env ? x->env : "{}");
+    if (input) {
+        buf_add_str(out, ",\"stdin\":");
+        json_quote(out, slice_of(x->input, x->input_len));
+    }
     buf_add_str(out, "}}");
-}
-
-/* A silent request around the run, for kernels whose environment only their own code can set. */
-static void send_silent(struct execution *x, const char *before, const char *json,
-                        const char *after)
-{
-    CLEANUP_BUF struct buf code = BUF_INIT(1 << 20), content = BUF_INIT(2 << 20),
-                           header = BUF_INIT(1024);
-    struct uuid id = uuid_new();
-    buf_add_str(&code, before);
-    buf_add_str(&code, json);
-    buf_add_str(&code, after);
-    buf_add_str(&content, "{\"code\":");
-    json_quote(&content, buf_slice(&code));
-    buf_add_str(&content, ",\"silent\":true,\"store_history\":false,\"user_expressions\":{},"
-                          "\"allow_stdin\":false,\"stop_on_error\":false}");
-    jupyter_write_header(&header, id.text, "execute_request", x->hub->session_id, hub_unix_us());
-    struct link_frame f = { .type = LINK_MESSAGE,
-                            .channel = LINK_SHELL,
-                            .kernel_id = x->kernel_id,
-                            .n_parts = 4,
-                            .parts = { buf_slice(&header), SLICE_LITERAL("{}"), SLICE_LITERAL("{}"),
-                                       buf_slice(&content) } };
-    sandbox_send(x->session->sandbox, &f);
 }
 
 void execution_transmit(struct execution *x)
 {
     CLEANUP_BUF struct buf options = BUF_INIT(256), header = BUF_INIT(1024),
-                           metadata = BUF_INIT(2 << 20), content = BUF_INIT(MAX_FIELDS_BYTES);
-    bool by_code = x->env && x->session->env_by_code;
-    if (by_code)
-        send_silent(x, "{const e=", x->env,
-                    ",o={};for(const k in "
-                    "e){o[k]=Deno.env.get(k);Deno.env.set(k,e[k]);}globalThis[Symbol.for('"
-                    "kernelhub.env')]=o;}");
+                           metadata = BUF_INIT(32u << 20), content = BUF_INIT(MAX_FIELDS_BYTES);
     buf_addf(&options, "{\"timeout_ms\":%lld,\"grace_ms\":%d}", (long long)x->timeout_ms, GRACE_MS);
     jupyter_write_header(&header, x->id.text, "execute_request", x->hub->session_id, hub_unix_us());
     write_metadata(x, &metadata);
@@ -166,11 +141,6 @@ void execution_transmit(struct execution *x)
                                        buf_slice(&metadata), buf_slice(&content) } };
     x->sent_mono_us = hub_mono_us();
     sandbox_send(x->session->sandbox, &f);
-    if (by_code)
-        send_silent(x,
-                    "{const o=globalThis[Symbol.for('kernelhub.env')]??{};for(const k in "
-                    "o){if(o[k]===undefined)Deno.env.delete(k);else Deno.env.set(k,o[k]);}}",
-                    "", "");
     if (x->interrupt_asked) {
         struct link_frame i = { .type = LINK_INTERRUPT,
                                 .kernel_id = x->kernel_id,

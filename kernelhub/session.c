@@ -115,7 +115,7 @@ static void take_spec(struct session *s, const struct catalog_kernel *k)
     free(s->start);
     s->start = buf_take(&start);
     s->env_by_metadata = k->env_by_metadata;
-    s->env_by_code = k->env_code != NULL;
+    s->stdin_by_metadata = k->stdin_by_metadata;
     (void)snprintf(s->language, sizeof s->language, "%s", k->language);
     (void)snprintf(s->kernelspec, sizeof s->kernelspec, "%s", k->kernelspec);
     (void)snprintf(s->template_name, sizeof s->template_name, "%s", k->template_name);

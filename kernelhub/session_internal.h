@@ -27,7 +27,7 @@ struct session {
     bool restarting;
     size_t late_bytes; /* late output since the last execution was sent */
     unsigned moves;   /* to another sandbox since the kernel was last ready */
-    bool env_by_metadata, env_by_code;
+    bool env_by_metadata, stdin_by_metadata;
     char *start;      /* LINK_START's JSON; refreshed from the catalog at each start */
     char *env;        /* more variables for START (ephemeral only), JSON; NULL */
     enum kernel_state kernel;

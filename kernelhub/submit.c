@@ -76,7 +76,7 @@ static int check_session(struct session *s, const struct execution_request *r, s
     if ((int64_t)zlistx_size(s->queue) >= max)
         return err_set(e, ERR_QUOTA, "%lld executions wait in session '%s', the limit",
                        (long long)max, s->name);
-    if (r->env.len && !s->ephemeral && !s->env_by_metadata && !s->env_by_code)
+    if (r->env.len && !s->ephemeral && !s->env_by_metadata)
         return err_set(e, ERR_INVALID, "env cannot be set for one run in %s: use persistent:false",
                        s->language);
     return 0;

@@ -200,6 +200,10 @@ def test_stdin_feeds_input_line_by_line(http: httpx.Client) -> None:
     assert record["error"]["name"] == "StdinNotImplementedError"
 
 
+def test_stdin_of_a_shell_is_its_standard_input(http: httpx.Client) -> None:
+    assert run(http, "read a; read b; echo $b$a; cat", language="bash", stdin="x\ny\nrest")["stdout"] == "yx\nrest"
+
+
 def test_output_over_the_limit_is_cut_with_a_gap(http: httpx.Client) -> None:
     code = "for i in range(3000): print(f'line {i:06d} ' + 'x' * 50, flush=True)"
     reply = http.post("/api/v1/execute", json={"code": code, "max_output_bytes": 20000}, headers={"Accept": "text/event-stream"})

@@ -52,8 +52,8 @@ def test_without_a_token_the_error_says_what_to_do(tmp_path):
         assert word in str(caught.value)
 
 
-def test_an_empty_token_is_for_a_service_that_asks_for_none():
-    assert find_settings(None, "", {}) == Settings("http://127.0.0.1:8080", "")
+def test_an_empty_token_is_for_a_service_that_asks_for_none(tmp_path):
+    assert find_settings(None, "", {"XDG_CONFIG_HOME": str(tmp_path)}) == Settings("http://127.0.0.1:8080", "")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://", "http://x:99999", "x"])
