@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/uuid.h"
+
 /* A message that waits for the kernel to be there. */
 struct waiting {
     size_t n;
@@ -66,7 +68,9 @@ static int on_monitor(zloop_t *loop, zsock_t *reader, void *arg)
 static int open_monitor(struct channel *c, struct err *e)
 {
     char endpoint[64];
-    (void)snprintf(endpoint, sizeof endpoint, "inproc://monitor-%p", (void *)c);
+    /* Never a name twice: ZeroMQ frees one some time after its socket was closed. */
+    const struct uuid unique = uuid_new();
+    (void)snprintf(endpoint, sizeof endpoint, "inproc://monitor-%s", unique.text);
     if (zmq_socket_monitor(zsock_resolve(c->socket), endpoint,
                            ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED) < 0)
         return err_errno(e, ERR_INTERNAL, "monitor channel %s", link_channel_name(c->which));
