@@ -23,6 +23,15 @@
 #define TRUNCATE (1ULL << 14) /* ABI 3 */
 #define ALL_ABI1 ((1ULL << 13) - 1)
 
+/* As it is since ABI 6; the headers may be older than the kernel. */
+struct ruleset {
+    uint64_t handled_access_fs;
+    uint64_t handled_access_net;
+    uint64_t scoped;
+};
+#define SCOPE_ABSTRACT_UNIX_SOCKET 1
+#define SCOPE_SIGNAL               2
+
 int confine_basics(struct err *e)
 {
     struct rlimit none = { 0, 0 };
@@ -58,11 +67,14 @@ int confine_files(const struct confine_path *paths, size_t n, struct err *e)
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 1)
         return err_set(e, ERR_UNAVAILABLE, "this kernel has no landlock");
-    struct landlock_ruleset_attr attr = { .handled_access_fs = ALL_ABI1 };
+    struct ruleset attr = { .handled_access_fs = ALL_ABI1 };
     if (abi >= 2)
         attr.handled_access_fs |= REFER;
     if (abi >= 3)
         attr.handled_access_fs |= TRUNCATE;
+    if (abi >= 6)
+        attr.scoped = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL;
+    /* a kernel takes a larger struct than it knows, as long as the rest is zero */
     CLEANUP_FD int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (ruleset < 0)
         return err_errno(e, ERR_INTERNAL, "landlock ruleset");

@@ -20,8 +20,9 @@ struct confine_path {
 /* PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, no core dumps. */
 int confine_basics(struct err *e);
 
-/* Landlock: from now on the file system is these paths and nothing else; no execution at all. On a
- * kernel without landlock: -1 with ERR_UNAVAILABLE. */
+/* Landlock: from now on the file system is these paths and nothing else; no execution at all. Connecting
+ * to a socket by its path is not governed. Where the kernel can (ABI 6, Linux 6.12): no abstract Unix
+ * socket and no signal but to who comes from us. On a kernel without landlock: -1 with ERR_UNAVAILABLE. */
 int confine_files(const struct confine_path *paths, size_t n, struct err *e);
 
 /* Seccomp: only the named system calls, native architecture only; everything else kills the

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/confine.h"
 #include "base/log.h"
+#include "sandbox/warden_root.h"
 
 #define DATA_BYTES (512ull << 20)
 #define FILES      4096
@@ -145,17 +146,25 @@ static int start_threads(const char *dir, struct err *e)
     return err_set(e, ERR_TIMEOUT, "ZeroMQ's threads did not start in %d ms", START_MS);
 }
 
-int warden_confine(const char *dir, unsigned uid, unsigned gid, struct err *e)
+int warden_leave_network(struct err *e)
+{
+    if (unshare(CLONE_NEWNET | CLONE_NEWIPC) < 0)
+        return err_errno(e, ERR_INTERNAL, "unshare the network");
+    return 0;
+}
+
+int warden_confine(const char *dir, const char *keeper_path, unsigned uid, unsigned gid,
+                   struct err *e)
 {
     const struct confine_path paths[] = { { dir, CONFINE_READ | CONFINE_WRITE } };
     struct err weak = ERR_INIT;
     be_frugal();
     tzset(); /* the log would open a file for it later */
-    if (unshare(CLONE_NEWNET | CLONE_NEWIPC) < 0)
-        return err_errno(e, ERR_INTERNAL, "unshare the network");
     if (limit(RLIMIT_NOFILE, FILES, e) < 0)
         return -1;
-#if !defined(__SANITIZE_ADDRESS__) /* whose shadow is data */
+#if !defined(__SANITIZE_ADDRESS__) /* whose shadow is data, and who reads /proc */
+    if (warden_root_enter(dir, keeper_path, e) < 0)
+        return -1;
     if (limit(RLIMIT_DATA, DATA_BYTES, e) < 0)
         return -1;
 #endif

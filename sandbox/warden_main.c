@@ -165,8 +165,9 @@ static int serve(const struct options *o, struct err *e)
                   &link_fd, e) < 0 ||
         listen_at(wall, "init.sock", SOCK_SEQPACKET, o->uid, o->gid, 0666, INIT_BACKLOG, &init_fd,
                   e) < 0 ||
-        say("listening", e) < 0 || hear_container(&setup.init_pid, &usage, e) < 0 ||
-        warden_confine(o->dir, o->uid, o->gid, e) < 0)
+        warden_leave_network(e) < 0 || say("listening", e) < 0 ||
+        hear_container(&setup.init_pid, &usage, e) < 0 ||
+        warden_confine(o->dir, o->keeper, o->uid, o->gid, e) < 0)
         return -1;
     setup.usage = usage;
     setup.link_fd = TAKE_FD(link_fd);

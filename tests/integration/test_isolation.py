@@ -30,6 +30,19 @@ def inside(http: httpx.Client, code: str) -> str:
     return str(run(http, code)["stdout"]).strip()
 
 
+def wardens_of(service: Service) -> list[tuple[int, Path]]:
+    """Pid and folder of each."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_text().split("\0")
+        except OSError:
+            continue
+        if "kernelhub-warden" in command[0] and str(service.run) in command[command.index("--dir") + 1]:
+            found.append((int(entry.name), Path(command[command.index("--dir") + 1])))
+    return found
+
+
 def test_status_of_a_process_inside(http: httpx.Client) -> None:
     status = dict(line.split(":\t", 1) for line in inside(http, "print(open('/proc/self/status').read())").splitlines() if ":\t" in line)
     assert status["Uid"].split()[0] != "0"
@@ -185,6 +198,25 @@ def test_host_ids_differ_and_our_own_processes_are_not_root(service: Service, ht
     assert len(uids["warden"]) >= 2 and 0 not in uids["warden"] and real not in uids["warden"]
     assert len({u // 65536 for u in uids["warden"]}) == len(uids["warden"])
     assert len({u // 65536 for u in uids["init"]}) == len(uids["init"]) >= 2
+
+
+def test_a_warden_sees_its_own_folder_and_nothing_of_the_host(service: Service, http: httpx.Client, other: httpx.Client) -> None:
+    run(http, "1"), run(other, "1")
+    if service.sanitized:
+        pytest.skip("a sanitizer's warden keeps the host's root")
+    wardens = wardens_of(service)
+    assert len(wardens) >= 2
+    for pid, folder in wardens:
+        root = Path(f"/proc/{pid}/root")
+        assert [str(p) for p in sorted(root.iterdir())] == [str(root / service.run.parts[1])]
+        assert os.listdir(root / str(service.run / "sandboxes")[1:]) == [folder.name]
+        mounts = {line.split()[4] for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()}
+        # not the workspace, which must go when the keeper unmounts it
+        assert mounts == {"/", str(service.run), str(service.run / "sandboxes"), str(folder)}
+        status = Path(f"/proc/{pid}/status").read_text()
+        assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status
+        limit = next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max data size"))
+        assert limit.split()[3:5] == [str(512 << 20)] * 2
 
 
 def test_a_memory_bomb_ends_as_oom_and_the_session_works_again(http: httpx.Client) -> None:

@@ -372,7 +372,7 @@ def test_stop_is_polite_first(hub: Hub, tmp_path: Path) -> None:
     os.unlink(mark)
 
 
-def ended(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     """Gone, or dead and not yet reaped: here init is no PID 1, so a daemon's corpse is the host's to bury."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
@@ -394,7 +394,7 @@ def test_stop_ends_a_busy_kernel_and_what_it_started(hub: Hub) -> None:
     end, _ = hub.end(execution)
     assert end["how"] == "killed" and not end["timed_out"]
     assert hub.kernel_state(kernel, "dead")["expected"]
-    assert ended(pid)
+    assert has_ended(pid)
 
 
 def test_a_kernel_can_be_started_again_and_again(hub: Hub) -> None:
@@ -471,7 +471,7 @@ def test_a_kernel_that_knows_only_tcp_works() -> None:
 @pytest.mark.parametrize(
     "garbage",
     [
-        os.urandom(5000),
+        b"\x7f" + os.urandom(5000),  # a length that is refused at once
         b"\x00\x00\x00\x00",
         b"\xff\xff\xff\xff" + b"x" * 100,
         Frame(KERNEL).encode(),
@@ -489,7 +489,7 @@ def test_a_hub_that_sends_garbage_is_cut_off(sandbox: Sandbox, garbage: bytes) -
     sandbox.hub().close()
 
 
-@pytest.mark.parametrize("garbage", [Frame(ACK, number=1 << 60).encode(), Frame(1, parts=[b'{"version":1}']).encode(), os.urandom(300)])
+@pytest.mark.parametrize("garbage", [Frame(ACK, number=1 << 60).encode(), Frame(1, parts=[b'{"version":1}']).encode(), b"\x7f" + os.urandom(300)])
 def test_garbage_after_hello_is_cut_off(sandbox: Sandbox, kernel: uuid.UUID, garbage: bytes) -> None:
     hub = sandbox.hub()
     hub.socket.sendall(garbage)
