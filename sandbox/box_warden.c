@@ -16,16 +16,26 @@
 #include "sandbox/process.h"
 
 #define WARDEN_MEMORY_BYTES (512ull << 20)
-#define WARDEN_FD           3
+/* So that who floods his warden with messages costs his neighbours one CPU at most. */
+#define WARDEN_CPU_PERCENT 100
+#define WARDEN_FD          3
 
 struct birth {
     const char *path;
     char *const *argv;
-    const char *procs; /* the control group's, "" when there is none */
+    const struct cgroup_procs *procs; /* "": there is none */
     int fd;
 };
 
 /* In the child of a process with threads: only what is safe after fork. */
+static bool enter(const char *procs)
+{
+    if (!*procs)
+        return true;
+    int fd = open(procs, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, "0", 1) == 1;
+}
+
 static _Noreturn void become_warden(const struct birth *birth)
 {
     static char *const ENVIRONMENT[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
@@ -34,8 +44,7 @@ static _Noreturn void become_warden(const struct birth *birth)
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     setsid(); /* Ctrl-C in a terminal is for the supervisor */
-    int procs = *birth->procs ? open(birth->procs, O_WRONLY | O_CLOEXEC) : -1;
-    if (*birth->procs && (procs < 0 || write(procs, "0", 1) != 1))
+    if (!enter(birth->procs->memory) || !enter(birth->procs->cpu))
         _exit(126);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
@@ -49,8 +58,8 @@ static _Noreturn void become_warden(const struct birth *birth)
 
 int box_warden_spawn(struct box *b, const struct place *place, struct err *e)
 {
-    char dir[PLACE_MAX_PATH], keeper_sock[PLACE_MAX_PATH], uid[16], hub_gid[16], name[64],
-        procs[CGROUP_MAX_PATH + 64] = "";
+    char dir[PLACE_MAX_PATH], keeper_sock[PLACE_MAX_PATH], uid[16], hub_gid[16], name[64];
+    struct cgroup_procs procs = { "", "" };
     b->epoch = uuid_new();
     place_sandbox_path(place, &b->id, "", dir);
     snprintf(keeper_sock, sizeof keeper_sock, "%.200s/keeper.sock", place->options.run_dir);
@@ -58,10 +67,8 @@ int box_warden_spawn(struct box *b, const struct place *place, struct err *e)
     snprintf(hub_gid, sizeof hub_gid, "%u", place->options.hub_gid);
     snprintf(name, sizeof name, "warden-%s", b->id.text);
     struct err weak = ERR_INIT;
-    if (cgroup_make(place->group, name, WARDEN_MEMORY_BYTES, procs, sizeof procs, &weak) < 0) {
-        log_warning("sandbox=%s warden has no memory cgroup: %s", b->id.text, weak.text);
-        procs[0] = '\0';
-    }
+    if (cgroup_make(place->group, name, WARDEN_MEMORY_BYTES, WARDEN_CPU_PERCENT, &procs, &weak) < 0)
+        log_warning("sandbox=%s warden has no cgroup: %s", b->id.text, weak.text);
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return err_errno(e, ERR_INTERNAL, "make the warden's socket");
@@ -84,7 +91,7 @@ int box_warden_spawn(struct box *b, const struct place *place, struct err *e)
                      b->epoch.text,
                      NULL };
     struct birth birth = {
-        .path = place->options.warden_path, .argv = argv, .procs = procs, .fd = theirs
+        .path = place->options.warden_path, .argv = argv, .procs = &procs, .fd = theirs
     };
     pid_t pid = fork();
     if (pid < 0)

@@ -221,17 +221,27 @@ int cgroup_read_oom_kills(const struct cgroup_paths *paths, uint64_t *ret, struc
     return 0;
 }
 
-static int find_memory_mount(char *ret, size_t size, int *ret_version, struct err *e)
+struct hierarchies {
+    int version;
+    char memory[CGROUP_MAX_PATH];
+    char cpu[CGROUP_MAX_PATH]; /* v2: "" */
+};
+
+static int find_hierarchies(struct hierarchies *ret, struct err *e)
 {
     CLEANUP_BUF struct buf mounts = BUF_INIT(MAX_PROC_FILE);
     char root[CGROUP_MAX_PATH];
     if (small_file_read(AT_FDCWD, "/proc/self/mountinfo", &mounts, e) < 0)
         return -1;
-    *ret_version = 1;
-    if (cgroup_parse_mount(buf_slice(&mounts), "memory", ret, size, root, sizeof root))
-        return 0;
-    *ret_version = 2;
-    if (cgroup_parse_mount(buf_slice(&mounts), "", ret, size, root, sizeof root))
+    struct slice m = buf_slice(&mounts);
+    *ret = (struct hierarchies){ .version = 1 };
+    if (cgroup_parse_mount(m, "memory", ret->memory, sizeof ret->memory, root, sizeof root)) {
+        if (cgroup_parse_mount(m, "cpu", ret->cpu, sizeof ret->cpu, root, sizeof root))
+            return 0;
+        return err_set(e, ERR_UNAVAILABLE, "no cpu cgroup is mounted");
+    }
+    ret->version = 2;
+    if (cgroup_parse_mount(m, "", ret->memory, sizeof ret->memory, root, sizeof root))
         return 0;
     return err_set(e, ERR_UNAVAILABLE, "no memory cgroup is mounted");
 }
@@ -246,39 +256,72 @@ static int write_value(const char *dir, const char *file, const char *value, str
     return 0;
 }
 
-int cgroup_make(const char *group, const char *name, uint64_t memory_bytes, char *ret_procs,
-                size_t size, struct err *e)
+#define CONTROLLERS   "+memory +cpu" /* of v2 */
+#define CPU_PERIOD_US 100000u
+
+static int make_group(const char *point, const char *group, const char *name, int version,
+                      char *ret, size_t size, struct err *e)
 {
-    char point[CGROUP_MAX_PATH], parent[CGROUP_MAX_PATH + 128], dir[CGROUP_MAX_PATH + 256],
-        value[32];
-    int version;
-    if (find_memory_mount(point, sizeof point, &version, e) < 0)
-        return -1;
+    char parent[CGROUP_MAX_PATH + 128];
     snprintf(parent, sizeof parent, "%s/%s", point, group);
-    snprintf(dir, sizeof dir, "%s/%s", parent, name);
     if (mkdir(parent, 0755) < 0 && errno != EEXIST)
         return err_errno(e, ERR_UNAVAILABLE, "make cgroup '%s'", parent);
-    if (version == 2 && (write_value(point, "cgroup.subtree_control", "+memory", e) < 0 ||
-                         write_value(parent, "cgroup.subtree_control", "+memory", e) < 0))
+    if (version == 2 && (write_value(point, "cgroup.subtree_control", CONTROLLERS, e) < 0 ||
+                         write_value(parent, "cgroup.subtree_control", CONTROLLERS, e) < 0))
         return -1;
-    if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-        return err_errno(e, ERR_UNAVAILABLE, "make cgroup '%s'", dir);
-    snprintf(value, sizeof value, "%llu", (unsigned long long)memory_bytes);
-    if (write_value(dir, cgroup_file_name(version, CGROUP_MEMORY_MAX), value, e) < 0)
-        return -1;
-    if (snprintf(ret_procs, size, "%s/cgroup.procs", dir) >= (int)size)
+    if (snprintf(ret, size, "%s/%s", parent, name) >= (int)size)
         return err_set(e, ERR_INVALID, "the cgroup's path is too long");
+    if (mkdir(ret, 0755) < 0 && errno != EEXIST)
+        return err_errno(e, ERR_UNAVAILABLE, "make cgroup '%s'", ret);
+    return 0;
+}
+
+static int limit_cpu(const char *dir, int version, unsigned percent, struct err *e)
+{
+    char value[32];
+    unsigned quota_us = CPU_PERIOD_US / 100 * percent;
+    if (version == 2) {
+        snprintf(value, sizeof value, "%u %u", quota_us, CPU_PERIOD_US);
+        return write_value(dir, "cpu.max", value, e);
+    }
+    snprintf(value, sizeof value, "%u", CPU_PERIOD_US);
+    if (write_value(dir, "cpu.cfs_period_us", value, e) < 0)
+        return -1;
+    snprintf(value, sizeof value, "%u", quota_us);
+    return write_value(dir, "cpu.cfs_quota_us", value, e);
+}
+
+int cgroup_make(const char *group, const char *name, uint64_t memory_bytes, unsigned cpu_percent,
+                struct cgroup_procs *ret, struct err *e)
+{
+    struct hierarchies at;
+    char memory[CGROUP_MAX_PATH + 256], cpu[CGROUP_MAX_PATH + 256], value[32];
+    if (find_hierarchies(&at, e) < 0 ||
+        make_group(at.memory, group, name, at.version, memory, sizeof memory, e) < 0)
+        return -1;
+    snprintf(cpu, sizeof cpu, "%s", memory);
+    if (at.version == 1 && make_group(at.cpu, group, name, at.version, cpu, sizeof cpu, e) < 0)
+        return -1;
+    snprintf(value, sizeof value, "%llu", (unsigned long long)memory_bytes);
+    if (write_value(memory, cgroup_file_name(at.version, CGROUP_MEMORY_MAX), value, e) < 0 ||
+        limit_cpu(cpu, at.version, cpu_percent, e) < 0)
+        return -1;
+    snprintf(ret->memory, sizeof ret->memory, "%s/cgroup.procs", memory);
+    snprintf(ret->cpu, sizeof ret->cpu, at.version == 1 ? "%s/cgroup.procs" : "", cpu);
     return 0;
 }
 
 void cgroup_remove(const char *group, const char *name)
 {
-    char point[CGROUP_MAX_PATH], dir[CGROUP_MAX_PATH + 256];
-    int version;
-    if (find_memory_mount(point, sizeof point, &version, NULL) < 0)
+    struct hierarchies at;
+    char dir[CGROUP_MAX_PATH + 256];
+    if (find_hierarchies(&at, NULL) < 0)
         return;
-    snprintf(dir, sizeof dir, "%s/%s%s%s", point, group, name ? "/" : "", name ? name : "");
-    (void)rmdir(dir); /* busy or gone: an empty cgroup costs nothing */
+    const char *const points[] = { at.memory, at.cpu };
+    for (size_t i = 0; i < ARRAY_LEN(points) && *points[i]; i++) {
+        snprintf(dir, sizeof dir, "%s/%s%s%s", points[i], group, name ? "/" : "", name ? name : "");
+        (void)rmdir(dir); /* busy or gone: an empty cgroup costs nothing */
+    }
 }
 
 DEFINE_CLEANUP(DIR, closedir)

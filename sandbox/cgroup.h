@@ -43,9 +43,17 @@ bool cgroup_parse_cpu_us(int version, struct slice text, uint64_t *ret);
 int cgroup_find(pid_t pid, struct cgroup_paths *ret, struct err *e);
 int cgroup_read_oom_kills(const struct cgroup_paths *paths, uint64_t *ret, struct err *e);
 
-/* Makes a memory cgroup GROUP/NAME below the hierarchy's root with a hard limit, and gives the path
- * of its cgroup.procs. ERR_UNAVAILABLE when the host lets us have none. */
-int cgroup_make(const char *group, const char *name, uint64_t memory_bytes, char *ret_procs, size_t size, struct err *e);
+/* Files that a process writes "0" to, to be under the limits. */
+#define CGROUP_PROCS_SIZE (CGROUP_MAX_PATH + 300)
+struct cgroup_procs {
+    char memory[CGROUP_PROCS_SIZE];
+    char cpu[CGROUP_PROCS_SIZE]; /* v2: "", the same as memory */
+};
+
+/* Makes a cgroup GROUP/NAME below the root of the memory and of the cpu hierarchy, with a hard limit of
+ * memory and of cpu_percent of one CPU. ERR_UNAVAILABLE when the host does not let us have both. */
+int cgroup_make(const char *group, const char *name, uint64_t memory_bytes, unsigned cpu_percent,
+                struct cgroup_procs *ret, struct err *e);
 void cgroup_remove(const char *group, const char *name); /* NULL: the group itself, when it is empty */
 /* Removes GROUP in every hierarchy with all that is empty below it: the containers' parents too. False when
  * something is left, because a process is still in it. */

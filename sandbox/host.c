@@ -108,17 +108,19 @@ static void check_cgroup(const struct keeper_options *o, struct host_finding *f)
 {
     struct cgroup_paths paths;
     struct err e = ERR_INIT;
-    char procs[CGROUP_MAX_PATH + 64], name[32], text[256];
+    struct cgroup_procs procs;
+    char name[32], text[256];
     if (cgroup_find(getpid(), &paths, &e) < 0)
         return MISSING(f, e.text, "Mount cgroup v2, or v1 with memory, cpu and pids");
     snprintf(name, sizeof name, "probe-%d", (int)getpid());
-    int r = cgroup_make("kernelhub-probe", name, 64 << 20, procs, sizeof procs, &e);
+    int r = cgroup_make("kernelhub-probe", name, 64 << 20, 100, &procs, &e);
     cgroup_remove("kernelhub-probe", name);
     cgroup_remove("kernelhub-probe", NULL);
     if (r < 0)
-        return WEAK(f, e.text,
-                    "Wardens get no memory limit of their own: delegate the memory controller to "
-                    "Kernelhub");
+        return WEAK(
+            f, e.text,
+            "Wardens get no limits of their own: delegate the memory and cpu controllers to "
+            "Kernelhub");
     snprintf(text, sizeof text, "v%d with memory, cpu and pids", paths.version);
     OK(f, text);
 }

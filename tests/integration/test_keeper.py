@@ -302,6 +302,22 @@ def test_a_container_has_its_mounts_and_limits(keeper: Keeper) -> None:
         assert int((at / "pids.max").read_text()) == LIMITS["pids"]
 
 
+def test_a_warden_has_limits_of_its_own(keeper: Keeper) -> None:
+    sandbox = keeper.hub().create()["sandbox_id"]
+    lines = Path(f"/proc/{keeper.record(sandbox)['warden_pid']}/cgroup").read_text().splitlines()
+    groups = {name: path for line in lines for name in line.split(":")[1].split(",") for path in [line.split(":", 2)[2]]}
+    for controller, v1, v2 in (
+        ("memory", {"memory.limit_in_bytes": str(512 << 20)}, {"memory.max": str(512 << 20)}),
+        ("cpu", {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "100000"}, {"cpu.max": "100000 100000"}),
+    ):
+        is_v1 = "memory" in groups
+        group = groups[controller] if is_v1 else groups[""]
+        assert group.endswith(f"/warden-{sandbox}")
+        at = Path("/sys/fs/cgroup") / (controller if is_v1 else "") / group[1:]
+        for name, value in (v1 if is_v1 else v2).items():
+            assert (at / name).read_text().strip() == value, name
+
+
 def test_two_sandboxes_share_a_workspace_and_no_id(keeper: Keeper) -> None:
     hub = keeper.hub()
     numbers = [hub.send("create", sandbox_id=str(uuid.uuid4()), user_id="ann", template="slim", workspace="shared", limits=LIMITS) for _ in range(2)]
