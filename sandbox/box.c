@@ -162,9 +162,10 @@ int box_make(struct box *b, const struct place *place, struct podman *podman, st
         return -1;
     if (start_container(b, place, podman, e) < 0 || still_wanted(b, e) < 0)
         return err_in(e, "start the container");
-    if (box_save(b, place, e) < 0 || box_warden_tell(b, e) < 0 ||
-        wait_warden(b, "ready", READY_TIMEOUT_MS, e) < 0)
+    if (box_save(b, place, e) < 0 || box_warden_tell(b, e) < 0)
         return -1;
+    if (wait_warden(b, "ready", READY_TIMEOUT_MS, e) < 0)
+        return process_wait(b->pidfd, 0) ? told_by_log(b, place, e) : -1;
     b->phases.total_us = now_us() - begin;
     return 0;
 }

@@ -111,11 +111,14 @@ int box_warden_spawn(struct box *b, const struct place *place, struct err *e)
 
 int box_warden_expect(struct box *b, const char *word, unsigned timeout_ms, struct err *e)
 {
-    struct pollfd p = { .fd = b->warden_fd, .events = POLLIN };
+    struct pollfd p[] = { { .fd = b->warden_fd, .events = POLLIN },
+                          { .fd = b->pidfd, .events = POLLIN } }; /* -1 is passed over */
     char packet[64];
-    int n = poll(&p, 1, (int)timeout_ms);
+    int n = poll(p, 2, (int)timeout_ms);
     if (n == 0)
         return err_set(e, ERR_TIMEOUT, "the warden did not say '%s' in %u ms", word, timeout_ms);
+    if (n > 0 && p[0].revents == 0)
+        return err_set(e, ERR_SANDBOX, "the container ended before its warden was %s", word);
     ssize_t len = n < 0 ? -1 : recv(b->warden_fd, packet, sizeof packet, MSG_DONTWAIT);
     if (len <= 0)
         return err_set(e, ERR_SANDBOX, "the warden ended before it was %s", word);

@@ -7,7 +7,7 @@
 
 /* Fills warden_pid, warden_pidfd, warden_start, warden_fd and epoch. */
 int box_warden_spawn(struct box *b, const struct place *place, struct err *e);
-/* Waits for a packet that is exactly `word`. */
+/* Waits for a packet that is exactly `word`. Fails at once when the container ends meanwhile. */
 int box_warden_expect(struct box *b, const char *word, unsigned timeout_ms, struct err *e);
 int box_warden_tell(struct box *b, struct err *e);
 /* Kills it and removes its control group. */
