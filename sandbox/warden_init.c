@@ -9,8 +9,7 @@
 
 #define PER_WAKE         64
 #define ACCEPTS_PER_WAKE 16
-#define SETTLE_MS                                                                                  \
-    5 /* after HELLO init names the kernels it has: they are heard before it gets an order */
+#define SETTLE_MS         1000 /* for the kernels that init says it will name; then it gets orders anyway */
 #define STRANGERS_REST_MS 20 /* user code that dials in a loop gets this often a look, no more */
 /* the biggest init may send: OUTPUT */
 #define MAX_IN_BYTES (INIT_HEADER_BYTES + INIT_PAYLOAD_OUTPUT)
@@ -27,6 +26,7 @@ struct warden_init {
     pid_t pid;
     int listener, fd;
     bool greeted, settled;
+    uint32_t to_come; /* STARTED and EXITED packets that init's HELLO announced */
     bool listening, wants_write;
     int rest_timer, settle_timer;
     zlistx_t *waiting; /* of struct order */
@@ -202,12 +202,21 @@ bool warden_init_is_there(const struct warden_init *in)
     return in->settled;
 }
 
-static int on_settled(zloop_t *loop, int timer_id, void *arg)
+/* The kernels of an earlier warden are heard of: init gets orders from now on. */
+static void settle(struct warden_init *in)
 {
-    struct warden_init *in = arg;
+    if (in->settle_timer >= 0)
+        zloop_timer_end(in->loop, in->settle_timer);
     in->settle_timer = -1;
     in->settled = true;
     in->events.on_hello(in->events.owner);
+}
+
+static int on_settle_timeout(zloop_t *loop, int timer_id, void *arg)
+{
+    struct warden_init *in = arg;
+    in->settle_timer = -1;
+    settle(in);
     in->events.after(in->events.owner);
     return 0;
 }
@@ -218,13 +227,20 @@ static bool take_packet(struct warden_init *in, const struct init_packet *p)
     if (p->type < INIT_HELLO || (p->type == INIT_HELLO) == in->greeted)
         return false;
     if (p->type != INIT_HELLO) {
+        bool named = p->type == INIT_STARTED || p->type == INIT_EXITED;
         in->events.on_packet(in->events.owner, p);
+        if (!in->settled && named && in->to_come && --in->to_come == 0)
+            settle(in);
         return true;
     }
     if (p->value != INIT_WIRE_VERSION)
         return false;
     in->greeted = true;
-    in->settle_timer = zloop_timer(in->loop, SETTLE_MS, 1, on_settled, in);
+    in->to_come = p->kernel;
+    if (in->to_come)
+        in->settle_timer = zloop_timer(in->loop, SETTLE_MS, 1, on_settle_timeout, in);
+    else
+        settle(in);
     return true;
 }
 

@@ -622,11 +622,11 @@ def test_oom_is_sigkill_and_a_counter_that_rose(tmp_path: Path, version: int, fi
 # an init that is not as it should be
 
 
-def fake_init(own: Sandbox) -> socket.socket:
+def fake_init(own: Sandbox, named: int = 0) -> socket.socket:
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     s.settimeout(10)
     s.connect(own.init_path)
-    s.send(struct.pack("<BBHIi", 16, 0, 0, 0, 1))
+    s.send(struct.pack("<BBHIi", 16, 0, 0, named, 1))
     return s
 
 
@@ -690,7 +690,7 @@ def test_a_kernel_of_an_earlier_warden_is_killed_and_its_number_not_used() -> No
     with Sandbox(with_init=False) as own:
         hub = own.hub()
         hub.start()  # waits for init under number 1
-        init = fake_init(own)
+        init = fake_init(own, named=1)
         init.send(struct.pack("<BBHIi", 17, 0, 0, 1, 99))
         orders = [init.recv(100000) for _ in range(2)]
         assert sorted((o[0], o[4]) for o in orders) == [(1, 2), (4, 1)]  # START 2, KILL 1
