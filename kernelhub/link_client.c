@@ -213,7 +213,10 @@ static void on_readable(struct link_client *l)
     if (n < 0)
         return;
     l->in.len += (size_t)n;
-    if (!decode_all(l)) {
+    store_hold(l->hub->store);
+    bool good = decode_all(l);
+    store_release(l->hub->store);
+    if (!good) {
         fail(l, "the warden broke the link's rules");
         return;
     }

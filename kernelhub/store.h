@@ -20,6 +20,9 @@ struct store;
 int store_open(const char *dir, zloop_t *loop, struct store **ret, struct err *e);
 void store_close(struct store *s); /* commits what is queued (at most 5 s), no `done` is called */
 bool store_healthy(const struct store *s, char *ret_why, size_t size);
+/* Between these nothing is sent off: what one event causes is one commit. They nest; back in the loop nothing may be held. */
+void store_hold(struct store *s);
+void store_release(struct store *s);
 size_t store_queued(const struct store *s); /* writes not yet committed */
 void store_write_metrics(struct store *s, struct buf *out); /* batch sizes (histogram), commit seconds (histogram), queue, bytes */
 

@@ -39,7 +39,7 @@ static void fill_batch(struct store *s)
 
 static void send_batch(struct store *s)
 {
-    if (s->in_flight || !s->queued.first)
+    if (s->in_flight || s->held || !s->queued.first)
         return;
     fill_batch(s);
     s->in_flight = true;
@@ -58,6 +58,18 @@ void store_send(struct store *s, struct op *op)
     s->queued.last = op;
     s->queued.n++;
     s->queued.bytes += op->bytes;
+    send_batch(s);
+}
+
+void store_hold(struct store *s)
+{
+    s->held++;
+}
+
+void store_release(struct store *s)
+{
+    assert(s->held > 0);
+    s->held--;
     send_batch(s);
 }
 

@@ -148,6 +148,7 @@ struct store {
     struct op_queue queued;
     struct batch flight;
     bool in_flight;   /* the writer has it, it waits for its retry, or its answers are being called */
+    unsigned held; /* store_hold, not yet released */
     size_t flight_ops, flight_bytes;
     int retry_timer;  /* -1: none */
     char *why;        /* NULL: healthy */
