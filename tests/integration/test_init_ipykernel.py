@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 from init_driver import CONNECTED, EXITED, SIGNAL, STARTED, InitDriver
 
-zmq = pytest.importorskip("zmq")
-pytest.importorskip("ipykernel")
-session_module = pytest.importorskip("jupyter_client.session")
+import zmq
+import jupyter_client.session as session_module
 
 CHANNELS = {"shell": 0, "control": 1, "stdin": 2, "iopub": 3}
 PORT_ORDER = ("shell", "iopub", "stdin", "control", "hb")
