@@ -6,6 +6,11 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
+#define HERE_OPS     16
+#define HERE_BYTES   (64 * 1024)
+#define HERE_SLOW_US 2000
+#define HERE_REST_MS 1000
+
 static void hand_batch(struct store *s)
 {
     void *p = &s->flight;
@@ -37,6 +42,31 @@ static void fill_batch(struct store *s)
         from->last = NULL;
 }
 
+/* Two wake-ups of a thread cost more than the commit of a few rows (11 µs, no fsync), so the loop does these itself; a disk
+ * that made it wait once is left to the writer's thread for a while (docs/decisions/0031). */
+static bool commits_here(const struct store *s)
+{
+    const struct op_queue *ops = &s->flight.ops;
+    if (ops->n > HERE_OPS || ops->bytes > HERE_BYTES || zclock_mono() < s->here_after_ms)
+        return false;
+    for (const struct op *op = ops->first; op; op = op->next)
+        if (op->type->slow)
+            return false;
+    return true;
+}
+
+static int here_done(zloop_t *loop, int timer, void *arg);
+
+static void commit_here(struct store *s)
+{
+    int64_t began_us = zclock_usecs();
+    store_writer_run(s->writer, &s->flight);
+    if (zclock_usecs() - began_us > HERE_SLOW_US)
+        s->here_after_ms = zclock_mono() + HERE_REST_MS;
+    s->here_timer =
+        zloop_timer(s->loop, 0, 1, here_done, s); /* nobody is answered from inside a call */
+}
+
 static void send_batch(struct store *s)
 {
     if (s->in_flight || s->held || !s->queued.first)
@@ -45,7 +75,10 @@ static void send_batch(struct store *s)
     s->in_flight = true;
     s->flight_ops = s->flight.ops.n;
     s->flight_bytes = s->flight.ops.bytes;
-    hand_batch(s);
+    if (commits_here(s))
+        commit_here(s);
+    else
+        hand_batch(s);
 }
 
 void store_send(struct store *s, struct op *op)
@@ -142,6 +175,17 @@ void *store_take_pointer(zactor_t *actor)
     return n == sizeof p ? p : NULL;
 }
 
+static int here_done(zloop_t *loop, int timer, void *arg)
+{
+    struct store *s = arg;
+    s->here_timer = -1;
+    if (s->flight.failed)
+        batch_failed(s);
+    else
+        batch_committed(s);
+    return 0;
+}
+
 static int writer_readable(zloop_t *loop, zsock_t *pipe, void *arg)
 {
     struct store *s = arg;
@@ -161,6 +205,8 @@ int store_batch_start(struct store *s, const char *path, struct err *e)
     struct writer *w = store_writer_new(path, s->blob_dir, e);
     if (!w)
         return -1;
+    s->writer = w;
+    s->here_timer = -1;
     s->writer_actor = zactor_new(store_writer_actor, w);
     assert(s->writer_actor); /* no thread, no memory */
     (void)zloop_reader(s->loop, zactor_sock(s->writer_actor), writer_readable,
@@ -185,9 +231,27 @@ static bool wait_for_batch(struct store *s, int64_t deadline_ms)
     return false;
 }
 
+/* The batch that was committed here has no one left to tell; a failed one is tried again. */
+static void free_committed(struct store *s)
+{
+    s->here_timer = -1;
+    if (s->flight.failed) {
+        hand_batch(s);
+        return;
+    }
+    free_ops(&s->flight.ops);
+    s->in_flight = false;
+    send_batch(s);
+}
+
 static void commit_rest(struct store *s)
 {
     int64_t deadline_ms = zclock_mono() + STORE_CLOSE_MS;
+    s->here_after_ms = INT64_MAX; /* from here on by the actor alone, with a deadline */
+    if (s->here_timer >= 0) {
+        (void)zloop_timer_end(s->loop, s->here_timer); /* always 0 */
+        free_committed(s);
+    }
     if (s->retry_timer >= 0) {
         (void)zloop_timer_end(s->loop, s->retry_timer); /* always 0 */
         hand_batch(s);

@@ -180,7 +180,7 @@ static void answer_event(struct store *s, struct op *o, struct batch *b)
 void store_add_event(struct store *s, int64_t feed, const struct event_head *head,
                      struct slice fields, struct store_mark mark, store_event_fn done, void *arg)
 {
-    static const struct op_type TYPE = { run_event, answer_event };
+    static const struct op_type TYPE = { run_event, answer_event, false };
     size_t name_bytes = head->session ? strlen(head->session) + 1 : 0;
     struct event_op *op = malloc(sizeof *op + name_bytes + fields.len);
     assert(op);
@@ -233,7 +233,7 @@ static void answer_nobody(struct store *s, struct op *o, struct batch *b)
 void store_add_blob(struct store *s, int64_t feed, unsigned n, const char *media_type,
                     struct slice bytes)
 {
-    static const struct op_type TYPE = { run_blob, answer_nobody };
+    static const struct op_type TYPE = { run_blob, answer_nobody, false };
     size_t type_bytes = strlen(media_type) + 1;
     struct blob_op *op = malloc(sizeof *op + type_bytes + bytes.len);
     assert(op);
@@ -268,7 +268,7 @@ static void answer_mark(struct store *s, struct op *o, struct batch *b)
 
 void store_mark(struct store *s, struct store_mark mark, store_done_fn done, void *arg)
 {
-    static const struct op_type TYPE = { run_mark, answer_mark };
+    static const struct op_type TYPE = { run_mark, answer_mark, false };
     struct mark_op *op = zmalloc(sizeof *op);
     op->op = (struct op){ .type = &TYPE, .bytes = sizeof *op, .mark = mark, .arg = arg };
     op->done = done;

@@ -43,11 +43,12 @@ struct batch;
 struct op;
 struct store_list_filter;
 
-/* run: in the writer's thread, inside the transaction; may be called again after a rollback. answer: in the loop's
+/* run: in the writer's thread (or in the loop's, see commits_here), inside the transaction; may be called again after a rollback. answer: in the loop's
  * thread after the commit. */
 struct op_type {
     int (*run)(struct writer *w, struct op *op, struct batch *b, struct err *e);
     void (*answer)(struct store *s, struct op *op, struct batch *b);
+    bool slow; /* may take milliseconds: only in the writer's thread */
 };
 
 struct op { /* first member of each kind of op; one malloc, freed with free() */
@@ -144,6 +145,9 @@ struct store {
     int blob_dir;
     struct sql sync; /* for what is done at start, in the loop's thread */
     zactor_t *writer_actor, *reader_actor, *checkpoint_actor;
+    struct writer *writer; /* the actor's; ours while it has no batch */
+    int here_timer;        /* a batch that was committed here is answered then; -1: none */
+    int64_t here_after_ms; /* the disk was slow: no commit here before this time */
 
     struct op_queue queued;
     struct batch flight;
@@ -170,7 +174,8 @@ int store_batch_start(struct store *s, const char *path, struct err *e);
 void store_batch_stop(struct store *s);
 void *store_take_pointer(zactor_t *actor); /* what the actor sent, NULL: nothing */
 
-/* store_writer.c. The actor takes the writer and frees it. */
+/* store_writer.c. The actor takes the writer and frees it. store_writer_run may be called by one thread at a time. */
+void store_writer_run(struct writer *w, struct batch *b);
 struct writer *store_writer_new(const char *path, int blob_dir, struct err *e);
 void store_writer_actor(zsock_t *pipe, void *writer);
 int store_writer_append(struct writer *w, int64_t feed, struct slice bytes, int64_t *ret_offset, struct err *e);

@@ -187,7 +187,7 @@ static void answer_retain(struct store *s, struct op *o, struct batch *b)
 
 static void send_step(struct store *s, const struct store_retention *limits)
 {
-    static const struct op_type TYPE = { run_retain, answer_retain };
+    static const struct op_type TYPE = { run_retain, answer_retain, true };
     struct retain_op *op = zmalloc(sizeof *op);
     op->op = (struct op){ .type = &TYPE, .bytes = sizeof *op };
     op->limits = *limits;

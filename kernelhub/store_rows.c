@@ -138,7 +138,7 @@ static int run_user(struct writer *w, struct op *o, struct batch *b, struct err 
 
 void store_put_user(struct store *s, const struct user_row *r, store_done_fn done, void *arg)
 {
-    static const struct op_type TYPE = { run_user, answer_plain };
+    static const struct op_type TYPE = { run_user, answer_plain, false };
     struct row_op model = { .done.plain = done, .row.user = *r };
     store_send(s, &row_op_new(&TYPE, &model, pack_user, arg)->op);
 }
@@ -164,7 +164,7 @@ static int run_key(struct writer *w, struct op *o, struct batch *b, struct err *
 
 void store_put_key(struct store *s, const struct key_row *r, store_done_fn done, void *arg)
 {
-    static const struct op_type TYPE = { run_key, answer_plain };
+    static const struct op_type TYPE = { run_key, answer_plain, false };
     struct row_op model = { .done.plain = done, .row.key = *r };
     store_send(s, &row_op_new(&TYPE, &model, pack_key, arg)->op);
 }
@@ -191,7 +191,7 @@ static int run_sandbox(struct writer *w, struct op *o, struct batch *b, struct e
 
 void store_put_sandbox(struct store *s, const struct sandbox_row *r, store_done_fn done, void *arg)
 {
-    static const struct op_type TYPE = { run_sandbox, answer_plain };
+    static const struct op_type TYPE = { run_sandbox, answer_plain, false };
     struct row_op model = { .done.plain = done, .row.sandbox = *r };
     store_send(s, &row_op_new(&TYPE, &model, pack_sandbox, arg)->op);
 }
@@ -218,7 +218,7 @@ static int run_session(struct writer *w, struct op *o, struct batch *b, struct e
 
 void store_put_session(struct store *s, const struct session_row *r, store_done_fn done, void *arg)
 {
-    static const struct op_type TYPE = { run_session, answer_plain };
+    static const struct op_type TYPE = { run_session, answer_plain, false };
     struct row_op model = { .done.plain = done, .row.session = *r };
     store_send(s, &row_op_new(&TYPE, &model, pack_session, arg)->op);
 }
@@ -236,7 +236,7 @@ static int run_setting(struct writer *w, struct op *o, struct batch *b, struct e
 
 void store_queue_setting(struct store *s, const char *name, const char *value)
 {
-    static const struct op_type TYPE = { run_setting, answer_plain };
+    static const struct op_type TYPE = { run_setting, answer_plain, false };
     struct row_op model = { .row.setting = { name, value } };
     store_send(s, &row_op_new(&TYPE, &model, pack_setting, NULL)->op);
 }
@@ -331,7 +331,7 @@ static void answer_insert(struct store *s, struct op *o, struct batch *b)
 void store_insert_execution(struct store *s, const struct execution_row *r, store_inserted_fn done,
                             void *arg)
 {
-    static const struct op_type TYPE = { run_insert, answer_insert };
+    static const struct op_type TYPE = { run_insert, answer_insert, false };
     struct row_op model = { .done.inserted = done, .row.execution = *r };
     store_send(s, &row_op_new(&TYPE, &model, pack_execution, arg)->op);
 }
@@ -361,7 +361,7 @@ static int run_update(struct writer *w, struct op *o, struct batch *b, struct er
 void store_update_execution(struct store *s, const struct execution_row *r, struct store_mark mark,
                             store_done_fn done, void *arg)
 {
-    static const struct op_type TYPE = { run_update, answer_plain };
+    static const struct op_type TYPE = { run_update, answer_plain, false };
     struct execution_row changed = *r; /* what is never changed need not be copied */
     changed.code = changed.labels = changed.options = slice_of(NULL, 0);
     changed.session = changed.language = changed.client = NULL;

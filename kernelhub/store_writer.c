@@ -151,7 +151,7 @@ static void roll_back(struct writer *w)
     zhashx_purge(w->feeds);
 }
 
-static void write_batch(struct writer *w, struct batch *b)
+void store_writer_run(struct writer *w, struct batch *b)
 {
     int64_t began_us = zclock_usecs();
     buf_reset(&b->lines);
@@ -178,7 +178,7 @@ void store_writer_actor(zsock_t *pipe, void *arg)
         if (n < 0)
             continue;
         (void)atomic_load_explicit(&b->handed, memory_order_acquire); /* for the order alone */
-        write_batch(w, b);
+        store_writer_run(w, b);
         atomic_store_explicit(&b->handed, 2, memory_order_release);
         (void)zmq_send(zsock_resolve(pipe), &b, sizeof b, 0); /* fails only when the process ends */
     }

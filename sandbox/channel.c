@@ -44,7 +44,7 @@ static int on_socket(zloop_t *loop, zsock_t *reader, void *arg)
 
 static void flush(struct channel *c);
 
-static int on_monitor(zloop_t *loop, zsock_t *reader, void *arg)
+static int on_monitor(zloop_t *loop, zmq_pollitem_t *item, void *arg)
 {
     struct channel *c = arg;
     void *raw = zsock_resolve(c->monitor);
@@ -63,6 +63,11 @@ static int on_monitor(zloop_t *loop, zsock_t *reader, void *arg)
     if (c->attached != before)
         c->events.on_attach(c->events.owner, c->which);
     return 0;
+}
+
+static zmq_pollitem_t monitor_item(const struct channel *c)
+{
+    return (zmq_pollitem_t){ .fd = (int)zsock_fd(c->monitor), .events = ZMQ_POLLIN };
 }
 
 static int open_monitor(struct channel *c, struct err *e)
@@ -123,7 +128,10 @@ struct channel *channel_open(zloop_t *loop, enum link_channel which, const char 
         return NULL;
     }
     zloop_reader(loop, c->socket, on_socket, c);
-    zloop_reader(loop, c->monitor, on_monitor, c);
+    /* Its descriptor, not the socket: a ZeroMQ socket in the loop costs system calls in each turn, whoever woke it. It is
+     * edge-triggered (zmq_getsockopt(3), ZMQ_FD); on_monitor takes until there is nothing, and nothing is ever sent. */
+    zmq_pollitem_t monitor = monitor_item(c);
+    zloop_poller(loop, &monitor, on_monitor, c);
     return TAKE(c);
 }
 
@@ -135,7 +143,8 @@ void channel_close(struct channel *c)
         return;
     watch_write(c, false);
     if (c->monitor) {
-        zloop_reader_end(c->loop, c->monitor);
+        zmq_pollitem_t monitor = monitor_item(c);
+        zloop_poller_end(c->loop, &monitor);
         (void)zmq_socket_monitor(zsock_resolve(c->socket), NULL, 0); /* stops it */
         zsock_destroy(&c->monitor);
     }
