@@ -149,6 +149,12 @@ static void on_keeper_event(void *arg, const char *event, struct slice body)
     }
 }
 
+static int on_patience_over(zloop_t *loop, int timer, void *arg)
+{
+    pump_all(arg);
+    return 0;
+}
+
 static int on_retain(zloop_t *loop, int timer, void *arg)
 {
     struct hub *h = arg;
@@ -250,6 +256,7 @@ int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, siz
     recall_catalog(h);
     if (recover(h, e) < 0)
         return -1;
+    h->patience_timer = zloop_timer(loop, HUB_CATALOG_PATIENCE_MS + 100, 1, on_patience_over, h);
     h->retain_timer = zloop_timer(loop, RETAIN_EVERY_MS, 0, on_retain, h);
     *ret = TAKE(h);
     return 0;
@@ -279,8 +286,10 @@ void hub_free(struct hub *h)
     zhashx_destroy(&h->keys);
     catalog_free(h->catalog);
     link_clients_close(h);
-    if (h->retain_timer >= 0)
+    if (h->retain_timer >= 0) {
         zloop_timer_end(h->loop, h->retain_timer);
+        zloop_timer_end(h->loop, h->patience_timer); /* over already: nothing to end */
+    }
     metric_counter_free(h->executions_total);
     metric_counter_free(h->kernel_starts_total);
     metric_histogram_free(h->execution_seconds);

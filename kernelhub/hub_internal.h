@@ -8,6 +8,8 @@
 #include "kernelhub/metrics.h"
 #include "kernelhub/store.h"
 
+#define HUB_CATALOG_PATIENCE_MS 15000 /* for the first list of images after a start */
+
 struct catalog;
 struct keeper_client;
 struct execution;
@@ -29,7 +31,7 @@ struct hub {
     uint8_t key_secret[32];
     char session_id[37]; /* the `session` of the Jupyter headers we write */
     int64_t started_us;
-    int retain_timer;
+    int retain_timer, patience_timer;
 
     struct metric_counter *executions_total; /* status, language */
     struct metric_counter *kernel_starts_total; /* result, language */

@@ -280,6 +280,9 @@ void session_need_kernel(struct session *s)
     struct err e;
     if (s->kernel != KERNEL_NONE)
         return;
+    if (catalog_is_empty(s->hub->catalog) &&
+        hub_unix_us() - s->hub->started_us < HUB_CATALOG_PATIENCE_MS * 1000LL)
+        return; /* the keeper is still looking at the images: hub.c pumps when it knows, or when it took too long */
     if (catalog_find(s->hub->catalog, s->template_name, s->kernelspec, &k, &e) < 0 ||
         sandbox_get(s->hub, s->user, k->template_name, &sandbox, &e) < 0) {
         kernel_failed(s, &e);
