@@ -254,6 +254,8 @@ static void done_make(void *ctx)
         answer_created(l, l->creators.waiter[i].client, l->creators.waiter[i].id);
     l->creators.n = 0;
     begin_running(l);
+    if (l->killed && l->state == LIFE_RUNNING)
+        process_kill(l->box->pidfd); /* its warden asked while it was made */
 }
 
 static struct life *life_new(struct keeper *k, struct box *box, enum life_state state)
@@ -356,11 +358,12 @@ void life_destroy(struct life *l, struct verb_peer peer, uint64_t request_id)
 
 void life_kill(struct life *l)
 {
-    if (l->state != LIFE_RUNNING)
+    if (!life_is_running(l))
         return;
     log_warning("sandbox=%s killed at its warden's request", l->box->id.text);
     l->killed = true;
-    process_kill(l->box->pidfd);
+    if (l->state == LIFE_RUNNING) /* while it is made its pid is a worker's: it is killed once it runs */
+        process_kill(l->box->pidfd);
 }
 
 bool life_is_running(const struct life *l)

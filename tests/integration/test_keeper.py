@@ -50,7 +50,6 @@ open(told["cgroup"]["memory"] + "/cgroup.procs").close()
 inits = [init.accept()[0]]
 keeper.send(b"ready")
 if mode == "kills":
-    time.sleep(0.5)  # a real one asks when init confirmed nothing for 5 s, never in the moment of its birth
     hub = socket.socket(socket.AF_UNIX)
     hub.connect(option["--keeper"])
     for verb in ("list", "kill"):
