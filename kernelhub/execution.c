@@ -56,7 +56,8 @@ void execution_row(const struct execution *x, struct execution_row *ret)
     };
 }
 
-void execution_save(struct execution *x, struct store_mark mark, store_done_fn done, void *arg)
+static void save(struct execution *x, struct store_mark mark, bool late, store_done_fn done,
+                 void *arg)
 {
     struct execution_row row;
     CLEANUP_BUF struct buf reply = BUF_INIT(4096);
@@ -65,7 +66,12 @@ void execution_save(struct execution *x, struct store_mark mark, store_done_fn d
         outcome_write_reply(&x->reply, &reply);
         row.reply = buf_slice(&reply);
     }
-    store_update_execution(x->hub->store, &row, mark, done, arg);
+    store_update_execution(x->hub->store, &row, mark, late, done, arg);
+}
+
+void execution_save(struct execution *x, struct store_mark mark, store_done_fn done, void *arg)
+{
+    save(x, mark, false, done, arg);
 }
 
 static void on_event_committed(void *arg, uint64_t seq, struct slice line)
@@ -88,7 +94,8 @@ void execution_add_event_then(struct execution *x, enum event_type type, struct 
                                .session = x->session_name,
                                .kernel_id = x->kernel_id,
                                .type = type };
-    store_add_event(x->hub->store, feed_number(x->feed), &head, fields, mark, done, t);
+    bool late = type != EVENT_FINISHED && !feed_is_watched(x->feed);
+    store_add_event(x->hub->store, feed_number(x->feed), &head, fields, mark, late, done, t);
 }
 
 void execution_add_event(struct execution *x, enum event_type type, struct slice fields,
@@ -314,7 +321,7 @@ static void on_reply(struct execution *x, struct sandbox *sandbox, struct slice 
     if (x->reply.execution_count >= 0)
         x->execution_count = x->session->execution_count = x->reply.execution_count;
     struct store_mark mark = sandbox_take_mark(sandbox);
-    execution_save(x, mark, sandbox_mark_done, sandbox_mark_ticket(x->hub, mark));
+    save(x, mark, true, sandbox_mark_done, sandbox_mark_ticket(x->hub, mark));
 }
 
 void execution_on_message(struct execution *x, struct sandbox *sandbox, const struct link_frame *f,

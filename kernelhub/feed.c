@@ -162,6 +162,11 @@ struct slice feed_line_text(const struct feed_line *l)
     return slice_of(l->data, l->len);
 }
 
+bool feed_is_watched(const struct feed *f)
+{
+    return f->watches != NULL;
+}
+
 struct feed_watch *feed_watch(struct feed *f, void (*changed)(void *arg), void *arg)
 {
     struct feed_watch *w = calloc(1, sizeof *w);

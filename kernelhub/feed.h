@@ -21,6 +21,7 @@ int64_t feed_number(const struct feed *f);
 uint64_t feed_last_seq(const struct feed *f);  /* highest committed number, 0: none */
 uint64_t feed_first_kept(const struct feed *f); /* lowest number still in memory, 0: none */
 bool feed_has_ended(const struct feed *f);
+bool feed_is_watched(const struct feed *f);
 bool feed_is_whole(const struct feed *f); /* every event from 1 on is in memory */
 
 /* A committed event, in order: copied, then every watcher is called. */

@@ -215,8 +215,8 @@ void session_add_event(struct session *s, enum event_type type, struct slice fie
     struct event_head head = {
         .unix_us = hub_unix_us(), .session = s->name, .kernel_id = s->kernel_id, .type = type
     };
-    store_add_event(s->hub->store, feed_number(s->feed), &head, fields, mark, on_event_committed,
-                    t);
+    store_add_event(s->hub->store, feed_number(s->feed), &head, fields, mark,
+                    !feed_is_watched(s->feed), on_event_committed, t);
 }
 
 static void say_status(struct session *s, const char *state)

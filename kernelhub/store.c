@@ -70,7 +70,8 @@ static struct store *new_store(const char *dir, zloop_t *loop)
     struct store *s = zmalloc(sizeof *s);
     s->loop = loop;
     s->dir = strdup(dir);
-    s->lock_fd = s->blob_dir = s->retry_timer = -1;
+    s->lock_fd = s->blob_dir = s->retry_timer = s->late_timer = -1;
+    s->writer_actor.bell = s->reader_actor.bell = s->checkpoint_actor.bell = -1;
     buf_init(&s->flight.lines, STORE_MAX_LINES_BYTES);
     s->batch_ops = metric_histogram_new("kernelhub_store_batch_ops", "Writes per commit",
                                         BATCH_BOUNDS, ARRAY_LEN(BATCH_BOUNDS));

@@ -86,18 +86,20 @@ void store_put_key(struct store *s, const struct key_row *r, store_done_fn done,
 void store_put_sandbox(struct store *s, const struct sandbox_row *r, store_done_fn done, void *arg); /* keeps a higher last_number of the same epoch */
 void store_put_session(struct store *s, const struct session_row *r, store_done_fn done, void *arg);
 
+/* `late` writes are for what nobody waits for: they go, in order with all others, with the next one that is not late, or 5 ms later. */
+
 /* exists: an execution with this id was there before; nothing was written. */
 typedef void (*store_inserted_fn)(void *arg, bool exists);
 void store_insert_execution(struct store *s, const struct execution_row *r, store_inserted_fn done, void *arg);
 /* Sets what changes: status, epoch, kernel_id, sandbox_id, started_us, finished_us, execution_count, reply, result, dropped_*. */
-void store_update_execution(struct store *s, const struct execution_row *r, struct store_mark mark, store_done_fn done, void *arg);
+void store_update_execution(struct store *s, const struct execution_row *r, struct store_mark mark, bool late, store_done_fn done, void *arg);
 
 /* Appends an event; `fields` (JSON members beginning with a comma) is copied. done gets the number it was given and its
  * record as one line (valid during the call). A `finished` event has ,"last_seq":N added by the store, N its own number.
  * Bodies above 256 KiB go to the feed's blob file (dir/blobs/…), written before the row. */
 typedef void (*store_event_fn)(void *arg, uint64_t seq, struct slice line);
 void store_add_event(struct store *s, int64_t feed, const struct event_head *head, struct slice fields,
-                     struct store_mark mark, store_event_fn done, void *arg);
+                     struct store_mark mark, bool late, store_event_fn done, void *arg);
 
 /* Appends a large output to the feed's blob file; n (from 0, the caller counts per feed) names it. */
 void store_add_blob(struct store *s, int64_t feed, unsigned n, const char *media_type, struct slice bytes);

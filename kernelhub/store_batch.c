@@ -13,10 +13,8 @@
 
 static void hand_batch(struct store *s)
 {
-    void *p = &s->flight;
     atomic_store_explicit(&s->flight.handed, 1, memory_order_release);
-    int rc = zmq_send(zsock_resolve(s->writer_actor), &p, sizeof p, 0);
-    assert(rc == sizeof p); /* one pointer at a time never fills the pipe */
+    store_actor_hand(&s->writer_actor, &s->flight);
 }
 
 /* Moves what is queued, up to the bounds of a batch. */
@@ -28,6 +26,7 @@ static void fill_batch(struct store *s)
         struct op *op = from->first;
         from->first = op->next;
         from->n--;
+        from->n_late -= op->late;
         from->bytes -= op->bytes;
         op->next = NULL;
         if (to->last)
@@ -67,11 +66,28 @@ static void commit_here(struct store *s)
         zloop_timer(s->loop, 0, 1, here_done, s); /* nobody is answered from inside a call */
 }
 
+static int on_late(zloop_t *loop, int timer, void *arg);
+
+static void no_late_timer(struct store *s)
+{
+    if (s->late_timer >= 0)
+        (void)zloop_timer_end(s->loop, s->late_timer); /* always 0 */
+    s->late_timer = -1;
+}
+
 static void send_batch(struct store *s)
 {
-    if (s->in_flight || s->held || !s->queued.first)
+    const struct op_queue *q = &s->queued;
+    if (s->in_flight || s->held || !q->first)
         return;
+    if (q->n == q->n_late && !s->late_due) {
+        if (s->late_timer < 0)
+            s->late_timer = zloop_timer(s->loop, STORE_LATE_MS, 1, on_late, s);
+        return;
+    }
+    no_late_timer(s);
     fill_batch(s);
+    s->late_due = q->n_late > 0; /* what was too much for this one */
     s->in_flight = true;
     s->flight_ops = s->flight.ops.n;
     s->flight_bytes = s->flight.ops.bytes;
@@ -79,6 +95,15 @@ static void send_batch(struct store *s)
         commit_here(s);
     else
         hand_batch(s);
+}
+
+static int on_late(zloop_t *loop, int timer, void *arg)
+{
+    struct store *s = arg;
+    s->late_timer = -1;
+    s->late_due = true;
+    send_batch(s);
+    return 0;
 }
 
 void store_send(struct store *s, struct op *op)
@@ -90,6 +115,7 @@ void store_send(struct store *s, struct op *op)
         s->queued.first = op;
     s->queued.last = op;
     s->queued.n++;
+    s->queued.n_late += op->late;
     s->queued.bytes += op->bytes;
     send_batch(s);
 }
@@ -168,13 +194,6 @@ static void batch_committed(struct store *s)
     send_batch(s);
 }
 
-void *store_take_pointer(zactor_t *actor)
-{
-    void *p = NULL;
-    int n = zmq_recv(zsock_resolve(actor), &p, sizeof p, ZMQ_DONTWAIT);
-    return n == sizeof p ? p : NULL;
-}
-
 static int here_done(zloop_t *loop, int timer, void *arg)
 {
     struct store *s = arg;
@@ -186,18 +205,16 @@ static int here_done(zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
-static int writer_readable(zloop_t *loop, zsock_t *pipe, void *arg)
+static void on_written(struct store *s)
 {
-    struct store *s = arg;
-    struct batch *b = store_take_pointer(s->writer_actor);
+    struct batch *b = store_actor_take(&s->writer_actor);
     if (!b)
-        return 0;
+        return;
     (void)atomic_load_explicit(&b->handed, memory_order_acquire); /* for the order alone */
     if (b->failed)
         batch_failed(s);
     else
         batch_committed(s);
-    return 0;
 }
 
 int store_batch_start(struct store *s, const char *path, struct err *e)
@@ -207,11 +224,8 @@ int store_batch_start(struct store *s, const char *path, struct err *e)
         return -1;
     s->writer = w;
     s->here_timer = -1;
-    s->writer_actor = zactor_new(store_writer_actor, w);
-    assert(s->writer_actor); /* no thread, no memory */
-    (void)zloop_reader(s->loop, zactor_sock(s->writer_actor), writer_readable,
-                       s); /* fails only without memory */
-    return 0;
+    const struct store_actor_job job = { store_writer_job, store_writer_free, w };
+    return store_actor_start(&s->writer_actor, s, &job, on_written, e);
 }
 
 /* Waits for the batch in flight. True when it came back before the deadline. */
@@ -219,12 +233,13 @@ static bool wait_for_batch(struct store *s, int64_t deadline_ms)
 {
     while (s->in_flight) {
         int64_t left_ms = deadline_ms - zclock_mono();
-        zmq_pollitem_t item = { .socket = zsock_resolve(s->writer_actor), .events = ZMQ_POLLIN };
+        zmq_pollitem_t item = { .socket = zsock_resolve(s->writer_actor.zactor),
+                                .events = ZMQ_POLLIN };
         if (left_ms <= 0)
             return false;
         if (zmq_poll(&item, 1, left_ms) <= 0)
             continue;
-        struct batch *b = store_take_pointer(s->writer_actor);
+        struct batch *b = store_actor_take(&s->writer_actor);
         if (b && atomic_load_explicit(&b->handed, memory_order_acquire))
             return true;
     }
@@ -247,6 +262,8 @@ static void free_committed(struct store *s)
 static void commit_rest(struct store *s)
 {
     int64_t deadline_ms = zclock_mono() + STORE_CLOSE_MS;
+    no_late_timer(s);
+    s->late_due = true;
     s->here_after_ms = INT64_MAX; /* from here on by the actor alone, with a deadline */
     if (s->here_timer >= 0) {
         (void)zloop_timer_end(s->loop, s->here_timer); /* always 0 */
@@ -256,6 +273,7 @@ static void commit_rest(struct store *s)
         (void)zloop_timer_end(s->loop, s->retry_timer); /* always 0 */
         hand_batch(s);
     }
+    send_batch(s);
     while (wait_for_batch(s, deadline_ms)) {
         if (s->flight.failed) {
             zclock_sleep(STORE_RETRY_MS);
@@ -272,10 +290,10 @@ static void commit_rest(struct store *s)
 
 void store_batch_stop(struct store *s)
 {
-    if (s->writer_actor) {
-        zloop_reader_end(s->loop, zactor_sock(s->writer_actor));
+    if (s->writer_actor.zactor) {
+        store_actor_unwatch(&s->writer_actor);
         commit_rest(s);
-        zactor_destroy(&s->writer_actor); /* returns when its thread has ended */
+        store_actor_stop(&s->writer_actor);
     }
     free_ops(&s->flight.ops);
     free_ops(&s->queued);

@@ -40,15 +40,27 @@ static int load_state(struct writer *w, struct feed_state *state, struct err *e)
     return 0;
 }
 
+static struct feed_state *add_state(struct writer *w, int64_t feed)
+{
+    struct feed_state *state = zmalloc(sizeof *state);
+    state->feed = feed;
+    state->head = -1;
+    (void)zhashx_insert(w->feeds, &state->feed, state); /* was not in it */
+    return state;
+}
+
+void store_writer_new_feed(struct writer *w, int64_t feed)
+{
+    if (!zhashx_lookup(w->feeds, &feed))
+        (void)add_state(w, feed); /* w->feeds has it */
+}
+
 static struct feed_state *find_state(struct writer *w, int64_t feed, struct err *e)
 {
     struct feed_state *state = zhashx_lookup(w->feeds, &feed);
     if (state)
         return state;
-    state = zmalloc(sizeof *state);
-    state->feed = feed;
-    state->head = -1;
-    (void)zhashx_insert(w->feeds, &state->feed, state); /* was not in it */
+    state = add_state(w, feed);
     if (load_state(w, state, e) == 0)
         return state;
     zhashx_delete(w->feeds, &feed);
@@ -178,7 +190,8 @@ static void answer_event(struct store *s, struct op *o, struct batch *b)
 }
 
 void store_add_event(struct store *s, int64_t feed, const struct event_head *head,
-                     struct slice fields, struct store_mark mark, store_event_fn done, void *arg)
+                     struct slice fields, struct store_mark mark, bool late, store_event_fn done,
+                     void *arg)
 {
     static const struct op_type TYPE = { run_event, answer_event, false };
     size_t name_bytes = head->session ? strlen(head->session) + 1 : 0;
@@ -188,6 +201,7 @@ void store_add_event(struct store *s, int64_t feed, const struct event_head *hea
         .op = { .type = &TYPE,
                 .bytes = sizeof *op + name_bytes + fields.len,
                 .mark = mark,
+                .late = late,
                 .arg = arg },
         .done = done,
         .feed = feed,

@@ -28,6 +28,7 @@
 #define STORE_BATCH_BYTES     (16 * 1024 * 1024)
 #define STORE_RETRY_MS        250
 #define STORE_CLOSE_MS        5000
+#define STORE_LATE_MS         5
 #define STORE_CACHED_FEEDS    4096               /* more: forget all, a feed is read again with two queries */
 #define STORE_MAX_LINES_BYTES ((size_t)1 << 31)  /* one batch's lines: bodies are bounded by the link's frames */
 
@@ -56,12 +57,28 @@ struct op { /* first member of each kind of op; one malloc, freed with free() */
     const struct op_type *type;
     size_t bytes;
     struct store_mark mark;
+    bool late; /* it sends no batch off, for STORE_LATE_MS */
     void *arg;
 };
 
 struct op_queue {
     struct op *first, *last;
-    size_t n, bytes;
+    size_t n, n_late, bytes;
+};
+
+/* A thread that gets pointers, one at a time, and gives them back. Its pipe is not watched by the loop: a ZeroMQ socket there costs
+ * system calls in each turn, whoever woke it, and the socket's own descriptor is edge-triggered: a send can swallow the edge. */
+struct store_actor {
+    zactor_t *zactor; /* NULL: not started */
+    int bell;         /* eventfd; the thread rings it after it has sent */
+    struct store *store;
+    void (*on_answer)(struct store *s);
+};
+
+struct store_actor_job {
+    void (*run)(void *self, void *job);
+    void (*end)(void *self); /* the thread ends: it frees self */
+    void *self;
 };
 
 struct batch {
@@ -144,7 +161,7 @@ struct store {
     int lock_fd;
     int blob_dir;
     struct sql sync; /* for what is done at start, in the loop's thread */
-    zactor_t *writer_actor, *reader_actor, *checkpoint_actor;
+    struct store_actor writer_actor, reader_actor, checkpoint_actor;
     struct writer *writer; /* the actor's; ours while it has no batch */
     int here_timer;        /* a batch that was committed here is answered then; -1: none */
     int64_t here_after_ms; /* the disk was slow: no commit here before this time */
@@ -152,6 +169,8 @@ struct store {
     struct op_queue queued;
     struct batch flight;
     bool in_flight;   /* the writer has it, it waits for its retry, or its answers are being called */
+    int late_timer;   /* only late ones are queued; -1: not so */
+    bool late_due;    /* they go with the next batch, which goes at once */
     unsigned held; /* store_hold, not yet released */
     size_t flight_ops, flight_bytes;
     int retry_timer;  /* -1: none */
@@ -172,13 +191,25 @@ struct store {
 void store_send(struct store *s, struct op *op);
 int store_batch_start(struct store *s, const char *path, struct err *e);
 void store_batch_stop(struct store *s);
-void *store_take_pointer(zactor_t *actor); /* what the actor sent, NULL: nothing */
+
+/* store_actor.c. on_answer is called in the loop when store_actor_take may have something. An actor that failed to start is stopped
+ * nonetheless. */
+int store_actor_start(struct store_actor *a, struct store *s, const struct store_actor_job *job,
+                      void (*on_answer)(struct store *s), struct err *e);
+void store_actor_hand(struct store_actor *a, void *job);
+void *store_actor_take(struct store_actor *a); /* NULL: nothing is there */
+void store_actor_unwatch(struct store_actor *a); /* the loop hears no more of it */
+void store_actor_stop(struct store_actor *a);    /* returns when its thread has ended */
 
 /* store_writer.c. The actor takes the writer and frees it. store_writer_run may be called by one thread at a time. */
 void store_writer_run(struct writer *w, struct batch *b);
 struct writer *store_writer_new(const char *path, int blob_dir, struct err *e);
-void store_writer_actor(zsock_t *pipe, void *writer);
+void store_writer_job(void *writer, void *batch);
+void store_writer_free(void *writer);
 int store_writer_append(struct writer *w, int64_t feed, struct slice bytes, int64_t *ret_offset, struct err *e);
+
+/* store_events.c: no event is in this feed, none need be looked for. */
+void store_writer_new_feed(struct writer *w, int64_t feed);
 
 /* store_checkpoint.c: told after each commit how long the WAL is. */
 void store_checkpoint_look(struct store *s, int wal_pages);

@@ -41,10 +41,8 @@ static void hand_next(struct store *s)
         s->waiting_last = NULL;
     q->next = NULL;
     s->reading = q;
-    void *p = q;
     atomic_store_explicit(&q->handed, 1, memory_order_release);
-    int rc = zmq_send(zsock_resolve(s->reader_actor), &p, sizeof p, 0);
-    assert(rc == sizeof p); /* one pointer at a time never fills the pipe */
+    store_actor_hand(&s->reader_actor, q);
 }
 
 struct store_query *store_query_send(struct store_query *q)
@@ -85,12 +83,11 @@ void store_cancel(struct store_query *q)
     query_free(q);
 }
 
-static int reader_readable(zloop_t *loop, zsock_t *pipe, void *arg)
+static void on_read(struct store *s)
 {
-    struct store *s = arg;
-    struct store_query *q = store_take_pointer(s->reader_actor);
+    struct store_query *q = store_actor_take(&s->reader_actor);
     if (!q)
-        return 0;
+        return;
     (void)atomic_load_explicit(&q->handed, memory_order_acquire); /* for the order alone */
     s->reading = NULL;
     hand_next(s);
@@ -99,7 +96,6 @@ static int reader_readable(zloop_t *loop, zsock_t *pipe, void *arg)
         q->answer(q, q->failed ? &q->e : NULL);
     s->answering = NULL;
     query_free(q);
-    return 0;
 }
 
 static int look_at_cancelled(void *arg)
@@ -109,25 +105,21 @@ static int look_at_cancelled(void *arg)
            atomic_load(&r->now->cancelled); /* not 0: SQLite stops with SQLITE_INTERRUPT */
 }
 
-static void reader_actor(zsock_t *pipe, void *arg)
+static void read_job(void *self, void *job)
 {
-    struct reader *r = arg;
-    struct store_query *q;
-    int n;
-    sqlite3_progress_handler(r->sql.db, PROGRESS_STEPS, look_at_cancelled, r);
-    (void)zsock_signal(pipe, 0); /* zactor_new waits for it */
-    while ((n = zmq_recv(zsock_resolve(pipe), &q, sizeof q, 0)) == sizeof q ||
-           (n < 0 && errno == EINTR)) {
-        if (n < 0)
-            continue;
-        (void)atomic_load_explicit(&q->handed, memory_order_acquire); /* for the order alone */
-        r->now = q;
-        q->failed = !atomic_load(&q->cancelled) && q->run(r, q) < 0;
-        r->now = NULL;
-        atomic_store_explicit(&q->handed, 2, memory_order_release);
-        (void)zmq_send(zsock_resolve(pipe), &q, sizeof q, 0); /* fails only when the process ends */
-    }
-    sql_close(&r->sql); /* "$TERM" came, or ZeroMQ is ending */
+    struct reader *r = self;
+    struct store_query *q = job;
+    (void)atomic_load_explicit(&q->handed, memory_order_acquire); /* for the order alone */
+    r->now = q;
+    q->failed = !atomic_load(&q->cancelled) && q->run(r, q) < 0;
+    r->now = NULL;
+    atomic_store_explicit(&q->handed, 2, memory_order_release);
+}
+
+static void read_end(void *self)
+{
+    struct reader *r = self;
+    sql_close(&r->sql);
     free(r);
 }
 
@@ -140,21 +132,19 @@ int store_query_start(struct store *s, const char *path, struct err *e)
         free(r);
         return -1;
     }
-    s->reader_actor = zactor_new(reader_actor, r);
-    assert(s->reader_actor); /* no thread, no memory */
-    (void)zloop_reader(s->loop, zactor_sock(s->reader_actor), reader_readable,
-                       s); /* fails only without memory */
-    return 0;
+    sqlite3_progress_handler(r->sql.db, PROGRESS_STEPS, look_at_cancelled, r);
+    const struct store_actor_job job = { read_job, read_end, r };
+    return store_actor_start(&s->reader_actor, s, &job, on_read, e);
 }
 
 void store_query_stop(struct store *s)
 {
-    if (!s->reader_actor)
+    if (!s->reader_actor.zactor)
         return;
-    zloop_reader_end(s->loop, zactor_sock(s->reader_actor));
+    store_actor_unwatch(&s->reader_actor);
     if (s->reading)
         atomic_store(&s->reading->cancelled, true);
-    zactor_destroy(&s->reader_actor); /* returns when its job has ended */
+    store_actor_stop(&s->reader_actor);
     if (s->reading)
         (void)atomic_load_explicit(&s->reading->handed,
                                    memory_order_acquire); /* for the order alone */

@@ -1,6 +1,9 @@
 /* Writes of rows: the row is copied with its strings into one allocation, and bound column by column in the writer's thread. */
 #include "kernelhub/store_internal.h"
 
+#define SUPERSEDE_OPS   16 /* so many are looked through */
+#define SUPERSEDE_BYTES (64 * 1024)
+
 struct row_op {
     struct op op;
     union {
@@ -8,6 +11,7 @@ struct row_op {
         store_inserted_fn inserted;
     } done;
     bool exists;
+    bool superseded; /* another in the same batch says it all */
     union {
         struct user_row user;
         struct key_row key;
@@ -318,6 +322,8 @@ static int run_insert(struct writer *w, struct op *o, struct batch *b, struct er
     if (finish(w, stmt, e) < 0)
         return -1;
     op->exists = sqlite3_changes(w->sql.db) == 0;
+    if (!op->exists)
+        store_writer_new_feed(w, op->row.execution.feed);
     return 0;
 }
 
@@ -340,6 +346,8 @@ static int run_update(struct writer *w, struct op *o, struct batch *b, struct er
 {
     const struct execution_row *r = &((struct row_op *)o)->row.execution;
     sqlite3_stmt *stmt;
+    if (((struct row_op *)o)->superseded)
+        return 0;
     if (sql_use(&w->sql, SQL_UPDATE_EXECUTION, &stmt, e) < 0)
         return -1;
     sql_bind_int(stmt, 1, r->feed);
@@ -358,13 +366,29 @@ static int run_update(struct writer *w, struct op *o, struct batch *b, struct er
     return finish(w, stmt, e);
 }
 
+/* An update that still waits says nothing that this one does not say: what is known of an execution only grows. */
+static void supersede(struct store *s, const struct op_type *type, int64_t feed)
+{
+    const struct op_queue *q = &s->queued;
+    if (q->n > SUPERSEDE_OPS || q->bytes > SUPERSEDE_BYTES)
+        return; /* perhaps not one batch */
+    for (struct op *op = q->first; op; op = op->next) {
+        struct row_op *row = (struct row_op *)op;
+        if (op->type == type && feed && row->row.execution.feed == feed)
+            row->superseded = true;
+    }
+}
+
 void store_update_execution(struct store *s, const struct execution_row *r, struct store_mark mark,
-                            store_done_fn done, void *arg)
+                            bool late, store_done_fn done, void *arg)
 {
     static const struct op_type TYPE = { run_update, answer_plain, false };
+    supersede(s, &TYPE, r->feed);
     struct execution_row changed = *r; /* what is never changed need not be copied */
     changed.code = changed.labels = changed.options = slice_of(NULL, 0);
     changed.session = changed.language = changed.client = NULL;
-    struct row_op model = { .op.mark = mark, .done.plain = done, .row.execution = changed };
+    struct row_op model = { .op = { .mark = mark, .late = late },
+                            .done.plain = done,
+                            .row.execution = changed };
     store_send(s, &row_op_new(&TYPE, &model, pack_execution, arg)->op);
 }

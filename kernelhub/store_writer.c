@@ -44,8 +44,9 @@ static int after_commit(void *arg, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-static void writer_free(struct writer *w)
+void store_writer_free(void *writer)
 {
+    struct writer *w = writer;
     sql_close(&w->sql);
     zhashx_destroy(&w->feeds);
     zhashx_destroy(&w->marks);
@@ -74,7 +75,7 @@ struct writer *store_writer_new(const char *path, int blob_dir, struct err *e)
         (void)sqlite3_wal_hook(w->sql.db, after_commit, w); /* returns the former argument */
         return w;
     }
-    writer_free(w);
+    store_writer_free(w);
     return NULL;
 }
 
@@ -167,20 +168,10 @@ void store_writer_run(struct writer *w, struct batch *b)
     b->commit_seconds = (double)(zclock_usecs() - began_us) / 1e6;
 }
 
-void store_writer_actor(zsock_t *pipe, void *arg)
+void store_writer_job(void *writer, void *batch)
 {
-    struct writer *w = arg;
-    struct batch *b;
-    int n;
-    (void)zsock_signal(pipe, 0); /* zactor_new waits for it */
-    while ((n = zmq_recv(zsock_resolve(pipe), &b, sizeof b, 0)) == sizeof b ||
-           (n < 0 && errno == EINTR)) {
-        if (n < 0)
-            continue;
-        (void)atomic_load_explicit(&b->handed, memory_order_acquire); /* for the order alone */
-        store_writer_run(w, b);
-        atomic_store_explicit(&b->handed, 2, memory_order_release);
-        (void)zmq_send(zsock_resolve(pipe), &b, sizeof b, 0); /* fails only when the process ends */
-    }
-    writer_free(w); /* "$TERM" came, or ZeroMQ is ending */
+    struct batch *b = batch;
+    (void)atomic_load_explicit(&b->handed, memory_order_acquire); /* for the order alone */
+    store_writer_run(writer, b);
+    atomic_store_explicit(&b->handed, 2, memory_order_release);
 }

@@ -23,7 +23,7 @@ struct channel {
     zsock_t *monitor; /* tells when the peer has shaken hands and when it is gone */
     zlistx_t *waiting;
     bool attached;
-    bool wants_write;
+    int again_timer; /* there is more to do, and no event will say so; -1: none */
 };
 
 static void waiting_destroy(void **item)
@@ -35,14 +35,37 @@ static void waiting_destroy(void **item)
     *item = NULL;
 }
 
-static int on_socket(zloop_t *loop, zsock_t *reader, void *arg)
+static void flush(struct channel *c);
+static void work(struct channel *c)
 {
-    struct channel *c = arg;
-    c->events.on_readable(c->events.owner, c->which);
+    int events = zsock_events(c->socket);
+    if (events & ZMQ_POLLOUT)
+        flush(c);
+    if (events & ZMQ_POLLIN)
+        c->events.on_readable(c->events.owner, c->which);
+}
+
+static int on_socket(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    work(arg);
     return 0;
 }
 
-static void flush(struct channel *c);
+static int on_again(zloop_t *loop, int timer, void *arg)
+{
+    struct channel *c = arg;
+    c->again_timer = -1;
+    work(c);
+    return 0;
+}
+
+/* A ZeroMQ socket's descriptor tells of changes, not of states (zmq_getsockopt(3), ZMQ_FD), and each call on the socket may swallow
+ * what it would have told: so after each of them we look. */
+void channel_look_again(struct channel *c)
+{
+    if (c->again_timer < 0 && (zsock_events(c->socket) & ZMQ_POLLIN))
+        c->again_timer = zloop_timer(c->loop, 0, 1, on_again, c);
+}
 
 static int on_monitor(zloop_t *loop, zmq_pollitem_t *item, void *arg)
 {
@@ -60,14 +83,16 @@ static int on_monitor(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     }
     if (c->attached)
         flush(c);
+    channel_look_again(c);
     if (c->attached != before)
         c->events.on_attach(c->events.owner, c->which);
     return 0;
 }
 
-static zmq_pollitem_t monitor_item(const struct channel *c)
+/* The descriptor, not the socket: a ZeroMQ socket in the loop costs system calls in each turn, whoever woke it. */
+static zmq_pollitem_t descriptor_of(zsock_t *socket)
 {
-    return (zmq_pollitem_t){ .fd = (int)zsock_fd(c->monitor), .events = ZMQ_POLLIN };
+    return (zmq_pollitem_t){ .fd = (int)zsock_fd(socket), .events = ZMQ_POLLIN };
 }
 
 static int open_monitor(struct channel *c, struct err *e)
@@ -93,6 +118,7 @@ struct channel *channel_open(zloop_t *loop, enum link_channel which, const char 
     CLEANUP(channel_close) struct channel *c = calloc(1, sizeof *c);
     assert(c);
     c->loop = loop;
+    c->again_timer = -1;
     c->which = which;
     c->events = *events;
     c->waiting = zlistx_new();
@@ -127,29 +153,28 @@ struct channel *channel_open(zloop_t *loop, enum link_channel which, const char 
         err_errno(e, ERR_INTERNAL, "bind channel %s", link_channel_name(which));
         return NULL;
     }
-    zloop_reader(loop, c->socket, on_socket, c);
-    /* Its descriptor, not the socket: a ZeroMQ socket in the loop costs system calls in each turn, whoever woke it. It is
-     * edge-triggered (zmq_getsockopt(3), ZMQ_FD); on_monitor takes until there is nothing, and nothing is ever sent. */
-    zmq_pollitem_t monitor = monitor_item(c);
-    zloop_poller(loop, &monitor, on_monitor, c);
+    zmq_pollitem_t socket = descriptor_of(c->socket), monitor = descriptor_of(c->monitor);
+    zloop_poller(loop, &socket, on_socket, c);
+    zloop_poller(loop, &monitor, on_monitor, c); /* takes until there is nothing, never sends */
     return TAKE(c);
 }
-
-static void watch_write(struct channel *c, bool on);
 
 void channel_close(struct channel *c)
 {
     if (!c)
         return;
-    watch_write(c, false);
+    if (c->again_timer >= 0)
+        zloop_timer_end(c->loop, c->again_timer);
     if (c->monitor) {
-        zmq_pollitem_t monitor = monitor_item(c);
+        zmq_pollitem_t monitor = descriptor_of(c->monitor);
         zloop_poller_end(c->loop, &monitor);
         (void)zmq_socket_monitor(zsock_resolve(c->socket), NULL, 0); /* stops it */
         zsock_destroy(&c->monitor);
     }
-    if (c->socket)
-        zloop_reader_end(c->loop, c->socket);
+    if (c->socket) {
+        zmq_pollitem_t socket = descriptor_of(c->socket);
+        zloop_poller_end(c->loop, &socket);
+    }
     zsock_destroy(&c->socket);
     zlistx_destroy(&c->waiting);
     free(c);
@@ -179,30 +204,11 @@ static bool send_now(struct channel *c, struct waiting *w)
     return true;
 }
 
-static int on_writable(zloop_t *loop, zmq_pollitem_t *item, void *arg)
-{
-    flush(arg);
-    return 0;
-}
-
-static void watch_write(struct channel *c, bool on)
-{
-    if (on == c->wants_write)
-        return;
-    c->wants_write = on;
-    zmq_pollitem_t item = { .socket = zsock_resolve(c->socket), .events = ZMQ_POLLOUT };
-    if (on)
-        zloop_poller(c->loop, &item, on_writable, c);
-    else
-        zloop_poller_end(c->loop, &item);
-}
-
 static void flush(struct channel *c)
 {
     struct waiting *w;
     while ((w = zlistx_first(c->waiting)) && send_now(c, w))
         zlistx_delete(c->waiting, zlistx_cursor(c->waiting));
-    watch_write(c, zlistx_size(c->waiting) > 0);
 }
 
 bool channel_send(struct channel *c, const struct slice *frames, size_t n)
@@ -222,12 +228,11 @@ bool channel_send(struct channel *c, const struct slice *frames, size_t n)
             memcpy(zmq_msg_data(&w->frames[i]), frames[i].data, frames[i].len);
     }
     /* in order: nothing overtakes what waits */
-    if (zlistx_size(c->waiting) == 0 && send_now(c, w)) {
+    if (zlistx_size(c->waiting) == 0 && send_now(c, w))
         waiting_destroy((void **)&w);
-        return true;
-    }
-    zlistx_add_end(c->waiting, w);
-    watch_write(c, true);
+    else
+        zlistx_add_end(c->waiting, w); /* till a peer is there: on_socket */
+    channel_look_again(c);
     return true;
 }
 
@@ -279,7 +284,8 @@ bool channel_is_attached(const struct channel *c)
     return c->attached;
 }
 
-bool channel_has_input(const struct channel *c)
+bool channel_has_input(struct channel *c)
 {
+    channel_look_again(c);
     return (zsock_events(c->socket) & ZMQ_POLLIN) != 0;
 }

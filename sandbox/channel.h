@@ -21,8 +21,8 @@ struct channel;
 /* of one message, all frames: what fits into a link frame */
 #define CHANNEL_MAX_BYTES (LINK_MAX_FRAME_BYTES - (64u << 10))
 
-/* on_readable: messages may be there; call channel_receive() a bounded number of times. on_attach: attached or
- * detached now. Neither may free the channel. */
+/* on_readable: messages may be there; call channel_receive() until CHANNEL_EMPTY, or a bounded number of times and then
+ * channel_look_again(). on_attach: attached or detached now. Both may close the channel. */
 struct channel_events {
     void (*on_readable)(void *owner, enum link_channel which);
     void (*on_attach)(void *owner, enum link_channel which);
@@ -56,7 +56,8 @@ struct channel_message {
 enum channel_got channel_receive(struct channel *c, struct channel_message *ret);
 void channel_message_done(struct channel_message *m);
 
+void channel_look_again(struct channel *c); /* on_readable comes in the loop's next turn if there is something */
 bool channel_is_attached(const struct channel *c);
-bool channel_has_input(const struct channel *c);
+bool channel_has_input(struct channel *c);
 
 #endif

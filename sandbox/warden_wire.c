@@ -276,7 +276,8 @@ void wk_drain(struct warden_kernel *k)
 static void on_readable(void *owner, enum link_channel which)
 {
     struct warden_kernel *k = owner;
-    (void)read_messages(k, which, PER_WAKE); /* the loop comes back for more */
+    if (read_messages(k, which, PER_WAKE))
+        channel_look_again(k->lines[which].channel);
     if (k->state == WK_DRAINING) {
         wk_on_drain_progress(k);
         if (wk_is_drained(k))

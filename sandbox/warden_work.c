@@ -175,14 +175,15 @@ int warden_kernel_execute(struct warden_kernel *k, const struct link_frame *f, s
     r->settle_ms = k->order.settle_ms;
     r->arrived_us = arrived_us;
     k->runs[k->n_runs++] = r;
-    if (k->n_runs == 1)
-        wk_begin_turn(k, r);
     r->sent_us = warden_now_us();
     if (wk_pass_on(k, LINK_SHELL, f->parts + 1, f->n_parts - 1, e) < 0) {
         remove_run(k, r);
         run_table_remove(k->env->runs, r);
         return -1;
     }
+    /* behind the send, not before it: the kernel takes longer to wake up than this takes to read */
+    if (k->n_runs == 1)
+        wk_begin_turn(k, r);
     return 0;
 }
 

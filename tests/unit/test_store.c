@@ -37,7 +37,8 @@ static void add(struct fixture *f, int64_t feed, enum event_type type, const cha
                 struct written *w)
 {
     struct event_head head = fixture_head(1, type);
-    store_add_event(f->store, feed, &head, slice_str(fields), NO_MARK, w ? on_event : NULL, w);
+    store_add_event(f->store, feed, &head, slice_str(fields), NO_MARK, false, w ? on_event : NULL,
+                    w);
 }
 
 static void numbers_of_each_feed_begin_at_one_and_have_no_hole(void **state)
@@ -86,22 +87,23 @@ static void lines_read_later_are_the_lines_given_at_the_commit(void **state)
     struct event_head head = fixture_head(1, EVENT_QUEUED);
     head.kernel_id = (struct uuid){ "" };
     head.session = "a \"name\" with\nall \xc3\xa4 sorts";
-    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"position\":0"), NO_MARK, on_event, &w);
+    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"position\":0"), NO_MARK, false,
+                    on_event, &w);
     head.kernel_id = fixture_id(7);
     head.type = EVENT_STDOUT;
-    store_add_event(f->store, feed, &head, slice_str(big), NO_MARK, on_event, &w);
-    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"text\":\"small\""), NO_MARK, on_event,
-                    &w);
-    store_add_event(f->store, feed, &head, slice_str(big), NO_MARK, on_event, &w);
+    store_add_event(f->store, feed, &head, slice_str(big), NO_MARK, false, on_event, &w);
+    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"text\":\"small\""), NO_MARK, false,
+                    on_event, &w);
+    store_add_event(f->store, feed, &head, slice_str(big), NO_MARK, false, on_event, &w);
     head.session = NULL;
-    store_add_event(f->store, feed, &head, slice_of(NULL, 0), NO_MARK, on_event, &w);
+    store_add_event(f->store, feed, &head, slice_of(NULL, 0), NO_MARK, false, on_event, &w);
     head.execution_id = (struct uuid){ "" };
     head.type = EVENT_RESTARTED;
-    store_add_event(f->store, feed, &head, slice_of(NULL, 0), NO_MARK, on_event, &w);
+    store_add_event(f->store, feed, &head, slice_of(NULL, 0), NO_MARK, false, on_event, &w);
     head.execution_id = fixture_id(1);
     head.type = EVENT_FINISHED;
-    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"status\":\"ok\""), NO_MARK, on_event,
-                    &w);
+    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"status\":\"ok\""), NO_MARK, false,
+                    on_event, &w);
     fixture_run(f, &w.came, 7);
     for (int again = 0; again < 2; again++) {
         fixture_page(f, feed, 0, 10000000, &g);
@@ -164,7 +166,7 @@ static void answers_come_in_the_order_of_the_calls(void **state)
         else if (i % 4 == 1)
             store_put_user(f->store, &user, on_step, &steps[i]);
         else if (i % 4 == 2)
-            store_add_event(f->store, 1, &head, slice_of(NULL, 0), NO_MARK, on_step_event,
+            store_add_event(f->store, 1, &head, slice_of(NULL, 0), NO_MARK, false, on_step_event,
                             &steps[i]);
         else
             store_mark(f->store, NO_MARK, on_step, &steps[i]);
@@ -237,16 +239,16 @@ static void an_update_leaves_what_it_does_not_say(void **state)
                                     .started_us = 5,
                                     .execution_count = 3,
                                     .dropped_bytes = 9 };
-    store_update_execution(f->store, &change, NO_MARK, NULL, NULL);
+    store_update_execution(f->store, &change, NO_MARK, false, NULL, NULL);
     struct execution_row by_id = { .id = row.id,
                                    .status = STATUS_WAITING_INPUT,
                                    .execution_count = -1,
                                    .reply = SLICE_LITERAL("{}"),
                                    .dropped_bytes = 10 };
-    store_update_execution(f->store, &by_id, NO_MARK, NULL, NULL);
+    store_update_execution(f->store, &by_id, NO_MARK, false, NULL, NULL);
     struct event_head head = fixture_head(1, EVENT_STDOUT);
     for (int i = 0; i < 3; i++)
-        store_add_event(f->store, row.feed, &head, slice_of(NULL, 0), NO_MARK, NULL, NULL);
+        store_add_event(f->store, row.feed, &head, slice_of(NULL, 0), NO_MARK, false, NULL, NULL);
     fixture_flush(f);
     assert_int_equal(store_load_executions(f->store, on_execution, &l, &e), 0);
     assert_int_equal(l.n, 1);
@@ -262,7 +264,7 @@ static void an_update_leaves_what_it_does_not_say(void **state)
     assert_int_equal(l.row.code.len, 12);
     assert_true(uuid_equal(&l.row.id, &row.id));
     change.status = STATUS_OK;
-    store_update_execution(f->store, &change, NO_MARK, NULL, NULL);
+    store_update_execution(f->store, &change, NO_MARK, false, NULL, NULL);
     fixture_flush(f);
     l.n = 0;
     assert_int_equal(store_load_executions(f->store, on_execution, &l, &e), 0);
@@ -293,7 +295,7 @@ static void a_mark_is_never_taken_back_within_an_epoch(void **state)
     store_put_sandbox(f->store, &box, NULL, NULL);
     for (uint64_t n = 1; n <= 20; n++)
         store_add_event(f->store, 1, &head, slice_of(NULL, 0), (struct store_mark){ box.id, n },
-                        NULL, NULL);
+                        false, NULL, NULL);
     store_mark(f->store, (struct store_mark){ box.id, 7 }, NULL, NULL);
     assert_int_equal(last_number(f), 20);
     box.last_number = 3;
@@ -624,8 +626,8 @@ static void add_numbered(struct writing *w)
     char fields[40];
     *one = (struct one_write){ w, w->n++ };
     snprintf(fields, sizeof fields, ",\"text\":\"n%u.\"", one->n);
-    store_add_event(w->store, w->feeds[one->n % 3], &head, slice_str(fields), NO_MARK, on_numbered,
-                    one);
+    store_add_event(w->store, w->feeds[one->n % 3], &head, slice_str(fields), NO_MARK, false,
+                    on_numbered, one);
 }
 
 /* The process that is killed: writes as fast as it can and tells each number it was given. */

@@ -9,7 +9,7 @@ static void add(struct fixture *f, int64_t feed, unsigned execution, enum event_
                 const char *fields)
 {
     struct event_head head = fixture_head(execution, type);
-    store_add_event(f->store, feed, &head, slice_str(fields), NO_MARK, NULL, NULL);
+    store_add_event(f->store, feed, &head, slice_str(fields), NO_MARK, false, NULL, NULL);
 }
 
 static void pages_follow_each_other_to_the_end(void **state)
