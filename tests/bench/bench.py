@@ -15,7 +15,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
@@ -57,6 +57,7 @@ class Bench:
         self.tools |= {"init": BUILD / "kernelhub-init", "seccomp": seccomp.resolve()}
         self.podman = PodmanApi(service.state / "keeper/podman.sock")
         self.client = service.client(timeout=300)
+        self.durability: list[dict[str, Any]] = []
 
     def get(self, path: str) -> Any:
         reply = self.client.get(f"/api/v1{path}")
@@ -105,6 +106,23 @@ class Bench:
             raise RuntimeError(f"{done.stderr}\n{self.service.log.read_text()[-2000:]}")
         return [json.loads(line) for line in done.stdout.splitlines()]
 
+    def transactions(self) -> tuple[float, float]:
+        """How many the store has done, and the seconds in them (SQL, blob files and the commit)."""
+        text = self.client.get("/metrics").text
+        found = dict(re.findall(r"^kernelhub_store_commit_seconds_(count|sum) (\S+)$", text, re.M))
+        return float(found["count"]), float(found["sum"])
+
+    def counted(self, part: str, way: str, measure: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """What the store did meanwhile goes to self.durability."""
+        before = self.transactions()
+        samples = measure()
+        after = self.transactions()
+        ours = [s for s in samples if s["way"] != "raw"]
+        if ours:
+            spent = {"commits": after[0] - before[0], "seconds": after[1] - before[1]}
+            self.durability.append({"part": part, "way": way, "cells": len(ours), "us": sum(s["us"] for s in ours), **spent})
+        return samples
+
     # ---- what is measured ----
 
     def latency(self) -> list[dict[str, Any]]:
@@ -112,21 +130,22 @@ class Bench:
         blocks, repeat = (12, 15) if self.quick else (100, 20)
         if self.first:
             machine.put_first([*self.roles().values(), os.getpid()])
-        return self.measure("pass", self.endpoint, self.key, blocks, repeat, warmup=20)
+        self.measure("pass", self.endpoint, self.key, 1, 20, warmup=20)
+        return self.counted("pass", "rest, sse", lambda: self.measure("pass", self.endpoint, self.key, blocks, repeat, warmup=0))
 
     def bulk(self) -> dict[str, list[dict[str, Any]]]:
         """Raw on a kernel of its own, so that our roles take no CPU from it by hearing the same output."""
         with self.bare_kernel() as bare:
             bare.make()
             bare.start_kernel()
-            return {name: self.bulk_of(code, bare) for name, code in BULK.items()}
+            return {name: self.bulk_of(name, code, bare) for name, code in BULK.items()}
 
-    def bulk_of(self, code: str, bare: BareKernel) -> list[dict[str, Any]]:
+    def bulk_of(self, name: str, code: str, bare: BareKernel) -> list[dict[str, Any]]:
         samples: list[dict[str, Any]] = []
         for _ in range(1 if self.quick or "100000" in code else 3):
             for way in WAYS:
                 try:
-                    samples += self.measure(code, bare.endpoint, bare.key, 1, 1, warmup=0, ways=(way,))
+                    samples += self.counted(name, way, lambda: self.measure(code, bare.endpoint, bare.key, 1, 1, warmup=0, ways=(way,)))
                 except RuntimeError as e:
                     samples.append({"way": way, "failed": str(e).splitlines()[0]})
         return samples
@@ -209,6 +228,7 @@ class Bench:
                 result.setdefault("restarts", []).append(name)
                 hub = self.service.pid_of("hub")
             result["memory"][f"after {name}"] = self.memory()
+        result["durability"] = self.durability
         return result
 
 

@@ -122,6 +122,21 @@ def bulk_table(bulk: dict[str, Samples]) -> list[str]:
     ]  # fmt: skip
 
 
+def durability_table(parts: Samples) -> list[str]:
+    rows = []
+    for name, way in dict.fromkeys((p["part"], p["way"]) for p in parts):
+        mine = [p for p in parts if (p["part"], p["way"]) == (name, way)]
+        cells, us = sum(p["cells"] for p in mine), sum(p["us"] for p in mine)
+        commits, seconds = sum(p["commits"] for p in mine), sum(p["seconds"] for p in mine)
+        rows.append([name, way, f"{commits / cells:.1f}", f"{1000 * seconds / cells:.3f}", f"{1000 * seconds / max(commits, 1):.3f}", f"{1e6 * seconds / us:.3f}"])
+    head = ["cell", "way", "transactions a cell", "ms in them a cell", "ms each", "share of the cell's time"]
+    return [
+        "### What durability costs", "",
+        "Time in the store's transactions (SQL, blob files, commit), by its own clock, to the time that the client waited. Large batches are "
+        "written by a thread of their own beside the rest, so a share is an upper bound of what the client waits for.", "", *table(head, rows),
+    ]  # fmt: skip
+
+
 def memory_table(result: dict[str, Any]) -> list[str]:
     states: dict[str, dict[str, Memory]] = result["memory"]
     rows = []
@@ -159,6 +174,8 @@ def write(result: dict[str, Any]) -> str:
         lines += cold_table(result["cold"])
     if "bulk" in result:
         lines += bulk_table(result["bulk"])
+    if result.get("durability"):
+        lines += durability_table(result["durability"])
     return "\n".join(lines + memory_table(result))
 
 
