@@ -60,8 +60,10 @@ static void save(struct execution *x, struct store_mark mark, bool late, store_d
                  void *arg)
 {
     struct execution_row row;
-    CLEANUP_BUF struct buf reply = BUF_INIT(4096);
+    CLEANUP_BUF struct buf reply = BUF_INIT(4096), input = BUF_INIT(1 << 18);
     execution_row(x, &row);
+    execution_write_input(x, &input);
+    row.input = buf_slice(&input);
     if (x->reply.seen) {
         outcome_write_reply(&x->reply, &reply);
         row.reply = buf_slice(&reply);
@@ -113,7 +115,7 @@ static void write_content(const struct execution *x, struct buf *out)
     buf_addf(out,
              ",\"silent\":false,\"store_history\":true,\"user_expressions\":{},\"allow_stdin\":%s,"
              "\"stop_on_error\":false}",
-             x->has_stdin ? "true" : "false");
+             x->has_stdin || x->interactive ? "true" : "false");
 }
 
 static void write_metadata(const struct execution *x, struct buf *out)
@@ -148,12 +150,21 @@ void execution_transmit(struct execution *x)
                                        buf_slice(&metadata), buf_slice(&content) } };
     x->sent_mono_us = hub_mono_us();
     sandbox_send(x->session->sandbox, &f);
-    if (x->interrupt_asked) {
-        struct link_frame i = { .type = LINK_INTERRUPT,
-                                .kernel_id = x->kernel_id,
-                                .execution_id = x->id };
-        sandbox_send(x->session->sandbox, &i);
-    }
+    x->interrupt_sent = false;
+    if (x->interrupt_asked)
+        execution_send_interrupt(x);
+}
+
+void execution_send_interrupt(struct execution *x)
+{
+    x->interrupt_asked = true;
+    if (!x->sent_mono_us || x->session->sandbox->state != SANDBOX_UP)
+        return; /* it goes with the code, or when the sandbox is reached again */
+    struct link_frame f = { .type = LINK_INTERRUPT,
+                            .kernel_id = x->kernel_id,
+                            .execution_id = x->id };
+    x->interrupt_sent = true;
+    sandbox_send(x->session->sandbox, &f);
 }
 
 static void on_sent_committed(void *arg)
@@ -200,7 +211,7 @@ void execution_send(struct execution *x)
 
 /* ---- what comes back ---- */
 
-static void say_started(struct execution *x, struct store_mark mark)
+void execution_say_started(struct execution *x, struct store_mark mark)
 {
     CLEANUP_BUF struct buf fields = BUF_INIT(MAX_FIELDS_BYTES);
     x->started = true;
@@ -279,7 +290,7 @@ static void on_output(struct execution *x, struct sandbox *sandbox, const char *
     if (!event_from_message(msg_type, content, &type, &fields))
         return;
     if (!x->started)
-        say_started(x, NO_MARK);
+        execution_say_started(x, NO_MARK);
     if (type == EVENT_ERROR)
         x->saw_error = true;
     int64_t now = hub_unix_us();
@@ -287,32 +298,6 @@ static void on_output(struct execution *x, struct sandbox *sandbox, const char *
         execution_emit(x, type, buf_slice(&fields), now, sandbox_take_mark(sandbox));
     else
         save_gap(x);
-}
-
-static void answer_input(struct execution *x, const struct link_frame *request)
-{
-    CLEANUP_BUF struct buf header = BUF_INIT(1024), content = BUF_INIT(1 << 24);
-    struct uuid id = uuid_new();
-    const char *at = x->input ? x->input + x->input_at : NULL;
-    size_t left = x->input ? x->input_len - x->input_at : 0;
-    buf_add_str(&content, "{\"value\":");
-    if (left == 0) {
-        json_quote_str(&content, "\x04"); /* end of file, as Jupyter says it */
-    } else {
-        const char *newline = memchr(at, '\n', left);
-        size_t n = newline ? (size_t)(newline - at) : left;
-        json_quote(&content, slice_of(at, n));
-        x->input_at += newline ? n + 1 : n;
-    }
-    buf_add_char(&content, '}');
-    jupyter_write_header(&header, id.text, "input_reply", x->hub->session_id, hub_unix_us());
-    struct link_frame f = { .type = LINK_MESSAGE,
-                            .channel = LINK_STDIN,
-                            .kernel_id = x->kernel_id,
-                            .n_parts = 4,
-                            .parts = { buf_slice(&header), request->parts[0], SLICE_LITERAL("{}"),
-                                       buf_slice(&content) } };
-    sandbox_send(x->session->sandbox, &f);
 }
 
 static void on_reply(struct execution *x, struct sandbox *sandbox, struct slice content)
@@ -329,8 +314,8 @@ void execution_on_message(struct execution *x, struct sandbox *sandbox, const st
 {
     struct slice content = f->parts[3];
     if (f->channel == LINK_STDIN) {
-        if (strcmp(msg_type, "input_request") == 0 && x->has_stdin)
-            answer_input(x, f);
+        if (strcmp(msg_type, "input_request") == 0)
+            execution_on_input_request(x, sandbox, f);
     } else if (f->channel == LINK_SHELL) {
         if (strcmp(msg_type, "execute_reply") == 0)
             on_reply(x, sandbox, content);
@@ -339,7 +324,7 @@ void execution_on_message(struct execution *x, struct sandbox *sandbox, const st
         if (json_member_int(content, "execution_count", &count))
             x->execution_count = x->session->execution_count = count;
         if (!x->started)
-            say_started(x, sandbox_take_mark(sandbox));
+            execution_say_started(x, sandbox_take_mark(sandbox));
     } else if (f->channel == LINK_IOPUB) {
         on_output(x, sandbox, msg_type, content);
     }
@@ -360,7 +345,7 @@ void execution_on_gap(struct execution *x, struct sandbox *sandbox, const struct
     json_quote_str(&fields, reason ? reason : "");
     free(reason);
     if (!x->started)
-        say_started(x, NO_MARK);
+        execution_say_started(x, NO_MARK);
     execution_add_event(x, EVENT_GAP, buf_slice(&fields), hub_unix_us(),
                         sandbox_take_mark(sandbox));
 }

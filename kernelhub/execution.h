@@ -19,6 +19,7 @@ struct execution_request {
     struct slice env;        /* JSON object of strings, checked by the caller */
     bool has_stdin;
     struct slice stdin_text;
+    bool interactive;        /* input() may ask: somebody answers by execution_input; not together with has_stdin */
     struct slice labels;     /* JSON object of strings, checked by the caller */
     bool interrupt_on_disconnect;
     bool no_queue;           /* queue:false: busy instead of waiting */
@@ -52,6 +53,13 @@ struct wait *execution_list(struct hub *h, const struct user *u, const struct ex
 struct wait *execution_interrupt(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done, void *arg);
 /* Only a queued one; ERR_CONFLICT when it runs already. */
 struct wait *execution_cancel(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done, void *arg);
+
+/* Answers the input() that an execution waits for: `value` is the line without its newline, "\x04" alone is the end of file (as
+ * Jupyter says it). ERR_CONFLICT when it waits for none (any more), ERR_TOO_LARGE above EXECUTION_MAX_INPUT_BYTES, ERR_UNAVAILABLE
+ * while its sandbox is being reached again, ERR_NOT_FOUND when it is not this user's. Answers {"execution_id","status"}. */
+#define EXECUTION_MAX_INPUT_BYTES (1u << 20)
+struct wait *execution_input(struct hub *h, const struct user *u, const struct uuid *id, struct slice value, reply_fn done,
+                             void *arg);
 
 /* A large output ("ref" in an event): bytes and their media type. */
 typedef void (*blob_fn)(void *arg, const struct err *e, const char *media_type, struct slice bytes);

@@ -61,15 +61,14 @@ static void write_finished(const struct execution *x, const struct outcome *outc
              (long long)kernel, (long long)total);
     add_usage(out, end);
     add_number(out, "execution_count", x->execution_count, x->execution_count >= 0);
-    buf_addf(out, ",\"truncated\":%s", output_has_gap(&x->output) ? "true" : "false");
+    buf_addf(out, ",\"truncated\":%s", x->output.said_gap ? "true" : "false");
     if (outcome->reason) {
         buf_add_str(out, ",\"reason\":");
         json_quote_str(out, outcome->reason);
     }
 }
 
-/* The tail that waited in the ring, behind the gap that says what is missing before it. */
-static void emit_tail(struct execution *x)
+void execution_flush_output(struct execution *x)
 {
     enum event_type type;
     char *fields;
@@ -78,6 +77,7 @@ static void emit_tail(struct execution *x)
     if (output_has_gap(&x->output)) {
         CLEANUP_BUF struct buf gap = BUF_INIT(512);
         output_write_gap(&x->output, &gap);
+        output_gap_said(&x->output);
         execution_add_event(x, EVENT_GAP, buf_slice(&gap), hub_unix_us(), NO_MARK);
     }
     while (output_next(&x->output, &type, &fields, &len, &unix_us)) {
@@ -189,7 +189,7 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
         x->failure = *failure;
         feed_fail(x->feed, failure);
     }
-    emit_tail(x);
+    execution_flush_output(x);
     write_finished(x, &outcome, end, &fields);
     x->result = buf_take(&fields);
     count(x, end);
@@ -215,6 +215,7 @@ void execution_free(struct execution *x)
     free(x->labels);
     free(x->env);
     free(x->input);
+    free(x->asked);
     free(x->result);
     free(x);
 }

@@ -16,10 +16,13 @@ struct execution {
     char session_name[128], language[64], client[32];
     int64_t session_feed;
     enum status status;
-    char *code, *labels, *env, *input; /* owned; NULL: none. input: what stdin has left */
+    char *code, *labels, *env, *input; /* owned; NULL: none. input: the whole stdin, used up to input_at */
     size_t code_len, input_at, input_len;
+    char *asked;       /* header of the input_request that waits for an answer; NULL: none */
+    int64_t asked_bytes; /* of all its input_requests so far */
     size_t held_bytes; /* of the user's budget, until it ends */
-    bool has_stdin, started, inserted, interrupt_asked, saw_error;
+    bool has_stdin, interactive, started, inserted, saw_error;
+    bool interrupt_asked, interrupt_sent;
 
     int64_t timeout_ms, max_output_bytes;
     char epoch[37]; /* of the warden it is or was sent to; "": not sent */
@@ -57,6 +60,24 @@ void execution_leave_queue(struct execution *x);
 void execution_on_message(struct execution *x, struct sandbox *sandbox, const struct link_frame *f, const char *msg_type);
 void execution_on_end(struct execution *x, struct sandbox *sandbox, const struct link_frame *f);
 void execution_on_gap(struct execution *x, struct sandbox *sandbox, const struct link_frame *f);
+
+/* The kernel asks for input (execution_input.c): it is answered from stdin, or the execution's clients are asked. */
+void execution_on_input_request(struct execution *x, struct sandbox *sandbox, const struct link_frame *f);
+#define EXECUTION_END_OF_FILE SLICE_LITERAL("\x04") /* as Jupyter says it */
+/* Answers what it waits for; its sandbox is up. */
+void execution_answer_input(struct execution *x, struct slice value);
+/* One input_reply to the request with this header; its sandbox is up. */
+void execution_reply_input(struct sandbox *sandbox, const struct uuid *kernel_id, struct slice request_header, struct slice value);
+/* What a hub that comes after us has to know of this, as JSON; nothing when nothing was ever asked. */
+void execution_write_input(const struct execution *x, struct buf *out);
+void execution_read_input(struct execution *x, struct slice json);
+
+/* Interrupts it now, or as soon as its sandbox is reached again. */
+void execution_send_interrupt(struct execution *x);
+
+/* What the ring holds, behind the gap that says what is missing before it. */
+void execution_flush_output(struct execution *x);
+void execution_say_started(struct execution *x, struct store_mark mark);
 
 /* Gives it to the kernel: commits that it is sent, then sends it. */
 void execution_send(struct execution *x);

@@ -118,12 +118,7 @@ struct wait *execution_interrupt(struct hub *h, const struct user *u, const stru
         execution_cancel_queued(x, "it was interrupted before it ran", NULL);
         return answer(x, status_name(STATUS_CANCELLED), done, arg);
     }
-    x->interrupt_asked = true;
-    struct link_frame f = { .type = LINK_INTERRUPT,
-                            .kernel_id = x->kernel_id,
-                            .execution_id = x->id };
-    if (x->sent_mono_us)
-        sandbox_send(x->session->sandbox, &f);
+    execution_send_interrupt(x);
     return answer(x, status_name(x->status), done, arg);
 }
 
@@ -139,6 +134,25 @@ struct wait *execution_cancel(struct hub *h, const struct user *u, const struct 
         return refuse(ERR_CONFLICT, "it is running already: interrupt it instead", done, arg);
     execution_cancel_queued(x, "it was cancelled", NULL);
     return answer(x, status_name(STATUS_CANCELLED), done, arg);
+}
+
+struct wait *execution_input(struct hub *h, const struct user *u, const struct uuid *id,
+                             struct slice value, reply_fn done, void *arg)
+{
+    struct execution *x = zhashx_lookup(h->executions, id->text);
+    if (!x)
+        return look_up(h, u, id, true, done, arg);
+    if (x->user != u)
+        return refuse(ERR_NOT_FOUND, "there is no such execution", done, arg);
+    if (value.len > EXECUTION_MAX_INPUT_BYTES)
+        return refuse(ERR_TOO_LARGE, "an answer to input() has at most 1048576 bytes", done, arg);
+    if (x->status != STATUS_WAITING_INPUT)
+        return refuse(ERR_CONFLICT, "it does not wait for input", done, arg);
+    if (x->session->sandbox->state != SANDBOX_UP)
+        return refuse(ERR_UNAVAILABLE, "its sandbox is being reached again: try in a moment", done,
+                      arg);
+    execution_answer_input(x, value);
+    return answer(x, status_name(x->status), done, arg);
 }
 
 struct blob_call {

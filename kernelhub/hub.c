@@ -192,7 +192,7 @@ static int recover(struct hub *h, struct err *e)
     /* what ran in a sandbox that the store knows to be gone */
     zlistx_t *all = zhashx_values(h->executions);
     for (struct execution *x = zlistx_first(all); x; x = zlistx_next(all)) {
-        if (x->status != STATUS_RUNNING || x->session->sandbox)
+        if (x->session->running != x || x->session->sandbox)
             continue;
         struct outcome outcome = { STATUS_LOST, OUTCOME_NO_CODE, false,
                                    "its sandbox was gone when the service came back" };
@@ -365,11 +365,12 @@ void hub_write_sandboxes(struct hub *h, const struct user *u, bool all_users, st
 
 void hub_write_metrics(struct hub *h, struct buf *out)
 {
-    unsigned kernels = 0, queued = 0, running = 0;
+    unsigned kernels = 0, queued = 0, running = 0, waiting = 0;
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions)) {
         kernels += s->kernel == KERNEL_READY;
         queued += (unsigned)zlistx_size(s->queue);
         running += s->running != NULL;
+        waiting += s->running && s->running->status == STATUS_WAITING_INPUT;
     }
     metric_gauge_write(out, "kernelhub_sandboxes", "Sandboxes that exist.",
                        (double)zhashx_size(h->sandboxes));
@@ -377,6 +378,8 @@ void hub_write_metrics(struct hub *h, struct buf *out)
                        (double)zhashx_size(h->sessions));
     metric_gauge_write(out, "kernelhub_kernels", "Kernels that are ready.", kernels);
     metric_gauge_write(out, "kernelhub_executions_running", "Executions that run.", running);
+    metric_gauge_write(out, "kernelhub_executions_waiting_input",
+                       "Executions that run and wait for input.", waiting);
     metric_gauge_write(out, "kernelhub_executions_queued", "Executions that wait in their session.",
                        queued);
     metric_gauge_write(out, "kernelhub_start_time_seconds", "When this hub was started, unix time.",

@@ -51,7 +51,7 @@ bool output_admit(struct output *o, enum event_type type, struct slice fields, i
         o->head_bytes += size;
         return true;
     }
-    int64_t tail_max = o->max_bytes - head_max;
+    int64_t tail_max = (o->max_bytes - o->flushed_bytes) / 4;
     if (size > tail_max) {
         drop(o, fields.len);
         return false;
@@ -89,12 +89,19 @@ void output_write_gap(const struct output *o, struct buf *fields)
              (long long)o->dropped_bytes, (long long)o->dropped_messages, (long long)o->max_bytes);
 }
 
+void output_gap_said(struct output *o)
+{
+    o->dropped_bytes = o->dropped_messages = 0;
+    o->said_gap = true;
+}
+
 bool output_next(struct output *o, enum event_type *ret_type, char **ret_fields, size_t *ret_len,
                  int64_t *ret_unix_us)
 {
     struct output_item *item = pop(o);
     if (!item)
         return false;
+    o->flushed_bytes += (int64_t)item->len + ITEM_OVERHEAD;
     *ret_type = item->type;
     *ret_len = item->len;
     *ret_unix_us = item->unix_us;

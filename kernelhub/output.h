@@ -9,7 +9,9 @@ struct output {
     int64_t max_bytes;      /* head and tail together */
     int64_t head_bytes;     /* gone on so far */
     int64_t tail_bytes, tail_messages; /* in the ring */
-    int64_t dropped_bytes, dropped_messages;
+    int64_t dropped_bytes, dropped_messages; /* since the last gap that was said */
+    int64_t flushed_bytes;  /* that went through the ring */
+    bool said_gap;
     struct output_item *first, *last;
     unsigned n_blobs;       /* large values put aside so far */
 };
@@ -17,12 +19,15 @@ struct output {
 void output_init(struct output *o, int64_t max_bytes);
 void output_done(struct output *o);
 
-/* True: send it on. False: it was put in the ring (copied). Three quarters of the limit are head. */
+/* True: send it on. False: it was put in the ring (copied). Three quarters of the limit are head; the ring is a quarter of
+ * what the limit leaves beside what went through it before: however often it is emptied, that is never more than the limit again. */
 bool output_admit(struct output *o, enum event_type type, struct slice fields, int64_t unix_us);
 
 bool output_has_gap(const struct output *o);
-/* At the end: the fields of the `gap` event (when output_has_gap), then the ring's items, oldest first, each removed. */
+/* At the end, or when the code asks for input: the fields of the `gap` event (when output_has_gap; output_gap_said then counts anew),
+ * then the ring's items, oldest first, each removed. */
 void output_write_gap(const struct output *o, struct buf *fields);
+void output_gap_said(struct output *o);
 bool output_next(struct output *o, enum event_type *ret_type, char **ret_fields, size_t *ret_len, int64_t *ret_unix_us); /* caller frees */
 
 /* Copies the fields of a display or result, with each MIME value above OUTPUT_INLINE_BYTES replaced by {"ref","bytes"}. put is called

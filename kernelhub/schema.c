@@ -9,6 +9,7 @@
  *
  * events: `head` names the row of `heads` that holds execution, session and kernel of the line, as they were at that moment; so a
  * line is written again byte for byte. A body above STORE_BODY_BYTES stands in the feed's blob file instead.
+ * executions.input: JSON of the hub, which input_request waits and how far stdin is used.
  * removed: feeds whose rows retention has still to delete. */
 static const struct {
     int version;
@@ -56,6 +57,7 @@ static const struct {
       "  blob_offset INTEGER NOT NULL, blob_bytes INTEGER NOT NULL, PRIMARY KEY (feed, n)) WITHOUT "
       "ROWID;"
       "CREATE TABLE removed (feed INTEGER PRIMARY KEY);" },
+    { 2, "ALTER TABLE executions ADD COLUMN input TEXT;" },
 };
 
 int schema_version(void)

@@ -421,6 +421,10 @@ static void on_message(struct session *s, struct sandbox *sandbox, const struct 
         execution_on_message(x, sandbox, f, header.msg_type);
     else if (f->channel == LINK_IOPUB)
         add_late(s, sandbox, f, header.msg_type);
+    else if (f->channel == LINK_STDIN && uuid_is_set(&f->execution_id) &&
+             strcmp(header.msg_type, "input_request") == 0)
+        execution_reply_input(sandbox, &s->kernel_id, f->parts[0],
+                              EXECUTION_END_OF_FILE); /* a thread of a cell that has ended */
 }
 
 static void on_refused(struct session *s, const struct link_frame *f)
@@ -524,6 +528,8 @@ static void take_over(struct session *s, struct slice hello)
     }
     if (x && !execution_in_hello(hello, &x->id))
         execution_transmit(x); /* it was committed as sent, but never arrived */
+    else if (x && x->interrupt_asked && !x->interrupt_sent)
+        execution_send_interrupt(x);
     if (slice_is(state, "ready") && !s->restarting)
         session_ready(s);
 }

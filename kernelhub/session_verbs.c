@@ -138,10 +138,12 @@ struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, vo
 
 int session_interrupt(struct hub *h, struct session *s, struct err *e)
 {
+    if (s->running) {
+        execution_send_interrupt(s->running);
+        return 0;
+    }
     if (s->kernel != KERNEL_READY || s->sandbox->state != SANDBOX_UP)
         return 0; /* nothing runs */
-    if (s->running)
-        s->running->interrupt_asked = true;
     struct link_frame f = { .type = LINK_INTERRUPT, .kernel_id = s->kernel_id };
     sandbox_send(s->sandbox, &f);
     return 0;

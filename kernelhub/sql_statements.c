@@ -33,7 +33,7 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_INSERT_EXECUTION] =
         "INSERT INTO executions (" STORE_EXECUTION_COLUMNS
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-        " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23) ON CONFLICT (id) DO NOTHING",
+        " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT (id) DO NOTHING",
     /* NULL leaves what is there: none of these is ever unset */
     [SQL_UPDATE_EXECUTION] =
         "UPDATE executions SET status=?3, epoch=coalesce(?4, epoch), kernel_id=coalesce(?5, "
@@ -42,7 +42,7 @@ const char *const SQL_TEXT[SQL_N] = {
         "finished_us=coalesce(?8, finished_us),"
         " execution_count=coalesce(?9, execution_count), reply=coalesce(?10, reply), "
         "result=coalesce(?11, result),"
-        " dropped_bytes=?12, dropped_messages=?13"
+        " dropped_bytes=?12, dropped_messages=?13, input=coalesce(?14, input)"
         " WHERE feed = coalesce(nullif(?1, 0), (SELECT feed FROM executions WHERE id = ?2))",
     [SQL_SET_ERROR] = "UPDATE executions SET error=?2 WHERE feed=?1",
     [SQL_MARK] = "UPDATE sandboxes SET last_number=max(last_number, ?2) WHERE id=?1",

@@ -76,6 +76,7 @@ struct execution_row {
     int64_t execution_count; /* -1: NULL */
     struct slice result; /* JSON members of `finished`, once ended */
     int64_t dropped_bytes, dropped_messages;
+    struct slice input; /* JSON, the hub's own: how far its stdin is used, which input_request waits; none: unchanged */
 };
 
 /* A feed is a row of numbered events: of an execution or of a session. Numbers of feeds are never used again. */
@@ -91,7 +92,7 @@ void store_put_session(struct store *s, const struct session_row *r, store_done_
 /* exists: an execution with this id was there before; nothing was written. */
 typedef void (*store_inserted_fn)(void *arg, bool exists);
 void store_insert_execution(struct store *s, const struct execution_row *r, store_inserted_fn done, void *arg);
-/* Sets what changes: status, epoch, kernel_id, sandbox_id, started_us, finished_us, execution_count, reply, result, dropped_*. */
+/* Sets what changes: status, epoch, kernel_id, sandbox_id, started_us, finished_us, execution_count, reply, result, dropped_*, input. */
 void store_update_execution(struct store *s, const struct execution_row *r, struct store_mark mark, bool late, store_done_fn done, void *arg);
 
 /* Appends an event; `fields` (JSON members beginning with a comma) is copied. done gets the number it was given and its

@@ -34,8 +34,8 @@
 
 #define STORE_EXECUTION_COLUMNS                                                                                        \
     "feed, id, user_id, kernel_id, sandbox_id, replay_of, session, session_feed, language, client, code, labels, options," \
-    " reply, status, epoch, created_us, started_us, finished_us, execution_count, result, dropped_bytes, dropped_messages"
-#define STORE_EXECUTION_N_COLUMNS 23
+    " reply, status, epoch, created_us, started_us, finished_us, execution_count, result, dropped_bytes, dropped_messages, input"
+#define STORE_EXECUTION_N_COLUMNS 24
 
 DEFINE_CLEANUP(char, free)
 

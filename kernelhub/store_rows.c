@@ -85,7 +85,9 @@ static void pack_execution(struct pack *p, struct row_op *op)
 {
     struct execution_row *r = &op->row.execution;
     const char **texts[] = { &r->session, &r->language, &r->client, &r->epoch };
-    struct slice *slices[] = { &r->code, &r->labels, &r->options, &r->reply, &r->result };
+    struct slice *slices[] = {
+        &r->code, &r->labels, &r->options, &r->reply, &r->result, &r->input
+    };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         pack_text(p, texts[i]);
     for (size_t i = 0; i < ARRAY_LEN(slices); i++)
@@ -279,6 +281,7 @@ static void bind_execution(sqlite3_stmt *stmt, const struct execution_row *r)
     sql_bind_slice(stmt, 21, r->result);
     sql_bind_int(stmt, 22, r->dropped_bytes);
     sql_bind_int(stmt, 23, r->dropped_messages);
+    sql_bind_slice(stmt, 24, r->input);
 }
 
 void store_row_of_execution(sqlite3_stmt *stmt, struct execution_row *ret)
@@ -307,6 +310,7 @@ void store_row_of_execution(sqlite3_stmt *stmt, struct execution_row *ret)
         .result = sql_slice(stmt, 20),
         .dropped_bytes = sqlite3_column_int64(stmt, 21),
         .dropped_messages = sqlite3_column_int64(stmt, 22),
+        .input = sql_slice(stmt, 23),
     };
     if (!status_parse(sql_slice(stmt, 14), &ret->status))
         ret->status = STATUS_LOST; /* a name this version does not know */
@@ -363,6 +367,7 @@ static int run_update(struct writer *w, struct op *o, struct batch *b, struct er
     sql_bind_slice(stmt, 11, r->result);
     sql_bind_int(stmt, 12, r->dropped_bytes);
     sql_bind_int(stmt, 13, r->dropped_messages);
+    sql_bind_slice(stmt, 14, r->input);
     return finish(w, stmt, e);
 }
 

@@ -35,6 +35,9 @@ static int check_limits(const struct config *c, const struct execution_request *
     if (r->max_output_bytes < 0 || r->max_output_bytes > output)
         return err_set(e, ERR_INVALID, "max_output_bytes must be %d to %lld", MIN_OUTPUT_BYTES,
                        (long long)output);
+    if (r->has_stdin && r->interactive)
+        return err_set(e, ERR_INVALID,
+                       "'stdin' and 'interactive' exclude each other: what would answer input()?");
     if (r->max_output_bytes && r->max_output_bytes < MIN_OUTPUT_BYTES)
         return err_set(e, ERR_INVALID, "max_output_bytes must be at least %d", MIN_OUTPUT_BYTES);
     return 0;
@@ -116,6 +119,7 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
     x->labels = copy(r->labels);
     x->env = s->ephemeral ? NULL : copy(r->env); /* an ephemeral kernel is started with it */
     x->has_stdin = r->has_stdin;
+    x->interactive = r->interactive;
     x->input = copy(r->stdin_text);
     x->input_len = r->stdin_text.len;
     x->timeout_ms =
@@ -132,13 +136,15 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
 /* What a hub that comes after us needs to run it. */
 static void write_options(const struct execution *x, struct buf *out)
 {
-    buf_addf(
-        out,
-        "{\"timeout_ms\":%lld,\"max_output_bytes\":%lld,\"has_stdin\":%s,\"env\":%s,\"input\":",
-        (long long)x->timeout_ms, (long long)x->max_output_bytes, x->has_stdin ? "true" : "false",
-        x->env            ? x->env
-        : x->session->env ? x->session->env
-                          : "null");
+    buf_addf(out,
+             "{\"timeout_ms\":%lld,\"max_output_bytes\":%lld,\"has_stdin\":%s,\"interactive\":%s,"
+             "\"env\":"
+             "%s,\"input\":",
+             (long long)x->timeout_ms, (long long)x->max_output_bytes,
+             x->has_stdin ? "true" : "false", x->interactive ? "true" : "false",
+             x->env            ? x->env
+             : x->session->env ? x->session->env
+                               : "null");
     json_quote_str(out, x->input);
     buf_add_char(out, '}');
 }
@@ -172,9 +178,11 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     x->input_len = x->input ? strlen(x->input) : 0;
     (void)json_member_bool(r->options, "has_stdin",
                            &x->has_stdin); /* what is missing keeps its default */
+    (void)json_member_bool(r->options, "interactive", &x->interactive);
     (void)json_member_int(r->options, "timeout_ms", &x->timeout_ms);
     (void)json_member_int(r->options, "max_output_bytes", &max);
     output_init(&x->output, x->max_output_bytes = max);
+    execution_read_input(x, r->input);
     x->output.head_bytes = store_feed_bytes(h->store, r->feed);
     x->output.n_blobs = store_next_blob(h->store, r->feed);
     x->output.dropped_bytes = r->dropped_bytes;
@@ -191,7 +199,7 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
         x->kernel_id = r->kernel_id;
         x->sandbox_id = r->sandbox_id;
         x->sent_mono_us = hub_mono_us();
-        x->status = STATUS_RUNNING;
+        x->status = x->asked ? STATUS_WAITING_INPUT : STATUS_RUNNING;
         s->running = x;
     } else {
         x->queue_handle = zlistx_add_end(s->queue, x);

@@ -159,6 +159,11 @@ static int read_one(struct fields *f, const struct field *field, json_t *value,
             return wrong_type(field, "true or false", e);
         *(bool *)at = json_is_true(value);
         return 0;
+    case FIELD_CHOICE:
+        if (!json_is_boolean(value))
+            return wrong_type(field, "true or false", e);
+        *(enum field_choice *)at = json_is_true(value) ? FIELD_IS_TRUE : FIELD_IS_FALSE;
+        return 0;
     case FIELD_NUMBER:
         return read_number(field, value, max, at, e);
     case FIELD_INTEGER:

@@ -9,11 +9,14 @@ enum field_type {
     FIELD_NAME,    /* const char *: 1 to `max` bytes */
     FIELD_TEXT,    /* struct slice: up to `max` bytes, may be empty; data is NULL when not given */
     FIELD_FLAG,    /* bool */
+    FIELD_CHOICE,  /* enum field_choice: true, false, or not given */
     FIELD_NUMBER,  /* double in (0, max] */
     FIELD_INTEGER, /* int64_t in [1, max] */
     FIELD_ENV,     /* struct slice, a JSON object of strings; names as POSIX wants them */
     FIELD_LABELS,  /* struct slice, a JSON object of strings */
 };
+
+enum field_choice { FIELD_NOT_GIVEN, FIELD_IS_FALSE, FIELD_IS_TRUE };
 
 #define FIELD_NO_CONFIG CONFIG_N_KEYS
 

@@ -14,6 +14,7 @@ void rest_executions(struct request *r);
 void rest_execution(struct request *r);
 void rest_execution_interrupt(struct request *r);
 void rest_execution_cancel(struct request *r);
+void rest_execution_input(struct request *r);
 
 /* rest_blob.c */
 void rest_execution_blob(struct request *r);

@@ -18,6 +18,7 @@
 struct body {
     struct execution_request wanted;
     bool persistent, queue;
+    enum field_choice interactive;
     const char *on_disconnect;
 };
 
@@ -37,6 +38,7 @@ static const struct field FIELDS[] = {
       MAX_QUEUE_SECONDS, FIELD_NO_CONFIG, NULL },
     { "env", FIELD_ENV, AT(wanted.env), false, MAX_ENTRY_BYTES, FIELD_NO_CONFIG, NULL },
     { "stdin", FIELD_TEXT, AT(wanted.stdin_text), false, MAX_STDIN_BYTES, FIELD_NO_CONFIG, NULL },
+    { "interactive", FIELD_CHOICE, AT(interactive), false, 0, FIELD_NO_CONFIG, NULL },
     { "labels", FIELD_LABELS, AT(wanted.labels), false, MAX_LABEL_BYTES, FIELD_NO_CONFIG, NULL },
     { "on_disconnect", FIELD_NAME, AT(on_disconnect), false, 16, FIELD_NO_CONFIG,
       "continue interrupt" },
@@ -46,7 +48,17 @@ static const struct field FIELDS[] = {
 };
 #undef AT
 
-static int read_body(struct request *r, struct fields *fields, struct body *body, struct err *e)
+/* Who reads a stream is there to answer input(); who waits for one reply is not, unless it says so. */
+static bool is_interactive(const struct body *body, enum run_form form)
+{
+    bool streams = form == RUN_SSE || form == RUN_NDJSON;
+    if (body->interactive == FIELD_NOT_GIVEN)
+        return streams && !body->wanted.has_stdin;
+    return body->interactive == FIELD_IS_TRUE;
+}
+
+static int read_body(struct request *r, struct fields *fields, enum run_form form,
+                     struct body *body, struct err *e)
 {
     struct uuid id;
     *body = (struct body){ .persistent = true, .queue = true };
@@ -58,6 +70,7 @@ static int read_body(struct request *r, struct fields *fields, struct body *body
     body->wanted.not_persistent = !body->persistent;
     body->wanted.no_queue = !body->queue;
     body->wanted.has_stdin = body->wanted.stdin_text.data != NULL;
+    body->wanted.interactive = is_interactive(body, form);
     body->wanted.interrupt_on_disconnect =
         body->on_disconnect && strcmp(body->on_disconnect, "interrupt") == 0;
     return 0;
@@ -68,7 +81,7 @@ static void execute(struct request *r, enum run_form form, const char *client)
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
     struct body body;
     struct err e = ERR_INIT;
-    if (read_body(r, &fields, &body, &e) < 0) {
+    if (read_body(r, &fields, form, &body, &e) < 0) {
         reply_error(r, &e);
         return;
     }

@@ -1,6 +1,10 @@
 /* Executions that were accepted: their records, their history, and how to stop them. */
+#include <stddef.h>
+
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "kernelhub/execution.h"
+#include "web/fields.h"
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/rest.h"
@@ -35,6 +39,31 @@ void rest_execution_cancel(struct request *r)
     struct uuid id;
     if (named(r, &id) && request_has_empty_body(r))
         request_wait(r, execution_cancel(r->site->hub, r->user, &id, request_answer, r));
+}
+
+struct answer {
+    struct slice value;
+};
+
+static const struct field ANSWER[] = {
+    { "value", FIELD_TEXT, offsetof(struct answer, value), true, EXECUTION_MAX_INPUT_BYTES,
+      FIELD_NO_CONFIG, NULL },
+};
+
+void rest_execution_input(struct request *r)
+{
+    CLEANUP_FIELDS struct fields fields = { .tree = NULL };
+    struct answer answer = { .value = { 0 } };
+    struct uuid id;
+    struct err e = ERR_INIT;
+    if (!named(r, &id))
+        return;
+    if (fields_read(&fields, buf_slice(&r->body), ANSWER, ARRAY_LEN(ANSWER), r->site->config,
+                    &answer, &e) < 0)
+        reply_error(r, &e);
+    else
+        request_wait(r,
+                     execution_input(r->site->hub, r->user, &id, answer.value, request_answer, r));
 }
 
 static int read_filter(struct request *r, struct execution_filter *f, struct err *e)

@@ -19,6 +19,7 @@ static const struct route ROUTES[] = {
     { "GET", API "/executions/{id}/blobs/{n}", 0, "", rest_execution_blob },
     { "POST", API "/executions/{id}/interrupt", 0, "", rest_execution_interrupt },
     { "POST", API "/executions/{id}/cancel", 0, "", rest_execution_cancel },
+    { "POST", API "/executions/{id}/input", ROUTE_BODY, "", rest_execution_input },
 
     { "GET", API "/sessions", 0, PAGE, rest_sessions },
     { "POST", API "/sessions", ROUTE_BODY, "", rest_session_create },

@@ -33,7 +33,7 @@ struct run {
     size_t left; /* events to come */
     size_t event_bytes;
     int period_ms;
-    bool ended, fails, dies;
+    bool ended, fails, dies, answered;
     const char *status;
 };
 
@@ -630,6 +630,26 @@ struct wait *execution_cancel(struct hub *h, const struct user *u, const struct 
         return NULL;
     (void)err_set(&e, ERR_CONFLICT, "it runs already");
     done(arg, &e, slice_of(NULL, 0));
+    return NULL;
+}
+
+/* Runs whose code begins with "ask " wait for input until they get it. */
+struct wait *execution_input(struct hub *h, const struct user *u, const struct uuid *id,
+                             struct slice value, reply_fn done, void *arg)
+{
+    struct err e = ERR_INIT;
+    struct run *run = need(h, u, id, done, arg);
+    if (!run)
+        return NULL;
+    if (strncmp(run->code, "ask ", 4) != 0 || run->answered) {
+        (void)err_set(&e, ERR_CONFLICT, "it does not wait for input");
+        done(arg, &e, slice_of(NULL, 0));
+        return NULL;
+    }
+    run->answered = true;
+    CLEANUP_BUF struct buf json = BUF_INIT(1024);
+    buf_addf(&json, "{\"execution_id\":\"%s\",\"status\":\"running\"}", run->id.text);
+    done(arg, NULL, buf_slice(&json));
     return NULL;
 }
 

@@ -74,6 +74,53 @@ static void the_gap_says_how_much_is_missing(void **state)
                         ",\"bytes\":12,\"messages\":3,\"reason\":\"max_output_bytes is 4096\"");
 }
 
+static int64_t empty_ring(struct output *o)
+{
+    enum event_type type;
+    char *fields;
+    size_t len;
+    int64_t when, bytes = 0;
+    while (output_next(o, &type, &fields, &len, &when)) {
+        bytes += (int64_t)len;
+        free(fields);
+    }
+    return bytes;
+}
+
+static void a_gap_that_was_said_counts_anew(void **state)
+{
+    struct output o;
+    output_init(&o, LIMIT);
+    for (int i = 0; i < 1000; i++)
+        (void)admit(&o, i);
+    assert_true(output_has_gap(&o));
+    output_gap_said(&o);
+    assert_true(empty_ring(&o) > 0);
+    assert_false(output_has_gap(&o));
+    assert_true(o.said_gap);
+    for (int i = 1000; i < 2000; i++)
+        (void)admit(&o, i);
+    assert_true(output_has_gap(&o));
+    assert_true(o.dropped_messages < 1000);
+    output_done(&o);
+}
+
+static void a_ring_that_is_emptied_for_ever_lets_no_more_through_than_the_limit_again(void **state)
+{
+    struct output o;
+    int64_t through = 0;
+    output_init(&o, LIMIT);
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < 200; i++)
+            if (admit(&o, i))
+                through += 20;
+        through += empty_ring(&o);
+        output_gap_said(&o);
+    }
+    assert_true(through <= LIMIT / 4 * 3 + LIMIT);
+    output_done(&o);
+}
+
 static void count_blob(void *arg, unsigned n, const char *media_type, struct slice text)
 {
     assert_int_equal(n, *(unsigned *)arg);
@@ -111,6 +158,8 @@ int main(void)
         cmocka_unit_test(the_head_goes_on_and_the_newest_part_is_kept),
         cmocka_unit_test(nothing_goes_straight_on_after_the_first_that_did_not),
         cmocka_unit_test(the_gap_says_how_much_is_missing),
+        cmocka_unit_test(a_gap_that_was_said_counts_anew),
+        cmocka_unit_test(a_ring_that_is_emptied_for_ever_lets_no_more_through_than_the_limit_again),
         cmocka_unit_test(a_large_value_becomes_a_reference_and_the_rest_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
