@@ -154,7 +154,7 @@ static void print_error(const struct printer *p, const json_t *error)
 }
 
 /* "ok" and "error" speak for themselves; other endings are said. */
-static void print_end(struct printer *p, const json_t *event)
+void printer_end(struct printer *p, const json_t *event)
 {
     const char *status = json_string_value(json_object_get(event, "status"));
     const json_t *code = json_object_get(event, "exit_code");
@@ -205,7 +205,7 @@ void printer_event(struct printer *p, struct slice line)
         print_gap(event);
     }
     if (strcmp(type, "finished") == 0)
-        print_end(p, event);
+        printer_end(p, event);
     (void)fflush(stdout);
 }
 
@@ -230,5 +230,5 @@ void printer_record(struct printer *p, const json_t *record)
         if (json_is_object(json_object_get(record, "error")))
             print_error(p, json_object_get(record, "error"));
     }
-    print_end(p, record);
+    printer_end(p, record);
 }

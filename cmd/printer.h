@@ -23,6 +23,9 @@ void printer_event(struct printer *p, struct slice line);
 /* A finished execution's record (API.md, reply of POST /execute), all at once. */
 void printer_record(struct printer *p, const json_t *record);
 
+/* How it ended (of `finished` or a record): into status and exit_code, and to stderr when it is not the plain end. */
+void printer_end(struct printer *p, const json_t *object);
+
 /* Appends text without its ANSI escapes. */
 void printer_strip(struct buf *out, struct slice text);
 

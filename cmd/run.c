@@ -1,20 +1,12 @@
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
-#include "base/uuid.h"
 #include "cmd/commands.h"
-#include "cmd/printer.h"
+#include "cmd/follow.h"
 
 #define MAX_CODE_BYTES (8u << 20) /* the service's own limit is lower and says so */
-#define MAX_TRIES      20         /* without one new event in between */
-#define MAX_BACKOFF_MS 3000
-#define EXIT_NO_RUN    125 /* it is not the code that failed */
 
 struct run {
     struct client_settings where;
@@ -22,15 +14,9 @@ struct run {
     bool no_stream, json;
     struct option_list env;
 
-    struct client *client;
     struct printer printer;
-    struct uuid id;
+    struct follow follow;
     json_t *body;
-    uint64_t last_seq;
-    unsigned tries;
-    int signal_fd;
-    unsigned interrupts;
-    bool leave;
 };
 
 /* ---- what to run ---- */
@@ -113,8 +99,9 @@ static int build_body(struct run *r, const char *argument, struct err *e)
     json_t *text = json_stringn(code.data ? code.data : "", code.len);
     if (!text)
         return err_set(e, ERR_INVALID, "the code is not UTF-8");
-    r->id = uuid_new();
-    r->body = json_pack("{s:o,s:s}", "code", text, "execution_id", r->id.text);
+    r->body = json_pack("{s:o,s:s}", "code", text, "execution_id", r->follow.id.text);
+    r->follow.body = r->body;
+    r->follow.quiet = r->no_stream;
     if (r->session)
         (void)json_object_set_new(r->body, "session", json_string(r->session));
     if (language)
@@ -130,141 +117,21 @@ static int build_body(struct run *r, const char *argument, struct err *e)
     return add_env(r, e);
 }
 
-/* ---- following it to its end ---- */
-
-static void on_event(void *arg, uint64_t seq, struct slice data)
-{
-    struct run *r = arg;
-
-    if (seq != 0 && seq <= r->last_seq)
-        return; /* seen before the connection broke */
-    if (seq != 0) {
-        r->last_seq = seq;
-        r->tries = 0;
-    }
-    if (!r->no_stream)
-        printer_event(&r->printer, data);
-    else if (memmem(data.data, data.len, "\"type\":\"finished\"", 17))
-        (void)snprintf(r->printer.status, sizeof r->printer.status, "finished");
-}
-
-/* Ctrl-C: the first interrupts the code and we see it end; the second leaves it alone. */
-static bool on_signal(void *arg)
-{
-    struct run *r = arg;
-    struct signalfd_siginfo info;
-    struct err e = ERR_INIT;
-
-    if (read(r->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
-        return true;
-    if (r->interrupts++ > 0 || info.ssi_signo == SIGTERM) {
-        r->leave = true;
-        return false;
-    }
-    char *path = client_path("/api/v1/executions/", r->id.text, "/interrupt");
-    if (client_call(r->client, "POST", path, NULL, NULL, &e) < 0)
-        fprintf(stderr, "\nkernelhub run: interrupt: %s\n", e.text);
-    else
-        fprintf(stderr, "\n[interrupting; Ctrl-C again leaves without waiting]\n");
-    free(path);
-    return true;
-}
-
-/* Longer and longer; a signal ends the wait. */
-static void back_off(struct run *r)
-{
-    struct pollfd p = { .fd = r->signal_fd, .events = POLLIN };
-    int ms = r->tries >= 5 ? MAX_BACKOFF_MS : 100 << r->tries;
-
-    r->tries++;
-    if (poll(&p, 1, ms) > 0)
-        (void)on_signal(r);
-}
-
-/* Before the first event the request is sent again, which attaches when it had arrived: the id is
- * ours. */
-static int stream_once(struct run *r, struct err *e)
-{
-    char *path = NULL;
-    struct client_stream s = { .method = "POST",
-                               .path = "/api/v1/execute",
-                               .body = r->body,
-                               .on_event = on_event,
-                               .arg = r,
-                               .wake_fd = r->signal_fd,
-                               .on_wake = on_signal };
-
-    if (r->last_seq > 0) {
-        if (asprintf(&path, "/api/v1/executions/%s/events?after=%llu&follow=1", r->id.text,
-                     (unsigned long long)r->last_seq) < 0)
-            abort();
-        s.method = "GET";
-        s.path = path;
-        s.body = NULL;
-    }
-    int rc = client_stream(r->client, &s, e);
-    free(path);
-    return rc;
-}
-
-static int follow(struct run *r, struct err *e)
-{
-    bool reached = false;
-
-    while (!r->printer.status[0] && !r->leave) {
-        int rc = stream_once(r, e);
-        reached = reached || client_reached(r->client);
-        if (r->printer.status[0] || r->leave)
-            break;
-        if (rc < 0 && (!client_may_retry(r->client) || !reached))
-            return -1;
-        if (r->tries >= MAX_TRIES)
-            return rc < 0
-                       ? err_in(e, "gave up following (the code may still run: kernelhub history)")
-                       : err_set(e, ERR_INTERNAL, "the events end without an end of the execution");
-        back_off(r);
-    }
-    return 0;
-}
-
-static int print_record(struct run *r, struct err *e)
-{
-    CLEANUP(json_decref) json_t *record = NULL;
-    char *path = client_path("/api/v1/executions/", r->id.text, "");
-    int rc = client_call(r->client, "GET", path, NULL, &record, e);
-
-    free(path);
-    if (rc == 0)
-        printer_record(&r->printer, record);
-    return rc;
-}
-
-static int catch_signals(struct run *r, struct err *e)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return r->signal_fd < 0 ? err_errno(e, ERR_INTERNAL, "watch signals") : 0;
-}
-
 static int run(struct run *r, const char *argument, struct err *e)
 {
-    if (client_new(&r->where, &r->client, e) < 0 || build_body(r, argument, e) < 0 ||
-        catch_signals(r, e) < 0)
+    struct follow *f = &r->follow;
+
+    if (client_new(&r->where, &f->client, e) < 0 || build_body(r, argument, e) < 0)
         return -1;
-    printer_init(&r->printer, r->client, r->save_dir, r->json);
-    if (follow(r, e) < 0)
+    printer_init(&r->printer, f->client, r->save_dir, r->json);
+    if (follow(f, e) < 0)
         return -1;
-    return r->no_stream && !r->leave ? print_record(r, e) : 0;
+    return r->no_stream && !f->ret_left ? follow_print_record(f, e) : 0;
 }
 
 int command_run(int argc, char **argv)
 {
-    struct run r = { .signal_fd = -1 };
+    struct run r = { .follow = { "run", .path = "/api/v1/execute", .id = uuid_new() } };
     const struct option_spec specs[] = {
         { "session", 's', OPTION_TEXT, "NAME", "run in this session (default: the language's own)",
           &r.session },
@@ -300,13 +167,9 @@ int command_run(int argc, char **argv)
 
     if (!options_read(&options, argc, argv, &arguments, &code))
         return code;
-    if (run(&r, arguments.items[0], &e) < 0) {
-        (void)client_complain("run", r.client, &e);
-        code = EXIT_NO_RUN;
-    } else {
-        code = r.leave ? 130 : r.printer.exit_code;
-    }
+    r.follow.printer = &r.printer;
+    code = follow_exit_code(&r.follow, run(&r, arguments.items[0], &e), &e);
     json_decref(r.body);
-    client_free(r.client);
+    client_free(r.follow.client);
     return code;
 }

@@ -140,6 +140,39 @@ def test_a_second_ctrl_c_leaves(service: FakeService) -> None:
     assert process.returncode == 130
 
 
+RUN_ID = "3f0c7f5e-1111-4222-8333-444455556666"
+RUN_EVENTS = ("GET", f"/api/v1/executions/{RUN_ID}/events")
+
+
+def test_attach_shows_an_execution_from_its_first_event(service: FakeService) -> None:
+    service.replies[RUN_EVENTS] = [("cut", [event(1, "started"), event(2, "stdout", text="a\n")]), [event(3, "stdout", text="b\n"), finished(4, "error", 3)]]
+    done = cli(service, "attach", RUN_ID)
+    assert (done.returncode, done.stdout) == (3, "a\nb\n")
+    assert [r[1].partition("?")[2] for r in service.requests] == ["after=0&follow=1", "after=2&follow=1"]
+
+
+def test_attach_behind_the_last_event_tells_how_it_ended(service: FakeService) -> None:
+    service.replies[RUN_EVENTS] = [(204, None)]
+    service.replies[("GET", f"/api/v1/executions/{RUN_ID}")] = [(200, {"status": "timeout", "exit_code": 124, "finished_at": "2026-11-21T10:00:00Z"})]
+    done = cli(service, "attach", RUN_ID, "--after", "9")
+    assert (done.returncode, done.stdout) == (124, "")
+    assert "timeout" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), (RUN_ID, "--after", "-1"), (RUN_ID, "--after", "x")])
+def test_attach_wants_an_id_and_a_number(service: FakeService, arguments: tuple[str, ...]) -> None:
+    done = cli(service, "attach", *arguments)
+    assert done.returncode == 125
+    assert "not '" in done.stderr or "is not the id" in done.stderr
+    assert service.requests == []
+
+
+def test_attach_to_nothing_says_so(service: FakeService) -> None:
+    done = cli(service, "attach", RUN_ID)
+    assert done.returncode == 125
+    assert "nothing at" in done.stderr
+
+
 def test_images_are_saved(service: FakeService, tmp_path: Path) -> None:
     image = bytes(range(256))
     data = {"image/png": base64.encodebytes(image).decode(), "text/plain": "<Figure>"}
