@@ -199,6 +199,13 @@ static void ask_keeper(struct sandbox *s)
     keeper_client_ask(s->hub->keeper, &r, CREATE_TIMEOUT_MS, on_created, ticket);
 }
 
+/* The keeper makes one sandbox of an id, however often it is asked. */
+static void create(struct sandbox *s)
+{
+    enter(s, SANDBOX_CREATING, CREATE_TIMEOUT_MS + 1000);
+    ask_keeper(s);
+}
+
 static struct sandbox *find(struct hub *h, const struct user *u, const char *name)
 {
     for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
@@ -225,12 +232,11 @@ int sandbox_get(struct hub *h, struct user *u, const char *template_name, struct
     struct sandbox *s = sandbox_new(h, u, &id, name, template_name);
     s->created_us = hub_unix_us();
     s->asked_us = hub_mono_us();
-    enter(s, SANDBOX_CREATING, CREATE_TIMEOUT_MS + 1000);
     save(s, 0, NULL);
     log_info("sandbox asked for id=%s user=%s template=%s", s->id.text,
              log_quote(slice_str(u->name)), template_name);
     *ret = s;
-    ask_keeper(s);
+    create(s);
     return 0;
 }
 
@@ -253,7 +259,9 @@ struct sandbox *sandbox_recover(struct hub *h, const struct sandbox_row *r)
 
 void sandbox_confirm(struct sandbox *s, bool runs)
 {
-    if (s->state == SANDBOX_RECOVERED && runs)
+    if (s->state == SANDBOX_RECOVERED && !s->epoch[0])
+        create(s); /* the hub before us died while it was made, or before it could ask */
+    else if (s->state == SANDBOX_RECOVERED && runs)
         sandbox_connect(s);
     else if (!runs && s->state != SANDBOX_CREATING && s->state != SANDBOX_GONE)
         sandbox_end(s, ERR_GONE, "the sandbox is gone", STATUS_LOST);

@@ -34,7 +34,7 @@ int sandbox_get(struct hub *h, struct user *u, const char *template_name, struct
 struct sandbox *sandbox_recover(struct hub *h, const struct sandbox_row *r);
 void sandbox_free(struct sandbox *s); /* of memory only */
 
-/* The keeper says it runs (or not): connects, or ends it. */
+/* The keeper says it runs (or not): connects, or ends it; asks for it again when it never came up. */
 void sandbox_confirm(struct sandbox *s, bool runs);
 void sandbox_connect(struct sandbox *s);
 

@@ -250,8 +250,8 @@ static void end_all(struct session *s, const struct outcome_end *end, const char
     }
     for (struct execution *x = zlistx_first(s->queue); x; x = zlistx_first(s->queue))
         execution_cancel_queued(x, reason, failure);
-    if (!marked && mark.number)
-        sandbox_committed(s->hub, mark); /* nothing was written for it */
+    if (!marked && mark.number) /* behind what was cancelled */
+        store_mark(s->hub->store, mark, sandbox_mark_done, sandbox_mark_ticket(s->hub, mark));
 }
 
 static void kernel_failed(struct session *s, const struct err *why)
@@ -510,11 +510,24 @@ static bool execution_in_hello(struct slice hello, const struct uuid *id)
     return false;
 }
 
+/* The warden never heard of its kernel: the START was lost with the hub or the link that should have sent it. */
+static void start_again(struct session *s)
+{
+    leave_kernel(s);
+    session_save(s, 0);
+    if (zlistx_size(s->queue) || zlistx_size(s->waits))
+        session_need_kernel(s);
+}
+
 /* After the hub came back: what the warden knows of this session's kernel and running execution. */
 static void take_over(struct session *s, struct slice hello)
 {
     struct slice state = kernel_in_hello(hello, &s->kernel_id);
     struct execution *x = s->running;
+    if (state.len == 0 && !x && s->moves++ < MAX_MOVES) {
+        start_again(s);
+        return;
+    }
     if (state.len == 0 || slice_is(state, "dead")) {
         /* its last words, if any, are among the frames that come now */
         if (x && execution_in_hello(hello, &x->id))
@@ -548,6 +561,7 @@ void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello)
             take_over(s, hello);
     }
     zlistx_destroy(&mine);
+    sessions_stop_unknown(sandbox, hello);
 }
 
 void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum status status)

@@ -60,6 +60,9 @@ void session_close(struct session *s, const char *reason);
 const char *session_status(const struct session *s);
 
 void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello);
+/* Ends the kernels that a warden's hello names and no session has: their START was sent, or their STOP was not, by a hub
+ * that died over it. */
+void sessions_stop_unknown(struct sandbox *sandbox, struct slice hello);
 void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum status status);
 void session_on_frame(struct sandbox *sandbox, const struct link_frame *f);
 

@@ -155,6 +155,35 @@ static int on_reap(zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
+static void send_stop(struct sandbox *sandbox, const struct uuid *kernel_id, int grace_ms)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(64);
+    buf_addf(&json, "{\"grace_ms\":%d}", grace_ms);
+    struct link_frame f = { .type = LINK_STOP,
+                            .kernel_id = *kernel_id,
+                            .n_parts = 1,
+                            .parts = { buf_slice(&json) } };
+    sandbox_send(sandbox, &f);
+}
+
+void sessions_stop_unknown(struct sandbox *sandbox, struct slice hello)
+{
+    struct slice list, text, state;
+    struct uuid id;
+    struct json_iter it =
+        json_iter(json_member(hello, "kernels", &list) ? list : slice_of(NULL, 0));
+    while (json_next(&it)) {
+        if (!json_member_string(it.value, "kernel_id", &text) || !uuid_parse(text, &id) ||
+            !json_member_string(it.value, "state", &state) || slice_is(state, "dead"))
+            continue;
+        const struct session *s = zhashx_lookup(sandbox->hub->kernels, id.text);
+        if (s && s->sandbox == sandbox)
+            continue;
+        log_info("kernel=%s has no session: ended", id.text);
+        send_stop(sandbox, &id, 0);
+    }
+}
+
 void session_close(struct session *s, const char *reason)
 {
     char key[200];
@@ -162,15 +191,8 @@ void session_close(struct session *s, const char *reason)
         return;
     s->removed = true;
     end_work(s, reason);
-    if (s->kernel != KERNEL_NONE && s->sandbox->state == SANDBOX_UP) {
-        CLEANUP_BUF struct buf json = BUF_INIT(64);
-        buf_addf(&json, "{\"grace_ms\":%d}", s->ephemeral ? 0 : STOP_GRACE_MS);
-        struct link_frame f = { .type = LINK_STOP,
-                                .kernel_id = s->kernel_id,
-                                .n_parts = 1,
-                                .parts = { buf_slice(&json) } };
-        sandbox_send(s->sandbox, &f);
-    }
+    if (s->kernel != KERNEL_NONE)
+        send_stop(s->sandbox, &s->kernel_id, s->ephemeral ? 0 : STOP_GRACE_MS);
     if (uuid_is_set(&s->kernel_id))
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
     session_save(s, hub_unix_us());

@@ -93,6 +93,7 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_LOAD_EXECUTIONS] =
         "SELECT " STORE_EXECUTION_COLUMNS
         ", (SELECT max(seq) FROM events v WHERE v.feed = executions.feed)"
+        ", (SELECT ts_us FROM events v WHERE v.feed = executions.feed AND type = 'started' LIMIT 1)"
         " FROM executions WHERE status IN ('queued','running','waiting_input') ORDER BY feed",
 
     [SQL_USED_BYTES] = "SELECT (page_count - freelist_count) * page_size"

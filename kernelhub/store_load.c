@@ -117,6 +117,8 @@ int store_load_executions(struct store *s,
     while ((more = sql_step(&s->sync, stmt, e)) > 0) {
         struct execution_row r;
         store_row_of_execution(stmt, &r);
+        if (!r.started_us) /* the row is written when the run ends; the event stands since it began */
+            r.started_us = sqlite3_column_int64(stmt, STORE_EXECUTION_N_COLUMNS + 1);
         each(arg, &r, (uint64_t)sqlite3_column_int64(stmt, STORE_EXECUTION_N_COLUMNS));
     }
     return more;

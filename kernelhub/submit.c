@@ -157,6 +157,12 @@ static char *dup_env(struct slice options)
                : NULL;
 }
 
+/* When that was, by the clock that durations are taken with. */
+static int64_t mono_of(int64_t unix_us)
+{
+    return hub_mono_us() - (hub_unix_us() - unix_us);
+}
+
 struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq)
 {
     struct user *u = zhashx_lookup(h->users, r->user_id.text);
@@ -188,6 +194,7 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     x->output.dropped_bytes = r->dropped_bytes;
     x->output.dropped_messages = r->dropped_messages;
     x->created_us = r->created_us;
+    x->created_mono_us = mono_of(r->created_us);
     x->started_us = r->started_us;
     x->started = r->started_us != 0;
     x->execution_count = r->execution_count;
@@ -198,7 +205,7 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
         (void)snprintf(x->epoch, sizeof x->epoch, "%s", r->epoch);
         x->kernel_id = r->kernel_id;
         x->sandbox_id = r->sandbox_id;
-        x->sent_mono_us = hub_mono_us();
+        x->sent_mono_us = x->started ? mono_of(x->started_us) : hub_mono_us();
         x->status = x->asked ? STATUS_WAITING_INPUT : STATUS_RUNNING;
         s->running = x;
     } else {
