@@ -78,6 +78,8 @@ static const struct setting {
     [CONFIG_LIMITS_QUEUE] = { "limits/max_queue", "256", NUMBER, 1, 100000, NULL,
                               "executions waiting in a session" },
     [CONFIG_LIMITS_SANDBOXES] = { "limits/max_sandboxes", "64", NUMBER, 1, 4095, NULL, "in all" },
+    [CONFIG_LIMITS_SPOOL] = { "limits/spool_bytes", "256M", BYTES, 0, GI, NULL,
+                              "of disk for a sandbox's output while the hub is away" },
     [CONFIG_HISTORY_MAX_EXECUTIONS] = { "history/max_executions", "100000", NUMBER, 1, 1000000000,
                                         NULL, "kept" },
     [CONFIG_HISTORY_MAX_DAYS] = { "history/max_days", "90", NUMBER, 1, 36500, NULL, "kept" },

@@ -36,6 +36,7 @@ enum config_key {
     CONFIG_LIMITS_SESSIONS,    /* limits/max_sessions 16 per user */
     CONFIG_LIMITS_QUEUE,       /* limits/max_queue    256 executions waiting per session */
     CONFIG_LIMITS_SANDBOXES,   /* limits/max_sandboxes 64 in all */
+    CONFIG_LIMITS_SPOOL,       /* limits/spool_bytes  256 MiB: on disk, for a sandbox's output while no hub takes it */
     CONFIG_HISTORY_MAX_EXECUTIONS, /* history/max_executions 100000 */
     CONFIG_HISTORY_MAX_DAYS,   /* history/max_days    90 */
     CONFIG_HISTORY_MAX_BYTES,  /* history/max_bytes   10 GiB */

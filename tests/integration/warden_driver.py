@@ -242,7 +242,7 @@ class Sandbox:
 
     UID = 3_000_000_000
 
-    def __init__(self, with_init: bool = True, init_pid: int | None = None, netns: bool = False, cgroup: dict[str, Any] | None = None) -> None:
+    def __init__(self, with_init: bool = True, init_pid: int | None = None, netns: bool = False, cgroup: dict[str, Any] | None = None, spool_mib: int = 0, spool: str = "") -> None:
         self.cgroup = cgroup or cgroup_of_this_test()
         self.run_dir = tempfile.mkdtemp(prefix="khw-", dir="/tmp")
         os.chmod(self.run_dir, 0o755)
@@ -263,7 +263,8 @@ class Sandbox:
         self.log = open(self.run_dir + "/warden.log", "wb")
         self.warden = subprocess.Popen(
             [WARDEN, "--sandbox", str(uuid.uuid4()), "--dir", self.dir, "--uid", str(self.UID), "--gid", str(self.UID)]
-            + ["--hub-gid", "0", "--keeper", self.run_dir + "/keeper.sock", "--epoch", self.epoch, "--kernels-dir", self.kernels_dir],
+            + ["--hub-gid", "0", "--keeper", self.run_dir + "/keeper.sock", "--epoch", self.epoch, "--kernels-dir", self.kernels_dir]
+            + (["--spool", spool or self.run_dir + "/spool", "--spool-mib", str(spool_mib)] if spool_mib else []),
             pass_fds=(3,),
             preexec_fn=lambda: os.dup2(theirs.fileno(), 3),
             stderr=self.log,
