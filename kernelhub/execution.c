@@ -286,7 +286,7 @@ static void on_output(struct execution *x, struct sandbox *sandbox, const char *
                       struct slice content)
 {
     enum event_type type;
-    CLEANUP_BUF struct buf fields = BUF_INIT(MAX_FIELDS_BYTES);
+    CLEANUP_BUF struct buf fields = BUF_INIT(MAX_FIELDS_BYTES), head = BUF_INIT(MAX_FIELDS_BYTES);
     if (!event_from_message(msg_type, content, &type, &fields))
         return;
     if (!x->started)
@@ -294,10 +294,18 @@ static void on_output(struct execution *x, struct sandbox *sandbox, const char *
     if (type == EVENT_ERROR)
         x->saw_error = true;
     int64_t now = hub_unix_us();
-    if (output_admit(&x->output, type, buf_slice(&fields), now))
+    switch (output_admit(&x->output, type, buf_slice(&fields), now, &head)) {
+    case OUTPUT_ON:
         execution_emit(x, type, buf_slice(&fields), now, sandbox_take_mark(sandbox));
-    else
+        return;
+    case OUTPUT_CUT:
+        execution_save(x, NO_MARK, NULL, NULL); /* in the event's commit, or before it */
+        execution_emit(x, type, buf_slice(&head), now, sandbox_take_mark(sandbox));
+        return;
+    case OUTPUT_KEPT:
         save_gap(x);
+        return;
+    }
 }
 
 static void on_reply(struct execution *x, struct sandbox *sandbox, struct slice content)
