@@ -37,6 +37,7 @@ void execution_row(const struct execution *x, struct execution_row *ret)
         .user_id = x->user->id,
         .kernel_id = x->kernel_id,
         .sandbox_id = x->sandbox_id,
+        .replay_of = x->replay_of,
         .session = x->session_name,
         .session_feed = x->session_feed,
         .language = x->language,

@@ -72,6 +72,12 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_READ_EXECUTION] =
         "SELECT " STORE_EXECUTION_COLUMNS ", (SELECT name FROM users u WHERE u.id = user_id)"
         " FROM executions WHERE id=?1 AND (?2 IS NULL OR user_id=?2)",
+    [SQL_READ_SOURCE] = "SELECT code, language, labels, options, (SELECT template_name FROM "
+                        "sessions s WHERE s.feed = session_feed)"
+                        " FROM executions WHERE id=?1 AND user_id=?2",
+    [SQL_FEED_OF] = "SELECT feed FROM executions WHERE id=?1 AND user_id=?2",
+    [SQL_OUTPUT] = "SELECT seq, body, blob_offset, blob_bytes FROM events WHERE feed=?1 AND "
+                   "seq>?2 AND type=?3 ORDER BY seq",
     [SQL_BLOB] = "SELECT b.feed, b.media_type, b.blob_offset, b.blob_bytes FROM executions e JOIN "
                  "blobs b ON b.feed = e.feed"
                  " WHERE e.id=?1 AND (?2 IS NULL OR e.user_id=?2) AND b.n=?3",

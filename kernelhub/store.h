@@ -133,6 +133,16 @@ struct store_query *store_list_executions(struct store *s, const struct uuid *us
 typedef void (*store_blob_fn)(void *arg, const struct err *e, const char *media_type, struct slice bytes);
 struct store_query *store_read_blob(struct store *s, const struct uuid *id, const struct uuid *user_id, unsigned n, store_blob_fn done, void *arg);
 
+/* What execution_source gives (execution.h). */
+struct store_query *store_read_source(struct store *s, const struct uuid *id, const struct uuid *user_id, store_json_fn done,
+                                      void *arg);
+
+/* A part of an execution's text, as execution_output says it. */
+struct output_part;
+typedef void (*store_output_fn)(void *arg, const struct err *e, struct slice text, int64_t next_offset, bool cut);
+struct store_query *store_read_output(struct store *s, const struct uuid *id, const struct uuid *user_id,
+                                      const struct output_part *part, store_output_fn done, void *arg);
+
 /* ---- at start, synchronous, before the loop runs ---- */
 int store_load_users(struct store *s, void (*each)(void *arg, const struct user_row *r), void *arg, struct err *e);
 int store_load_keys(struct store *s, void (*each)(void *arg, const struct key_row *r), void *arg, struct err *e);       /* not revoked */

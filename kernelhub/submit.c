@@ -105,6 +105,7 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
     x->user = u;
     x->session = s;
     x->id = *id;
+    x->replay_of = r->replay_of;
     x->feed = feed_new(store_next_feed(h->store), 0);
     x->waits = wait_list_new();
     x->queue_timer = -1;
@@ -169,9 +170,9 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     struct session *s = u ? session_find(h, u, r->session) : NULL;
     if (!s)
         return NULL;
-    struct execution_request request = { .code = r->code,
-                                         .labels = r->labels,
-                                         .client = r->client };
+    struct execution_request request = {
+        .code = r->code, .labels = r->labels, .replay_of = r->replay_of, .client = r->client
+    };
     struct execution *x = execution_new(h, u, s, &request, &r->id);
     int64_t max = x->max_output_bytes;
     feed_unref(x->feed);

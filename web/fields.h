@@ -14,6 +14,7 @@ enum field_type {
     FIELD_INTEGER, /* int64_t in [1, max] */
     FIELD_ENV,     /* struct slice, a JSON object of strings; names as POSIX wants them */
     FIELD_LABELS,  /* struct slice, a JSON object of strings */
+    FIELD_OBJECTS, /* struct slice, a JSON array of 1 to `max` objects; what is in them is not looked at */
 };
 
 enum field_choice { FIELD_NOT_GIVEN, FIELD_IS_FALSE, FIELD_IS_TRUE };

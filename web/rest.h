@@ -8,6 +8,7 @@ struct request;
 /* rest_execute.c */
 void rest_execute(struct request *r);
 void rest_execute_async(struct request *r);
+void rest_execute_batch(struct request *r);
 
 /* rest_executions.c */
 void rest_executions(struct request *r);
@@ -15,6 +16,12 @@ void rest_execution(struct request *r);
 void rest_execution_interrupt(struct request *r);
 void rest_execution_cancel(struct request *r);
 void rest_execution_input(struct request *r);
+
+/* rest_replay.c */
+void rest_execution_replay(struct request *r);
+
+/* rest_output.c */
+void rest_execution_output(struct request *r);
 
 /* rest_blob.c */
 void rest_execution_blob(struct request *r);

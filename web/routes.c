@@ -7,16 +7,20 @@
 #define API     "/api/v1"
 #define HISTORY "session language status label since until q user limit cursor"
 #define EVENTS  "after follow limit"
+#define OUTPUT  "stream offset limit head tail grep"
 #define PAGE    "limit cursor"
 
 static const struct route ROUTES[] = {
     { "POST", API "/execute", ROUTE_BODY, "", rest_execute },
     { "POST", API "/execute/async", ROUTE_BODY, "", rest_execute_async },
+    { "POST", API "/execute/batch", ROUTE_BODY, "", rest_execute_batch },
     { "GET", API "/jobs/{id}", 0, "", rest_execution },
     { "GET", API "/executions", 0, HISTORY, rest_executions },
     { "GET", API "/executions/{id}", 0, "", rest_execution },
     { "GET", API "/executions/{id}/events", 0, EVENTS, rest_execution_events },
     { "GET", API "/executions/{id}/blobs/{n}", 0, "", rest_execution_blob },
+    { "GET", API "/executions/{id}/output", 0, OUTPUT, rest_execution_output },
+    { "POST", API "/executions/{id}/replay", ROUTE_BODY, "async", rest_execution_replay },
     { "POST", API "/executions/{id}/interrupt", 0, "", rest_execution_interrupt },
     { "POST", API "/executions/{id}/cancel", 0, "", rest_execution_cancel },
     { "POST", API "/executions/{id}/input", ROUTE_BODY, "", rest_execution_input },
