@@ -368,6 +368,28 @@ def test_stop_is_polite_first(hub: Hub, tmp_path: Path) -> None:
     os.unlink(mark)
 
 
+def test_a_kernel_whose_control_thread_is_slow_still_ends_by_itself(hub: Hub) -> None:
+    """ipykernel's main thread ends the iopub thread while the control thread goes on to flush and to say idle by it."""
+    kernel = hub.started()
+    code = """import threading, time
+def slow_down(kernel, sleep=time.sleep, ended=threading.Event()):  # with names that IPython's end does not take away
+    stop, loop = kernel.control_handlers["shutdown_request"], kernel.iopub_thread.io_loop
+    close = loop.close
+    async def stop_slowly(*arguments):
+        await stop(*arguments)
+        ended.wait(1)  # for the worst moment, when nothing reads any more what is given to the iopub thread
+    def close_slowly(**how):
+        ended.set()
+        sleep(0.5)
+        close(**how)
+    kernel.control_handlers["shutdown_request"], loop.close = stop_slowly, close_slowly
+slow_down(get_ipython().kernel)"""
+    hub.run(kernel, code)
+    hub.send(Frame(STOP, kernel=kernel, parts=[b'{"grace_ms":9000}']))
+    state = hub.kernel_state(kernel, "dead")
+    assert state["expected"] and state["exit_code"] == 0, state
+
+
 def has_ended(pid: int) -> bool:
     """Gone, or dead and not yet reaped: here init is no PID 1, so a daemon's corpse is the host's to bury."""
     deadline = time.monotonic() + 5
