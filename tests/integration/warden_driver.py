@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+from tidy import MARK
+
 ROOT = Path(__file__).resolve().parents[2]
 WARDEN = os.environ.get("KERNELHUB_WARDEN", str(ROOT / "kernelhub-warden"))
 INIT = os.environ.get("KERNELHUB_INIT", str(ROOT / "kernelhub-init"))
@@ -83,6 +85,7 @@ class Hub:
     """One connection to link.sock. Checks that numbers have no hole and no double."""
 
     def __init__(self, path: str, epoch: str = "", last: int = 0, ack: bool = True, hello: bool = True) -> None:
+        self.home = os.path.dirname(os.path.dirname(path)) + "/home"  # the sandbox's
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
         self.buffer = bytearray()
@@ -168,8 +171,8 @@ class Hub:
         kernel = kernel or uuid.uuid4()
         spec: dict[str, Any] = {
             "argv": [KERNEL_PYTHON, "-m", "kernelhub_kernel", "-f", "{connection_file}"],
-            "env": {"PATH": os.environ["PATH"], "HOME": "/nowhere", "PYTHONPATH": str(KERNEL_MODULES)},
-            "cwd": "/tmp",
+            "env": {"PATH": os.environ["PATH"], "HOME": self.home, "TMPDIR": self.home, MARK: os.environ[MARK], "PYTHONPATH": str(KERNEL_MODULES)},
+            "cwd": self.home,
             "transport": "ipc",
             "interrupt_mode": "signal",
             "ready_timeout_ms": 30000,
@@ -244,7 +247,7 @@ class Sandbox:
 
     def __init__(self, with_init: bool = True, init_pid: int | None = None, netns: bool = False, cgroup: dict[str, Any] | None = None, spool_mib: int = 0, spool: str = "") -> None:
         self.cgroup = cgroup or cgroup_of_this_test()
-        self.run_dir = tempfile.mkdtemp(prefix="khw-", dir="/tmp")
+        self.run_dir = tempfile.mkdtemp(prefix="khw-")
         os.chmod(self.run_dir, 0o755)
         self.dir = self.run_dir + "/s"
         self.kernels_dir = self.run_dir + "/kernel"
@@ -259,6 +262,7 @@ class Sandbox:
             os.chown(self.dir + name, owner, 0 if name != "/channels" else self.UID)
             os.chmod(self.dir + name, mode)
         os.mkdir(self.kernels_dir)
+        os.mkdir(self.run_dir + "/home")
         self.fd, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.log = open(self.run_dir + "/warden.log", "wb")
         self.warden = subprocess.Popen(

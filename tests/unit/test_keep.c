@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "sandbox/keep.h"
+#include "tests/unit/scratch.h"
 
 #define KEEP_BYTES   100000
 #define WINDOW_BYTES 10000
@@ -250,9 +251,8 @@ static struct spool *new_spool(void)
 {
     struct err e = ERR_INIT;
     struct spool *s = NULL;
-    char path[] = "/tmp/test_keep.XXXXXX";
-    close(mkstemp(
-        path)); /* only for a name of our own: spool_open makes it anew and takes the name away */
+    char path[128];
+    (void)scratch_path(path, sizeof path, "spool"); /* spool_open takes the name away again */
     assert_int_equal(spool_open(path, geteuid(), SPOOL_BYTES, &s, &e), 0);
     assert_int_equal(access(path, F_OK), -1);
     spool_start(s);
