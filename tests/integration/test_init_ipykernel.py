@@ -10,7 +10,6 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,12 +114,11 @@ class KernelBehindInit:
 @pytest.fixture(params=["ipc", "tcp"])
 def kernel(request: pytest.FixtureRequest) -> Iterator[KernelBehindInit]:
     driver = InitDriver("plain")
-    try:
-        driver.accept()
-        with closing(KernelBehindInit(driver, request.param)) as kernel:
-            yield kernel
-    finally:
-        driver.close()
+    driver.accept()
+    kernel = KernelBehindInit(driver, request.param)
+    yield kernel
+    kernel.close()
+    driver.close()
 
 
 def test_code_runs_and_all_of_its_messages_arrive(kernel: KernelBehindInit) -> None:
