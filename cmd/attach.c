@@ -24,7 +24,8 @@ int command_attach(int argc, char **argv)
         .specs = specs,
         .about = "Shows the output of an execution that runs or ran, from its first event to its "
                  "end, and exits\n"
-                 "with its exit code. Ctrl-C interrupts it, twice leaves it running.",
+                 "with its exit code. Ctrl-C interrupts it, twice leaves it running. On a terminal "
+                 "input() asks there.",
         .examples = "  kernelhub history; kernelhub attach 3f0c…\n",
     };
     struct option_list arguments;
@@ -45,6 +46,7 @@ int command_attach(int argc, char **argv)
         rc = err_set(&e, ERR_INVALID, "--after takes the number of an event, not '%.50s'", after);
     if (rc == 0) {
         printer_init(&printer, f.client, save_dir, json);
+        f.asks = prompt_is_possible() && !json;
         rc = follow(&f, &e);
     }
     code = follow_exit_code(&f, rc, &e);

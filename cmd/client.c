@@ -248,7 +248,9 @@ int client_fetch(struct client *c, const char *path, struct buf *out, struct err
  * ended. */
 static bool perform_until_wake(CURLM *multi, const struct client_stream *s, CURLcode *ret_code)
 {
-    struct curl_waitfd wake = { .fd = s->wake_fd, .events = CURL_WAIT_POLLIN };
+    struct curl_waitfd fds[2] = { { .fd = s->wake_fd, .events = CURL_WAIT_POLLIN },
+                                  { .fd = -1, .events = CURL_WAIT_POLLIN } };
+    struct curl_waitfd *wake = &fds[0], *input = &fds[1];
     int running = 1, left;
 
     for (;;) {
@@ -259,11 +261,15 @@ static bool perform_until_wake(CURLM *multi, const struct client_stream *s, CURL
             *ret_code = message->data.result;
             return true;
         }
-        if (curl_multi_poll(multi, &wake, s->wake_fd >= 0, 1000, NULL) != CURLM_OK)
+        input->fd = s->input_fd ? *s->input_fd : -1;
+        unsigned first = s->wake_fd < 0, n = (s->wake_fd >= 0) + (input->fd >= 0);
+        if (curl_multi_poll(multi, &fds[first], n, 1000, NULL) != CURLM_OK)
             break;
-        if (wake.revents && !s->on_wake(s->arg))
+        if (wake->revents && !s->on_wake(s->arg))
             return false;
-        wake.revents = 0;
+        if (input->revents && !s->on_input(s->arg))
+            return false;
+        wake->revents = input->revents = 0;
     }
     *ret_code = CURLE_RECV_ERROR;
     return true;

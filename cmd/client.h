@@ -57,6 +57,8 @@ struct client_stream {
     void *arg;
     int wake_fd;                /* -1: none; when it is readable: */
     bool (*on_wake)(void *arg); /* false: leave the stream */
+    const int *input_fd;        /* NULL or -1 there: none; may change meanwhile; when it is readable: */
+    bool (*on_input)(void *arg);
 };
 /* Reads server-sent events until the stream ends (0), on_wake says so (0), or it fails. */
 int client_stream(struct client *c, const struct client_stream *s, struct err *e);

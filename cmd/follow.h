@@ -5,6 +5,7 @@
 #include "base/uuid.h"
 #include "cmd/client.h"
 #include "cmd/printer.h"
+#include "cmd/prompt.h"
 
 #define FOLLOW_NOT_SEEN 125 /* exit code when it is not the code that failed */
 
@@ -16,12 +17,14 @@ struct follow {
     const char *path;    /* POSTed with `body` until the first event; NULL: it is there already */
     json_t *body;        /* borrowed; has our execution_id, so that a repeat attaches */
     bool quiet;          /* print no event */
+    bool asks;           /* input() asks at the terminal */
     uint64_t last_seq;   /* shown already */
     bool ret_left;       /* Ctrl-C twice, or SIGTERM: it was left running */
 
     /* follow's own */
     unsigned tries, interrupts;
-    int signal_fd;
+    int signal_fd, input_fd;
+    struct prompt prompt;
 };
 
 /* Returns when it has ended (printer->status is set) or was left; else -1 with e. */

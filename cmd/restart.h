@@ -7,7 +7,7 @@
 
 #define RESTART_FIRST_MS   100
 #define RESTART_MAX_MS     5000
-#define RESTART_HEALTHY_MS 10000 /* alive that long: former deaths are forgotten */
+#define RESTART_HEALTHY_MS 1000 /* alive that long: former deaths are forgotten */
 #define RESTART_LIFE_MS    1000
 
 struct restart {

@@ -108,6 +108,7 @@ static int build_body(struct run *r, const char *argument, struct err *e)
         (void)json_object_set_new(r->body, "language", json_string(language));
     if (r->stdin_text)
         (void)json_object_set_new(r->body, "stdin", json_string(r->stdin_text));
+    (void)json_object_set_new(r->body, "interactive", json_boolean(r->follow.asks));
     if (r->timeout) {
         double seconds = strtod(r->timeout, &end);
         if (end == r->timeout || *end || !(seconds > 0))
@@ -156,7 +157,10 @@ int command_run(int argc, char **argv)
         .about = "Runs code in a session, whose variables stay, and shows its output as it comes. "
                  "Exits with the\n"
                  "code's own exit code; 125: it could not be run. Ctrl-C interrupts it, twice "
-                 "leaves it running.",
+                 "leaves it running.\n"
+                 "On a terminal input() asks there. Else it gets the lines of --stdin-text, or "
+                 "fails: stdin is read\n"
+                 "only for '-', as code.",
         .examples = "  kernelhub run 'x = 42'; kernelhub run 'print(x)'\n"
                     "  kernelhub run @script.py --timeout 600 --save plots\n"
                     "  echo 'ls -l' | kernelhub run -l bash -\n",
@@ -168,6 +172,7 @@ int command_run(int argc, char **argv)
     if (!options_read(&options, argc, argv, &arguments, &code))
         return code;
     r.follow.printer = &r.printer;
+    r.follow.asks = prompt_is_possible() && !r.json && !r.no_stream && !r.stdin_text;
     code = follow_exit_code(&r.follow, run(&r, arguments.items[0], &e), &e);
     json_decref(r.body);
     client_free(r.follow.client);

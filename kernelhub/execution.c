@@ -37,6 +37,7 @@ void execution_row(const struct execution *x, struct execution_row *ret)
         .user_id = x->user->id,
         .kernel_id = x->kernel_id,
         .sandbox_id = x->sandbox_id,
+        .replay_of = x->replay_of,
         .session = x->session_name,
         .session_feed = x->session_feed,
         .language = x->language,
@@ -188,7 +189,7 @@ bool execution_can_run(const struct execution *x)
 {
     const struct session *s = x->session;
     return !s->removed && !s->running && s->kernel == KERNEL_READY &&
-           s->sandbox->state == SANDBOX_UP && !s->sandbox->held && zlistx_first(s->queue) == x;
+           s->sandbox->state == SANDBOX_UP && zlistx_first(s->queue) == x;
 }
 
 void execution_take_kernel(struct execution *x)
@@ -286,7 +287,7 @@ static void on_output(struct execution *x, struct sandbox *sandbox, const char *
                       struct slice content)
 {
     enum event_type type;
-    CLEANUP_BUF struct buf fields = BUF_INIT(MAX_FIELDS_BYTES);
+    CLEANUP_BUF struct buf fields = BUF_INIT(MAX_FIELDS_BYTES), head = BUF_INIT(MAX_FIELDS_BYTES);
     if (!event_from_message(msg_type, content, &type, &fields))
         return;
     if (!x->started)
@@ -294,10 +295,18 @@ static void on_output(struct execution *x, struct sandbox *sandbox, const char *
     if (type == EVENT_ERROR)
         x->saw_error = true;
     int64_t now = hub_unix_us();
-    if (output_admit(&x->output, type, buf_slice(&fields), now))
+    switch (output_admit(&x->output, type, buf_slice(&fields), now, &head)) {
+    case OUTPUT_ON:
         execution_emit(x, type, buf_slice(&fields), now, sandbox_take_mark(sandbox));
-    else
+        return;
+    case OUTPUT_CUT:
+        execution_save(x, NO_MARK, NULL, NULL); /* in the event's commit, or before it */
+        execution_emit(x, type, buf_slice(&head), now, sandbox_take_mark(sandbox));
+        return;
+    case OUTPUT_KEPT:
         save_gap(x);
+        return;
+    }
 }
 
 static void on_reply(struct execution *x, struct sandbox *sandbox, struct slice content)

@@ -25,6 +25,7 @@ struct execution_request {
     bool no_queue;           /* queue:false: busy instead of waiting */
     int64_t max_output_bytes;
     const char *client;      /* "rest", "sse", …: for the record */
+    struct uuid replay_of;   /* none: it is no replay */
 };
 
 /* Accepts an execution, or attaches to it when its id was seen before with the same code (ERR_CONFLICT with
@@ -60,6 +61,25 @@ struct wait *execution_cancel(struct hub *h, const struct user *u, const struct 
 #define EXECUTION_MAX_INPUT_BYTES (1u << 20)
 struct wait *execution_input(struct hub *h, const struct user *u, const struct uuid *id, struct slice value, reply_fn done,
                              void *arg);
+
+/* What an execution was made of, to run it again: {"code","language","template","labels","options"}, template and labels may be
+ * null; options: {"timeout_ms","max_output_bytes","has_stdin","env","input"}. ERR_NOT_FOUND when it is not this user's. */
+struct wait *execution_source(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done, void *arg);
+
+/* Which part of an execution's text. A line ends with its newline. head and tail count lines, offset and limit bytes of UTF-8. */
+enum output_stream { OUTPUT_STDOUT, OUTPUT_STDERR, OUTPUT_RESULT };
+struct output_part {
+    enum output_stream stream; /* RESULT: the text/plain of each result, one below the other */
+    int64_t offset, limit;     /* limit 0: OUTPUT_PART_MAX_BYTES */
+    int64_t head, tail;        /* 0: not given; at most one of them, and then neither offset nor limit */
+    const char *grep;          /* only lines that hold this text; offset, limit, head and tail count what is left. NULL: all */
+};
+#define OUTPUT_PART_MAX_BYTES (8 << 20)
+
+/* next_offset: where the next part begins, -1 at the end of what is stored now. cut: head or tail has more than fits. */
+typedef void (*output_fn)(void *arg, const struct err *e, struct slice text, int64_t next_offset, bool cut);
+struct wait *execution_output(struct hub *h, const struct user *u, const struct uuid *id, const struct output_part *part,
+                              output_fn done, void *arg);
 
 /* A large output ("ref" in an event): bytes and their media type. */
 typedef void (*blob_fn)(void *arg, const struct err *e, const char *media_type, struct slice bytes);

@@ -12,7 +12,7 @@ struct execution {
     struct user *user;
     struct session *session; /* NULL once ended, or given up before its insert was committed */
     struct feed *feed;
-    struct uuid id, kernel_id, sandbox_id;
+    struct uuid id, kernel_id, sandbox_id, replay_of;
     char session_name[128], language[64], client[32];
     int64_t session_feed;
     enum status status;

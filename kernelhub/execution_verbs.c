@@ -155,6 +155,14 @@ struct wait *execution_input(struct hub *h, const struct user *u, const struct u
     return answer(x, status_name(x->status), done, arg);
 }
 
+struct wait *execution_source(struct hub *h, const struct user *u, const struct uuid *id,
+                              reply_fn done, void *arg)
+{
+    struct wait *w = wait_new(NULL, done, arg);
+    wait_set_query(w, store_read_source(h->store, id, &u->id, on_json, w));
+    return w;
+}
+
 struct blob_call {
     blob_fn done;
     void *arg;
@@ -182,5 +190,32 @@ struct wait *execution_blob(struct hub *h, const struct user *u, const struct uu
     *call = (struct blob_call){ done, arg, wait_new(NULL, never, NULL) };
     struct wait *w = call->wait;
     wait_set_ticket(w, store_read_blob(h->store, id, &u->id, n, on_blob, call), call);
+    return w;
+}
+
+struct output_call {
+    output_fn done;
+    void *arg;
+    struct wait *wait;
+};
+
+static void on_output(void *arg, const struct err *e, struct slice text, int64_t next_offset,
+                      bool cut)
+{
+    struct output_call call = *(struct output_call *)arg;
+    free(arg);
+    wait_answer(call.wait, NULL, slice_of(NULL, 0)); /* only frees it */
+    call.done(call.arg, e, text, next_offset, cut);
+}
+
+struct wait *execution_output(struct hub *h, const struct user *u, const struct uuid *id,
+                              const struct output_part *part, output_fn done, void *arg)
+{
+    struct output_call *call = calloc(1, sizeof *call);
+    if (!call)
+        abort();
+    *call = (struct output_call){ done, arg, wait_new(NULL, never, NULL) };
+    struct wait *w = call->wait;
+    wait_set_ticket(w, store_read_output(h->store, id, &u->id, part, on_output, call), call);
     return w;
 }

@@ -44,38 +44,147 @@ static void drop(struct output *o, size_t len)
     o->dropped_messages++;
 }
 
-bool output_admit(struct output *o, enum event_type type, struct slice fields, int64_t unix_us)
+/* ---- a text that is cut: raw, as it stands between its quotes ---- */
+
+#define TEXT_FRAME 10 /* ,"text":"" */
+
+static bool is_text(enum event_type type, struct slice fields, struct slice *ret_raw)
 {
-    int64_t size = (int64_t)fields.len + ITEM_OVERHEAD, head_max = o->max_bytes / 4 * 3;
-    if (!o->first && o->dropped_messages == 0 && o->head_bytes + size <= head_max) {
-        o->head_bytes += size;
+    static const char BEFORE[] = ",\"text\":\"";
+    size_t n = sizeof BEFORE - 1;
+    if ((type != EVENT_STDOUT && type != EVENT_STDERR) || fields.len < TEXT_FRAME ||
+        memcmp(fields.data, BEFORE, n) != 0 || fields.data[fields.len - 1] != '"')
+        return false;
+    *ret_raw = slice_of(fields.data + n, fields.len - TEXT_FRAME);
+    return true;
+}
+
+static bool is_escaping(struct slice raw, size_t at)
+{
+    size_t n = 0;
+    while (n < at && raw.data[at - 1 - n] == '\\')
+        n++;
+    return n % 2 == 1; /* the byte at `at` belongs to the backslash before it */
+}
+
+static bool is_low_surrogate(struct slice raw, size_t at)
+{
+    return raw.len - at >= 6 && raw.data[at] == '\\' && raw.data[at + 1] == 'u' &&
+           strchr("dD", raw.data[at + 2]) && strchr("cCdDeEfF", raw.data[at + 3]);
+}
+
+/* Whether raw may be cut before `at`: not inside a character or an escape, nor between two surrogates. */
+static bool is_boundary(struct slice raw, size_t at)
+{
+    if (at == 0 || at >= raw.len)
         return true;
-    }
-    int64_t tail_max = (o->max_bytes - o->flushed_bytes) / 4;
-    if (size > tail_max) {
-        drop(o, fields.len);
+    if (((unsigned char)raw.data[at] & 0xc0) == 0x80 || is_escaping(raw, at))
         return false;
-    }
-    while (o->tail_bytes + size > tail_max) {
-        struct output_item *old = pop(o);
-        drop(o, old->len);
-        free(old);
-    }
-    struct output_item *item = malloc(sizeof *item + fields.len);
+    for (size_t back = 1; back <= 4 && back < at; back++)
+        if (raw.data[at - back] == 'u' && is_escaping(raw, at - back))
+            return false;
+    return !is_low_surrogate(raw, at);
+}
+
+static struct slice first_bytes(struct slice raw, size_t max)
+{
+    size_t at = max < raw.len ? max : raw.len;
+    while (!is_boundary(raw, at))
+        at--;
+    return slice_of(raw.data, at);
+}
+
+static struct slice last_bytes(struct slice raw, size_t max)
+{
+    size_t at = max < raw.len ? raw.len - max : 0;
+    while (!is_boundary(raw, at))
+        at++;
+    return slice_of(raw.data + at, raw.len - at);
+}
+
+/* ---- the ring ---- */
+
+static void push(struct output *o, enum event_type type, struct slice before, struct slice body,
+                 struct slice after, int64_t unix_us)
+{
+    size_t len = before.len + body.len + after.len;
+    struct output_item *item = malloc(sizeof *item + len);
     if (!item) {
-        drop(o, fields.len);
-        return false;
+        drop(o, len);
+        return;
     }
-    *item = (struct output_item){ .type = type, .unix_us = unix_us, .len = fields.len };
-    memcpy(item->fields, fields.data, fields.len);
+    *item = (struct output_item){ .type = type, .unix_us = unix_us, .len = len };
+    memcpy(item->fields, before.data, before.len);
+    memcpy(item->fields + before.len, body.data, body.len);
+    memcpy(item->fields + before.len + body.len, after.data, after.len);
     if (o->last)
         o->last->next = item;
     else
         o->first = item;
     o->last = item;
-    o->tail_bytes += size;
+    o->tail_bytes += (int64_t)len + ITEM_OVERHEAD;
     o->tail_messages++;
-    return false;
+}
+
+static void make_room(struct output *o, int64_t size, int64_t tail_max)
+{
+    while (o->first && o->tail_bytes + size > tail_max) {
+        struct output_item *old = pop(o);
+        drop(o, old->len);
+        free(old);
+    }
+}
+
+static void keep(struct output *o, enum event_type type, struct slice fields, int64_t unix_us)
+{
+    int64_t size = (int64_t)fields.len + ITEM_OVERHEAD,
+            tail_max = (o->max_bytes - o->flushed_bytes) / 4;
+    static const struct slice none = { 0 };
+    struct slice raw;
+    if (size <= tail_max) {
+        make_room(o, size, tail_max);
+        push(o, type, slice_of("", 0), fields, slice_of("", 0), unix_us);
+        return;
+    }
+    int64_t room = tail_max - ITEM_OVERHEAD - TEXT_FRAME;
+    struct slice end =
+        room > 0 && is_text(type, fields, &raw) ? last_bytes(raw, (size_t)room) : none;
+    make_room(o, tail_max + 1, tail_max); /* what is before it is older than what it loses */
+    drop(o, fields.len - end.len);
+    if (end.len)
+        push(o, type, SLICE_LITERAL(",\"text\":\""), end, SLICE_LITERAL("\""), unix_us);
+}
+
+enum output_way output_admit(struct output *o, enum event_type type, struct slice fields,
+                             int64_t unix_us, struct buf *head)
+{
+    int64_t size = (int64_t)fields.len + ITEM_OVERHEAD, head_max = o->max_bytes / 4 * 3;
+    int64_t room = head_max - o->head_bytes - ITEM_OVERHEAD - TEXT_FRAME;
+    bool is_head = !o->first && o->dropped_messages == 0;
+    struct slice raw;
+    if (is_head && o->head_bytes + size <= head_max) {
+        o->head_bytes += size;
+        return OUTPUT_ON;
+    }
+    if (!is_head || room <= 0 || !is_text(type, fields, &raw)) {
+        keep(o, type, fields, unix_us);
+        return OUTPUT_KEPT;
+    }
+    struct slice begin = first_bytes(raw, (size_t)room);
+    if (begin.len == 0) {
+        keep(o, type, fields, unix_us);
+        return OUTPUT_KEPT;
+    }
+    CLEANUP_BUF struct buf rest = BUF_INIT(fields.len + TEXT_FRAME);
+    buf_add_str(&rest, ",\"text\":\"");
+    buf_add(&rest, raw.data + begin.len, raw.len - begin.len);
+    buf_add_char(&rest, '"');
+    buf_add_str(head, ",\"text\":\"");
+    buf_add_slice(head, begin);
+    buf_add_char(head, '"');
+    o->head_bytes = head_max;
+    keep(o, type, buf_slice(&rest), unix_us);
+    return OUTPUT_CUT;
 }
 
 bool output_has_gap(const struct output *o)

@@ -19,9 +19,14 @@ struct output {
 void output_init(struct output *o, int64_t max_bytes);
 void output_done(struct output *o);
 
-/* True: send it on. False: it was put in the ring (copied). Three quarters of the limit are head; the ring is a quarter of
+enum output_way {
+    OUTPUT_ON,   /* send it on */
+    OUTPUT_KEPT, /* it is in the ring (copied), or what of it fits there */
+    OUTPUT_CUT,  /* a text whose beginning goes on: `head` has the fields to send; the rest is in the ring */
+};
+/* Where an output goes. Three quarters of the limit are head; the ring is a quarter of
  * what the limit leaves beside what went through it before: however often it is emptied, that is never more than the limit again. */
-bool output_admit(struct output *o, enum event_type type, struct slice fields, int64_t unix_us);
+enum output_way output_admit(struct output *o, enum event_type type, struct slice fields, int64_t unix_us, struct buf *head);
 
 bool output_has_gap(const struct output *o);
 /* At the end, or when the code asks for input: the fields of the `gap` event (when output_has_gap; output_gap_said then counts anew),

@@ -4,7 +4,6 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "kernelhub/catalog.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
@@ -81,35 +80,12 @@ static struct wait *when_ready(struct session *s, reply_fn done, void *arg)
     return wait_new(s->waits, done, arg);
 }
 
-/* Where it shall be and what it is called. */
-static int read_wish(struct hub *h, const struct user *u, const struct session_wish *w,
-                     struct sandbox **ret_in, char ret_name[256], struct err *e)
-{
-    char name[128];
-    if (sandbox_named(h, u, w->sandbox, ret_in, e) < 0)
-        return -1;
-    session_default_name(catalog_language(w->language ? w->language : "python"), *ret_in, name);
-    (void)snprintf(ret_name, 256, "%s",
-                   w->name ? w->name : name); /* a longer one is refused by session_open */
-    return 0;
-}
-
-bool session_exists(struct hub *h, const struct user *u, const struct session_wish *w)
-{
-    struct sandbox *in;
-    char name[256];
-    return read_wish(h, u, w, &in, name, NULL) == 0 && session_find(h, u, name);
-}
-
-struct wait *session_create(struct hub *h, struct user *u, const struct session_wish *w,
-                            reply_fn done, void *arg)
+struct wait *session_create(struct hub *h, struct user *u, const char *name, const char *language,
+                            const char *template_name, reply_fn done, void *arg)
 {
     struct session *s;
-    struct sandbox *in;
     struct err e;
-    char name[256];
-    if (read_wish(h, u, w, &in, name, &e) < 0 ||
-        session_open(h, u, name, w->language, w->template_name, in, false, &s, &e) < 0) {
+    if (session_open(h, u, name, language, template_name, false, &s, &e) < 0) {
         done(arg, &e, slice_of(NULL, 0));
         return NULL;
     }
@@ -117,9 +93,9 @@ struct wait *session_create(struct hub *h, struct user *u, const struct session_
     /* the wait first: a kernel that cannot even be asked for answers it at once */
     if (s->kernel == KERNEL_READY)
         return when_ready(s, done, arg);
-    struct wait *wait = wait_new(s->waits, done, arg);
+    struct wait *w = wait_new(s->waits, done, arg);
     session_need_kernel(s);
-    return zlistx_find(s->waits, wait) ? wait : NULL; /* answered at once when it cannot start */
+    return zlistx_find(s->waits, w) ? w : NULL; /* answered at once when it cannot start */
 }
 
 static void end_work(struct session *s, const char *reason)
@@ -143,8 +119,6 @@ struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, vo
     }
     end_work(s, "the session was restarted");
     s->last_used_us = hub_unix_us();
-    if (s->sandbox)
-        sandbox_called(s->sandbox);
     session_refresh(s);
     if (s->kernel == KERNEL_READY && s->start) {
         s->restarting = true;
@@ -181,6 +155,35 @@ static int on_reap(zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
+static void send_stop(struct sandbox *sandbox, const struct uuid *kernel_id, int grace_ms)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(64);
+    buf_addf(&json, "{\"grace_ms\":%d}", grace_ms);
+    struct link_frame f = { .type = LINK_STOP,
+                            .kernel_id = *kernel_id,
+                            .n_parts = 1,
+                            .parts = { buf_slice(&json) } };
+    sandbox_send(sandbox, &f);
+}
+
+void sessions_stop_unknown(struct sandbox *sandbox, struct slice hello)
+{
+    struct slice list, text, state;
+    struct uuid id;
+    struct json_iter it =
+        json_iter(json_member(hello, "kernels", &list) ? list : slice_of(NULL, 0));
+    while (json_next(&it)) {
+        if (!json_member_string(it.value, "kernel_id", &text) || !uuid_parse(text, &id) ||
+            !json_member_string(it.value, "state", &state) || slice_is(state, "dead"))
+            continue;
+        const struct session *s = zhashx_lookup(sandbox->hub->kernels, id.text);
+        if (s && s->sandbox == sandbox)
+            continue;
+        log_info("kernel=%s has no session: ended", id.text);
+        send_stop(sandbox, &id, 0);
+    }
+}
+
 void session_close(struct session *s, const char *reason)
 {
     char key[200];
@@ -188,15 +191,8 @@ void session_close(struct session *s, const char *reason)
         return;
     s->removed = true;
     end_work(s, reason);
-    if (s->kernel != KERNEL_NONE && s->sandbox->state == SANDBOX_UP) {
-        CLEANUP_BUF struct buf json = BUF_INIT(64);
-        buf_addf(&json, "{\"grace_ms\":%d}", s->ephemeral ? 0 : STOP_GRACE_MS);
-        struct link_frame f = { .type = LINK_STOP,
-                                .kernel_id = s->kernel_id,
-                                .n_parts = 1,
-                                .parts = { buf_slice(&json) } };
-        sandbox_send(s->sandbox, &f);
-    }
+    if (s->kernel != KERNEL_NONE)
+        send_stop(s->sandbox, &s->kernel_id, s->ephemeral ? 0 : STOP_GRACE_MS);
     if (uuid_is_set(&s->kernel_id))
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
     session_save(s, hub_unix_us());

@@ -3,10 +3,6 @@
 
 #include "kernelhub/store_internal.h"
 
-#define SANDBOX_COLUMNS                                                                            \
-    "id, user_id, name, template_name, image, digest, epoch, last_number, created_us, ended_us,"   \
-    " end_reason, options, workspace, used_us"
-
 const char *const SQL_TEXT[SQL_N] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
@@ -22,21 +18,18 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_PUT_SANDBOX] =
         "INSERT INTO sandboxes (id, user_id, name, template_name, image, digest, epoch, "
         "last_number, created_us, ended_us,"
-        " end_reason, options, workspace, used_us)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+        " end_reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
         " ON CONFLICT (id) DO UPDATE SET user_id=excluded.user_id, name=excluded.name,"
         " template_name=excluded.template_name, image=excluded.image, digest=excluded.digest, "
         "epoch=excluded.epoch,"
         " last_number=iif(excluded.epoch IS sandboxes.epoch, max(sandboxes.last_number, "
         "excluded.last_number),"
         " excluded.last_number), created_us=excluded.created_us, ended_us=excluded.ended_us, "
-        "end_reason=excluded.end_reason, options=excluded.options, workspace=excluded.workspace, "
-        "used_us=excluded.used_us",
+        "end_reason=excluded.end_reason",
     [SQL_PUT_SESSION] =
         "INSERT OR REPLACE INTO sessions (feed, user_id, kernel_id, sandbox_id, name, language, "
         "kernelspec, template_name,"
-        " ephemeral, created_us, ended_us, home) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-        "?11, ?12)",
+        " ephemeral, created_us, ended_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [SQL_INSERT_EXECUTION] =
         "INSERT INTO executions (" STORE_EXECUTION_COLUMNS
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
@@ -79,6 +72,12 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_READ_EXECUTION] =
         "SELECT " STORE_EXECUTION_COLUMNS ", (SELECT name FROM users u WHERE u.id = user_id)"
         " FROM executions WHERE id=?1 AND (?2 IS NULL OR user_id=?2)",
+    [SQL_READ_SOURCE] = "SELECT code, language, labels, options, (SELECT template_name FROM "
+                        "sessions s WHERE s.feed = session_feed)"
+                        " FROM executions WHERE id=?1 AND user_id=?2",
+    [SQL_FEED_OF] = "SELECT feed FROM executions WHERE id=?1 AND user_id=?2",
+    [SQL_OUTPUT] = "SELECT seq, body, blob_offset, blob_bytes FROM events WHERE feed=?1 AND "
+                   "seq>?2 AND type=?3 ORDER BY seq",
     [SQL_BLOB] = "SELECT b.feed, b.media_type, b.blob_offset, b.blob_bytes FROM executions e JOIN "
                  "blobs b ON b.feed = e.feed"
                  " WHERE e.id=?1 AND (?2 IS NULL OR e.user_id=?2) AND b.n=?3",
@@ -90,21 +89,17 @@ const char *const SQL_TEXT[SQL_N] = {
                       "expires_us, revoked_us FROM keys"
                       " WHERE revoked_us IS NULL ORDER BY created_us, id",
     [SQL_LOAD_SANDBOXES] =
-        "SELECT " SANDBOX_COLUMNS " FROM sandboxes WHERE ended_us IS NULL ORDER BY created_us, id",
-    [SQL_LOAD_ENDED_SANDBOXES] =
-        "SELECT * FROM (SELECT " SANDBOX_COLUMNS
-        " FROM sandboxes WHERE ended_us IS NOT NULL ORDER BY ended_us DESC LIMIT ?1)"
-        " ORDER BY ended_us, id",
-    [SQL_LOAD_UNREMOVED_SANDBOXES] =
-        "SELECT " SANDBOX_COLUMNS
-        " FROM sandboxes WHERE ended_us IS NOT NULL AND workspace = 'private' ORDER BY id",
+        "SELECT id, user_id, name, template_name, image, digest, epoch, last_number, created_us, "
+        "ended_us,"
+        " end_reason FROM sandboxes WHERE ended_us IS NULL ORDER BY created_us, id",
     [SQL_LOAD_SESSIONS] =
         "SELECT feed, user_id, kernel_id, sandbox_id, name, language, kernelspec, template_name, "
         "ephemeral,"
-        " created_us, ended_us, home FROM sessions WHERE ended_us IS NULL ORDER BY feed",
+        " created_us, ended_us FROM sessions WHERE ended_us IS NULL ORDER BY feed",
     [SQL_LOAD_EXECUTIONS] =
         "SELECT " STORE_EXECUTION_COLUMNS
         ", (SELECT max(seq) FROM events v WHERE v.feed = executions.feed)"
+        ", (SELECT ts_us FROM events v WHERE v.feed = executions.feed AND type = 'started' LIMIT 1)"
         " FROM executions WHERE status IN ('queued','running','waiting_input') ORDER BY feed",
 
     [SQL_USED_BYTES] = "SELECT (page_count - freelist_count) * page_size"
@@ -123,8 +118,7 @@ const char *const SQL_TEXT[SQL_N] = {
         " AND seq <= (SELECT max(seq) FROM events m WHERE m.feed = events.feed) - ?1",
     [SQL_DROP_EXECUTION] = "DELETE FROM executions WHERE feed=?1",
     [SQL_DROP_SESSION] = "DELETE FROM sessions WHERE feed=?1",
-    [SQL_DROP_SANDBOXES] =
-        "DELETE FROM sandboxes WHERE ended_us < ?1 AND workspace IS NOT 'private'",
+    [SQL_DROP_SANDBOXES] = "DELETE FROM sandboxes WHERE ended_us < ?1",
     [SQL_ADD_REMOVED] = "INSERT OR IGNORE INTO removed (feed) VALUES (?1)",
     [SQL_PICK_REMOVED] = "SELECT feed FROM removed LIMIT 1",
     [SQL_DROP_EVENTS] =

@@ -9,6 +9,7 @@
  *   store_retain.c  removal of what is too old or too much
  *   store_query.c   the way of a query: to the reader and back
  *   store_read.c    queries of one execution: pages of events, records, blobs
+ *   store_output.c  the query of an execution's text
  *   store_list.c    the query of the history
  *   store_load.c    what is read at start
  *
@@ -139,6 +140,7 @@ struct store_query {
         store_page_fn page;
         store_json_fn json;
         store_blob_fn blob;
+        store_output_fn output;
     } done;
     /* what is asked */
     struct uuid id, user_id;
@@ -147,6 +149,8 @@ struct store_query {
     size_t max_bytes;
     unsigned n;
     struct store_list_filter *filter;
+    struct text_part *part;
+    int stream; /* enum output_stream */
     /* what was found */
     struct buf out;
     uint64_t first_seq;

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "kernelhub/store_internal.h"
+#include "kernelhub/text_part.h"
 
 #define PROGRESS_STEPS 10000 /* SQLite's own steps between two looks at `cancelled`: about 1 ms */
 
@@ -26,6 +27,7 @@ static void query_free(struct store_query *q)
         return;
     store_list_filter_free(q->filter);
     buf_done(&q->out);
+    text_part_free(q->part);
     free(q->media_type);
     free(q);
 }

@@ -273,6 +273,46 @@ struct store_query *store_read_record(struct store *s, const struct uuid *id,
     return store_query_send(q);
 }
 
+static void write_json(struct buf *out, const char *name, struct slice json)
+{
+    buf_addf(out, ",\"%s\":", name);
+    buf_add_slice(out, json.len ? json : SLICE_LITERAL("null"));
+}
+
+static int run_source(struct reader *r, struct store_query *q)
+{
+    sqlite3_stmt *stmt;
+    if (sql_use(&r->sql, SQL_READ_SOURCE, &stmt, &q->e) < 0)
+        return -1;
+    sql_bind_uuid(stmt, 1, &q->id);
+    sql_bind_uuid(stmt, 2, &q->user_id);
+    int found = sql_step(&r->sql, stmt, &q->e);
+    if (found <= 0)
+        return found < 0 ? -1 : not_found(&q->id, &q->e);
+    const char *template_name = sql_text(stmt, 4);
+    buf_add_str(&q->out, "{\"code\":");
+    json_quote(&q->out, sql_slice(stmt, 0));
+    buf_add_str(&q->out, ",\"language\":");
+    json_quote_str(&q->out, sql_text(stmt, 1));
+    buf_add_str(&q->out, ",\"template\":");
+    json_quote_str(&q->out, template_name && template_name[0] ? template_name : NULL);
+    write_json(&q->out, "labels", sql_slice(stmt, 2));
+    write_json(&q->out, "options", sql_slice(stmt, 3));
+    buf_add_char(&q->out, '}');
+    (void)sqlite3_reset(stmt); /* its one row was read */
+    return 0;
+}
+
+struct store_query *store_read_source(struct store *s, const struct uuid *id,
+                                      const struct uuid *user_id, store_json_fn done, void *arg)
+{
+    struct store_query *q = store_query_new(s, run_source, answer_json, arg);
+    q->done.json = done;
+    q->id = *id;
+    q->user_id = *user_id;
+    return store_query_send(q);
+}
+
 static int run_blob(struct reader *r, struct store_query *q)
 {
     sqlite3_stmt *stmt;

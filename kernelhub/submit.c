@@ -43,6 +43,12 @@ static int check_limits(const struct config *c, const struct execution_request *
     return 0;
 }
 
+/* The session's name when none is given: the language's. */
+static const char *default_session(const struct execution_request *r)
+{
+    return catalog_language(r->language ? r->language : "python");
+}
+
 static size_t bytes_of(const struct execution_request *r)
 {
     return r->code.len + r->env.len + r->stdin_text.len + r->labels.len;
@@ -51,19 +57,17 @@ static size_t bytes_of(const struct execution_request *r)
 static int open_session(struct hub *h, struct user *u, const struct execution_request *r,
                         struct session **ret, struct err *e)
 {
-    char name[128];
-    struct sandbox *in;
-    if (sandbox_named(h, u, r->sandbox, &in, e) < 0)
-        return -1;
-    session_default_name(catalog_language(r->language ? r->language : "python"), in, name);
+    char name[64];
+    if (r->sandbox && strcmp(r->sandbox, "default") != 0)
+        return err_set(e, ERR_NOT_FOUND, "there is no sandbox '%.64s'", r->sandbox);
     if (!r->not_persistent)
-        return session_open(h, u, r->session ? r->session : name, r->language, r->template_name, in,
-                            false, ret, e);
+        return session_open(h, u, r->session ? r->session : default_session(r), r->language,
+                            r->template_name, false, ret, e);
     if (r->session)
         return err_set(e, ERR_INVALID,
                        "persistent:false runs in a kernel of its own: leave 'session' out");
     (void)snprintf(name, sizeof name, "once-%.36s", uuid_new().text);
-    return session_open(h, u, name, r->language, r->template_name, in, true, ret, e);
+    return session_open(h, u, name, r->language, r->template_name, true, ret, e);
 }
 
 static int check_session(struct session *s, const struct execution_request *r, struct err *e)
@@ -101,6 +105,7 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
     x->user = u;
     x->session = s;
     x->id = *id;
+    x->replay_of = r->replay_of;
     x->feed = feed_new(store_next_feed(h->store), 0);
     x->waits = wait_list_new();
     x->queue_timer = -1;
@@ -153,15 +158,21 @@ static char *dup_env(struct slice options)
                : NULL;
 }
 
+/* When that was, by the clock that durations are taken with. */
+static int64_t mono_of(int64_t unix_us)
+{
+    return hub_mono_us() - (hub_unix_us() - unix_us);
+}
+
 struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq)
 {
     struct user *u = zhashx_lookup(h->users, r->user_id.text);
     struct session *s = u ? session_find(h, u, r->session) : NULL;
     if (!s)
         return NULL;
-    struct execution_request request = { .code = r->code,
-                                         .labels = r->labels,
-                                         .client = r->client };
+    struct execution_request request = {
+        .code = r->code, .labels = r->labels, .replay_of = r->replay_of, .client = r->client
+    };
     struct execution *x = execution_new(h, u, s, &request, &r->id);
     int64_t max = x->max_output_bytes;
     feed_unref(x->feed);
@@ -184,6 +195,7 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     x->output.dropped_bytes = r->dropped_bytes;
     x->output.dropped_messages = r->dropped_messages;
     x->created_us = r->created_us;
+    x->created_mono_us = mono_of(r->created_us);
     x->started_us = r->started_us;
     x->started = r->started_us != 0;
     x->execution_count = r->execution_count;
@@ -194,7 +206,7 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
         (void)snprintf(x->epoch, sizeof x->epoch, "%s", r->epoch);
         x->kernel_id = r->kernel_id;
         x->sandbox_id = r->sandbox_id;
-        x->sent_mono_us = hub_mono_us();
+        x->sent_mono_us = x->started ? mono_of(x->started_us) : hub_mono_us();
         x->status = x->asked ? STATUS_WAITING_INPUT : STATUS_RUNNING;
         s->running = x;
     } else {
@@ -367,8 +379,6 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
         s->env = copy(r->env);
     struct execution *x = execution_new(h, u, s, r, &id);
     s->last_used_us = x->created_us;
-    if (s->sandbox)
-        sandbox_use(s->sandbox, x->created_us, SANDBOX_CALLED);
     x->queue_handle = zlistx_add_end(s->queue, x);
     if (r->queue_timeout_seconds > 0)
         x->queue_timer =

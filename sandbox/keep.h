@@ -5,17 +5,25 @@
 #include <sys/uio.h>
 
 #include "protocol/link.h"
+#include "sandbox/spool.h"
 
 /*        acked            in flight (at most window_bytes)          waiting
  *   …………… freed | oldest ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ next ─ ─ ─ ─ ─ ─ ─ ─ ─ newest
+ *                 └──────────── memory: head ────────────────┘└── file: spool ──┘└─ memory: tail ─┘
  *
- * Policy when the hub is slow or away: as long as less than max_bytes are kept a message is taken (so the
- * bound is max_bytes and one message); beyond, messages are dropped and counted in one GAP frame per
- * execution that stands where the first of them would have stood, until the kept bytes have sunk to
- * three quarters. KERNEL and END frames are never dropped: their number is bounded by the orders. */
+ * All in order, in three pieces: the head is what may be sent, and a little more than the window; what does not fit there
+ * gathers in the tail, goes to the spool in batches, and comes back when the head has room. A short burst never meets
+ * the file: when it holds nothing the tail becomes head.
+ *
+ * Policy when the hub is slow or away: as long as less than memory_bytes are in memory a message is taken, and the spool
+ * is what keeps it so; when that is full too, or its disk, messages are dropped and counted in one GAP frame per
+ * execution that stands where the first of them would have stood, until the bytes in memory have sunk to three quarters.
+ * So the bound is memory_bytes, the spool's size and one message. KERNEL and END frames are never dropped: their number is
+ * bounded by the orders. */
 struct keep;
 
-struct keep *keep_new(size_t max_bytes, size_t window_bytes);
+/* spool: started, borrowed, and nobody else's; NULL: there is only memory. */
+struct keep *keep_new(size_t memory_bytes, size_t window_bytes, struct spool *spool);
 void keep_free(struct keep *k);
 DEFINE_CLEANUP(struct keep, keep_free)
 
@@ -43,6 +51,11 @@ bool keep_in_mid_frame(const struct keep *k);
 uint64_t keep_first(const struct keep *k); /* lowest number kept, or the next one */
 uint64_t keep_last(const struct keep *k);  /* highest number given, 0: none */
 uint64_t keep_acked(const struct keep *k);
-size_t keep_bytes(const struct keep *k);
+size_t keep_bytes(const struct keep *k);        /* in memory */
+uint64_t keep_spooled_bytes(const struct keep *k);
+
+/* The spool's bell rang. False when what lies there cannot be read back: it is lost, and so is the order of all that
+ * follows (*ret_error: errno). A disk that takes nothing (*ret_error, once) is only less room. */
+bool keep_on_spool(struct keep *k, int *ret_error);
 
 #endif

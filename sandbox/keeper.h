@@ -20,6 +20,7 @@ struct keeper_options {
     bool allow_weak;           /* start although the host cannot enforce everything */
     unsigned id_base, id_count; /* ranges of 65,536 host ids; 0: the defaults */
     unsigned max_sandboxes;     /* 0: as many as there are ranges */
+    unsigned spool_mib;         /* of a warden's file for what no hub has taken yet; 0: none */
 };
 
 /* Serves until SIGTERM or SIGINT, then returns 0. Sandboxes and their wardens live on; the next

@@ -65,8 +65,8 @@ static int open_dirs(struct place *p, struct err *e)
     p->sandboxes_fd = p->keeper_fd < 0 ? -1 : own_dir(p->sandboxes_dir, 0711, NO_ID, NO_ID, e);
     if (p->sandboxes_fd < 0)
         return -1;
-    static const char *const BELOW[] = { "records", "images", "logs" };
-    int *const fds[] = { &p->records_fd, &p->images_fd, &p->logs_fd };
+    static const char *const BELOW[] = { "records", "images", "logs", "spool" };
+    int *const fds[] = { &p->records_fd, &p->images_fd, &p->logs_fd, &p->spool_fd };
     for (size_t i = 0; i < ARRAY_LEN(BELOW); i++) {
         if (join(path, p->keeper_dir, BELOW[i], e) < 0)
             return -1;
@@ -151,6 +151,7 @@ int place_open(const struct keeper_options *options, unsigned lock_ms, struct pl
                        .records_fd = -1,
                        .images_fd = -1,
                        .logs_fd = -1,
+                       .spool_fd = -1,
                        .sandboxes_fd = -1,
                        .workspaces_fd = -1,
                        .lock_fd = -1 };
@@ -171,8 +172,8 @@ int place_open(const struct keeper_options *options, unsigned lock_ms, struct pl
 
 void place_close(struct place *p)
 {
-    int fds[] = { p->keeper_fd,    p->records_fd,    p->images_fd, p->logs_fd,
-                  p->sandboxes_fd, p->workspaces_fd, p->lock_fd };
+    int fds[] = { p->keeper_fd, p->records_fd,   p->images_fd,     p->logs_fd,
+                  p->spool_fd,  p->sandboxes_fd, p->workspaces_fd, p->lock_fd };
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         close_fd_at(&fds[i]);
 }
@@ -187,6 +188,11 @@ void place_sandbox_path(const struct place *p, const struct uuid *id, const char
 void place_log_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH])
 {
     snprintf(ret, PLACE_MAX_PATH, "%.180s/logs/%s.log", p->keeper_dir, id->text);
+}
+
+void place_spool_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH])
+{
+    snprintf(ret, PLACE_MAX_PATH, "%.180s/spool/%s", p->keeper_dir, id->text);
 }
 
 static int make_dir_at(int dir_fd, const char *name, mode_t mode, unsigned uid, unsigned gid,
@@ -297,6 +303,7 @@ int place_remove_sandbox(const struct place *p, const struct uuid *id, struct er
     if (fstatat(p->sandboxes_fd, id->text, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return err_set(e, ERR_INTERNAL, "the directory of sandbox %s cannot be removed", id->text);
     place_log_path(p, id, path);
-    (void)unlink(path); /* there may be none */
+    (void)unlink(path);                       /* there may be none */
+    (void)unlinkat(p->spool_fd, id->text, 0); /* only of a warden that died while it began */
     return 0;
 }

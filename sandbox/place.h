@@ -1,7 +1,8 @@
 /* place.h - where one instance keeps its things on this host, and who it is.
  *
  *   state_dir/keeper/            0700 root: instance, epoch, lock, containers.conf, podman.sock, empty,
- *                                records/ID.json, images/DIGEST.json, logs/ID.log, runtime
+ *                                records/ID.json, images/DIGEST.json, logs/ID.log, runtime,
+ *                                spool/ID (for the moment in which a warden opens it)
  *   state_dir/workspaces/        0700 hub: USER/shared, USER/private-SANDBOX
  *   run_dir/sandboxes/ID/        0750 warden:hub  link.sock
  *                       wall/      0755 warden    init.sock; read-only at /run/kernelhub inside
@@ -33,7 +34,7 @@ struct place {
     char containers_conf[PLACE_MAX_PATH];
     char empty_path[PLACE_MAX_PATH];
     struct policy_host host;
-    int keeper_fd, records_fd, images_fd, logs_fd, sandboxes_fd, workspaces_fd;
+    int keeper_fd, records_fd, images_fd, logs_fd, spool_fd, sandboxes_fd, workspaces_fd;
     int lock_fd;
 };
 
@@ -42,9 +43,10 @@ struct place {
 int place_open(const struct keeper_options *options, unsigned lock_ms, struct place *ret, struct err *e);
 void place_close(struct place *p);
 
-/* Fills ret[PLACE_MAX_PATH]: run_dir/sandboxes/ID[/leaf], state_dir/keeper/logs/ID.log. */
+/* Fills ret[PLACE_MAX_PATH]: run_dir/sandboxes/ID[/leaf], state_dir/keeper/logs/ID.log, …/spool/ID. */
 void place_sandbox_path(const struct place *p, const struct uuid *id, const char *leaf, char ret[PLACE_MAX_PATH]);
 void place_log_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH]);
+void place_spool_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH]);
 
 /* Makes the sandbox's directories for its warden. Fails when they are there. */
 int place_make_sandbox(const struct place *p, const struct uuid *id, unsigned warden_uid, struct err *e);

@@ -32,6 +32,7 @@ struct warden {
     const char *stuck; /* init is to be given up, and why */
     int timer;
     int64_t timer_ms; /* when it fires */
+    bool spool_lost;  /* what lay there cannot be read: over */
     size_t most_kept;
 };
 
@@ -322,6 +323,23 @@ static int on_keeper(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
+/* What cannot be read back cannot be told; the next warden says what is lost. */
+static int on_spool(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    struct warden *w = arg;
+    int error = 0;
+    w->spool_lost = !keep_on_spool(w->keep, &error);
+    if (error)
+        log_error("event=%s reason=%s kept_bytes=%zu spooled_bytes=%llu",
+                  w->spool_lost ? "spool_lost" : "spool_full",
+                  log_quote(slice_str(strerror(error))), keep_bytes(w->keep),
+                  (unsigned long long)keep_spooled_bytes(w->keep));
+    if (w->spool_lost)
+        return -1;
+    after(w);
+    return 0;
+}
+
 struct warden *warden_new(const struct warden_setup *setup)
 {
     struct warden *w = calloc(1, sizeof *w);
@@ -330,7 +348,7 @@ struct warden *warden_new(const struct warden_setup *setup)
     w->timer = -1;
     w->loop = zloop_new();
     assert(w->loop);
-    w->keep = keep_new(WARDEN_KEEP_BYTES, LINK_WINDOW_BYTES);
+    w->keep = keep_new(WARDEN_KEEP_BYTES, LINK_WINDOW_BYTES, setup->spool);
     w->runs = run_table_new(WARDEN_REMEMBER_RUNS, WARDEN_MAX_RUNS);
     w->keeper = warden_keeper_new(w->loop, setup->keeper_path);
     w->init =
@@ -351,6 +369,10 @@ struct warden *warden_new(const struct warden_setup *setup)
                                          .owner = w };
     zmq_pollitem_t item = { .fd = setup->keeper_fd, .events = ZMQ_POLLIN };
     zloop_poller(w->loop, &item, on_keeper, w);
+    if (setup->spool) {
+        item.fd = spool_bell(setup->spool);
+        zloop_poller(w->loop, &item, on_spool, w);
+    }
     return w;
 }
 
@@ -369,7 +391,8 @@ void warden_free(struct warden *w)
     free(w);
 }
 
-void warden_run(struct warden *w)
+int warden_run(struct warden *w)
 {
-    (void)zloop_start(w->loop); /* ends by "stop" only */
+    (void)zloop_start(w->loop); /* ends by "stop", or with the spool */
+    return w->spool_lost ? -1 : 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/uuid.h"
+#include "sandbox/spool.h"
 #include "sandbox/usage.h"
 
 /*      hub ══ warden_link ══ warden ══ warden_init ══ init
@@ -14,7 +15,7 @@
  */
 struct warden;
 
-#define WARDEN_KEEP_BYTES     (64u << 20)
+#define WARDEN_KEEP_BYTES     (32u << 20) /* in memory; the rest is the spool's */
 #define WARDEN_REMEMBER_RUNS  1024
 #define WARDEN_MAX_RUNS       8192 /* remembered and running */
 
@@ -26,13 +27,14 @@ struct warden_setup {
     int keeper_fd;                /* fd 3: "stop" ends the warden; borrowed */
     const char *channels_dir, *kernels_dir, *keeper_path;
     struct usage *usage;          /* borrowed */
+    struct spool *spool;          /* borrowed, started; NULL: none */
 };
 
 struct warden *warden_new(const struct warden_setup *setup);
 void warden_free(struct warden *w);
 DEFINE_CLEANUP(struct warden, warden_free)
 
-/* Runs until the keeper says stop. */
-void warden_run(struct warden *w);
+/* Runs until the keeper says stop. -1: it could not go on. */
+int warden_run(struct warden *w);
 
 #endif

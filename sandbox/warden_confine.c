@@ -16,7 +16,9 @@
 
 #define DATA_BYTES (512ull << 20)
 #define FILES      4096
-#define START_MS   5000
+#define FILE_BYTES                                                                                 \
+    (1ull << 30) /* no file of it grows longer: it can open none, and has one of its own */
+#define START_MS 5000
 
 /* Only threads that exist already run under this list. What is not here ends the process. */
 static const char *const CALLS[] = {
@@ -26,6 +28,8 @@ static const char *const CALLS[] = {
     "readv",
     "writev",
     "pread64",
+    "pwrite64",
+    "ftruncate",
     "recvfrom",
     "recvmsg",
     "sendto",
@@ -127,7 +131,7 @@ static void be_frugal(void)
 
 /* Both of ZeroMQ's threads set themselves up with calls that are not on the list, so wait until they have:
  * it takes the one and the other to make a bound socket listen no more. */
-static int start_threads(const char *dir, struct err *e)
+static int start_threads(const char *dir, struct spool *spool, struct err *e)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
     zsys_handler_set(NULL);
@@ -137,6 +141,8 @@ static int start_threads(const char *dir, struct err *e)
     if (!first || zsock_bind(first, "ipc://%s", a.sun_path) < 0)
         return err_errno(e, ERR_INTERNAL, "start ZeroMQ");
     zsock_destroy(&first);
+    if (spool)
+        spool_start(spool);
     for (int i = 0; i < START_MS; i++) {
         CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (connect(fd, (const struct sockaddr *)&a, sizeof a) < 0 && errno == ECONNREFUSED)
@@ -154,13 +160,14 @@ int warden_leave_network(struct err *e)
 }
 
 int warden_confine(const char *dir, const char *keeper_path, unsigned uid, unsigned gid,
-                   struct err *e)
+                   struct spool *spool, struct err *e)
 {
     const struct confine_path paths[] = { { dir, CONFINE_READ | CONFINE_WRITE } };
     struct err weak = ERR_INIT;
     be_frugal();
-    tzset(); /* the log would open a file for it later */
-    if (limit(RLIMIT_NOFILE, FILES, e) < 0)
+    tzset();                        /* the log would open a file for it later */
+    (void)signal(SIGXFSZ, SIG_IGN); /* a write then fails, and that is dealt with */
+    if (limit(RLIMIT_NOFILE, FILES, e) < 0 || limit(RLIMIT_FSIZE, FILE_BYTES, e) < 0)
         return -1;
 #if !defined(__SANITIZE_ADDRESS__) /* whose shadow is data, and who reads /proc */
     if (warden_root_enter(dir, keeper_path, e) < 0)
@@ -177,7 +184,7 @@ int warden_confine(const char *dir, const char *keeper_path, unsigned uid, unsig
             "event=no_landlock"); /* doctor says so too; no path can be opened in any case */
     }
     /* everything up to here is inherited by the threads, and the filter is laid over them too */
-    if (start_threads(dir, e) < 0)
+    if (start_threads(dir, spool, e) < 0)
         return -1;
     return confine_syscalls(CALLS, ARRAY_LEN(CALLS), 1ull << AF_UNIX, true, e);
 }

@@ -15,15 +15,16 @@
 #include "sandbox/warden.h"
 #include "sandbox/warden_confine.h"
 
-#define KEEPER_FD    3
-#define IDS          65536u
-#define INIT_BACKLOG 4 /* PID 1 dials once; what else dials may wait */
-#define LINK_BACKLOG 8
+#define KEEPER_FD     3
+#define IDS           65536u
+#define INIT_BACKLOG  4 /* PID 1 dials once; what else dials may wait */
+#define LINK_BACKLOG  8
+#define MAX_SPOOL_MIB 1024u
 
 struct options {
     struct uuid sandbox_id, epoch;
-    const char *dir, *keeper, *kernels_dir;
-    unsigned uid, gid, hub_gid;
+    const char *dir, *keeper, *kernels_dir, *spool;
+    unsigned uid, gid, hub_gid, spool_mib;
 };
 
 static bool parse_id(const char *text, unsigned *ret)
@@ -46,6 +47,8 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
         { "keeper", required_argument, NULL, 'k' },
         { "epoch", required_argument, NULL, 'e' },
         { "kernels-dir", required_argument, NULL, 'K' },
+        { "spool", required_argument, NULL, 'S' },
+        { "spool-mib", required_argument, NULL, 'M' },
         { NULL, 0, NULL, 0 },
     };
     unsigned seen = 0;
@@ -78,12 +81,18 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
         case 'K':
             o->kernels_dir = optarg;
             break;
+        case 'S':
+            o->spool = optarg;
+            break;
+        case 'M':
+            ok = parse_id(optarg, &o->spool_mib) && o->spool_mib <= MAX_SPOOL_MIB;
+            break;
         default:
             break;
         }
         if (!ok)
             return err_set(e, ERR_INVALID, "a bad option");
-        if (c != 'K')
+        if (c >= 'a')
             seen |= 1u << (c - 'a');
     }
     unsigned all = 0;
@@ -93,7 +102,8 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
         return err_set(
             e, ERR_INVALID,
             "usage: kernelhub-warden --sandbox UUID --dir DIR --uid N --gid N --hub-gid N "
-            "--keeper SOCKET --epoch UUID [--kernels-dir DIR], with the keeper on fd 3");
+            "--keeper SOCKET --epoch UUID [--kernels-dir DIR] [--spool FILE --spool-mib N], "
+            "with the keeper on fd 3");
     return 0;
 }
 
@@ -145,12 +155,24 @@ static int hear_container(pid_t *ret_pid, struct usage **ret_usage, struct err *
     return 0;
 }
 
+/* Without one the warden is still a warden, with less room. */
+static struct spool *open_spool(const struct options *o)
+{
+    struct spool *spool = NULL;
+    struct err e = ERR_INIT;
+    if (o->spool && o->spool_mib &&
+        spool_open(o->spool, o->uid, (uint64_t)o->spool_mib << 20, &spool, &e) < 0)
+        log_warning("event=no_spool reason=%s", log_quote(slice_str(e.text)));
+    return spool;
+}
+
 static int serve(const struct options *o, struct err *e)
 {
     char wall[4096], channels[4096];
     CLEANUP_FD int link_fd = -1;
     CLEANUP_FD int init_fd = -1;
     CLEANUP(usage_free) struct usage *usage = NULL;
+    CLEANUP(spool_free) struct spool *spool = open_spool(o);
     struct warden_setup setup = { .sandbox_id = o->sandbox_id,
                                   .epoch = o->epoch,
                                   .first_uid = o->uid >= IDS ? o->uid - (IDS - 1) : o->uid,
@@ -167,9 +189,10 @@ static int serve(const struct options *o, struct err *e)
                   e) < 0 ||
         warden_leave_network(e) < 0 || say("listening", e) < 0 ||
         hear_container(&setup.init_pid, &usage, e) < 0 ||
-        warden_confine(o->dir, o->keeper, o->uid, o->gid, e) < 0)
+        warden_confine(o->dir, o->keeper, o->uid, o->gid, spool, e) < 0)
         return -1;
     setup.usage = usage;
+    setup.spool = spool;
     setup.link_fd = TAKE_FD(link_fd);
     setup.init_fd = TAKE_FD(init_fd);
     CLEANUP(warden_free) struct warden *w = warden_new(&setup);
@@ -177,8 +200,7 @@ static int serve(const struct options *o, struct err *e)
         return -1;
     log_info("event=warden_ready sandbox=%s epoch=%s init_pid=%d", o->sandbox_id.text,
              o->epoch.text, (int)setup.init_pid);
-    warden_run(w);
-    return 0;
+    return warden_run(w) < 0 ? err_set(e, ERR_INTERNAL, "the spool cannot be read") : 0;
 }
 
 int main(int argc, char **argv)

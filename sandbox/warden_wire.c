@@ -276,6 +276,9 @@ void wk_drain(struct warden_kernel *k)
 static void on_readable(void *owner, enum link_channel which)
 {
     struct warden_kernel *k = owner;
+    /* a prompt must not overtake what was printed before it */
+    if (which == LINK_STDIN && read_messages(k, LINK_IOPUB, PER_WAKE))
+        channel_look_again(k->lines[LINK_IOPUB].channel);
     if (read_messages(k, which, PER_WAKE))
         channel_look_again(k->lines[which].channel);
     if (k->state == WK_DRAINING) {

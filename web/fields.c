@@ -125,7 +125,7 @@ static int check_entry(const struct field *field, const char *name, const json_t
     return 0;
 }
 
-static int keep_text(struct fields *f, const json_t *value, struct slice *ret, struct err *e)
+static int keep(struct fields *f, const json_t *value, struct slice *ret, struct err *e)
 {
     assert(f->n_objects < ARRAY_LEN(f->objects));
     char *dumped = json_dumps(value, JSON_COMPACT);
@@ -134,6 +134,21 @@ static int keep_text(struct fields *f, const json_t *value, struct slice *ret, s
     f->objects[f->n_objects++] = dumped;
     *ret = slice_str(dumped);
     return 0;
+}
+
+static int read_objects(struct fields *f, const struct field *field, const json_t *value,
+                        struct slice *ret, struct err *e)
+{
+    size_t i, n = json_array_size(value);
+    const json_t *item;
+    if (!json_is_array(value))
+        return wrong_type(field, "a list of objects", e);
+    if (n == 0 || (double)n > field->max)
+        return err_set(e, ERR_INVALID, "field '%s' has %zu items; it has to have 1 to %.0f",
+                       field->name, n, field->max);
+    json_array_foreach(value, i, item) if (!json_is_object(item)) return err_set(
+        e, ERR_INVALID, "field '%s', item %zu has to be an object", field->name, i);
+    return keep(f, value, ret, e);
 }
 
 static int read_strings(struct fields *f, const struct field *field, json_t *value,
@@ -147,13 +162,7 @@ static int read_strings(struct fields *f, const struct field *field, json_t *val
     const char *name;
     json_t *text;
     json_object_foreach(value, name, text) if (check_entry(field, name, text, e) < 0) return -1;
-    return keep_text(f, value, ret, e);
-}
-
-static int read_object(struct fields *f, const struct field *field, json_t *value,
-                       struct slice *ret, struct err *e)
-{
-    return json_is_object(value) ? keep_text(f, value, ret, e) : wrong_type(field, "an object", e);
+    return keep(f, value, ret, e);
 }
 
 static int read_one(struct fields *f, const struct field *field, json_t *value,
@@ -182,8 +191,8 @@ static int read_one(struct fields *f, const struct field *field, json_t *value,
     case FIELD_ENV:
     case FIELD_LABELS:
         return read_strings(f, field, value, at, e);
-    case FIELD_OBJECT:
-        return read_object(f, field, value, at, e);
+    case FIELD_OBJECTS:
+        return read_objects(f, field, value, at, e);
     }
     return err_set(e, ERR_INTERNAL, "field '%s' has no type", field->name);
 }

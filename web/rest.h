@@ -8,6 +8,7 @@ struct request;
 /* rest_execute.c */
 void rest_execute(struct request *r);
 void rest_execute_async(struct request *r);
+void rest_execute_batch(struct request *r);
 
 /* rest_executions.c */
 void rest_executions(struct request *r);
@@ -15,6 +16,12 @@ void rest_execution(struct request *r);
 void rest_execution_interrupt(struct request *r);
 void rest_execution_cancel(struct request *r);
 void rest_execution_input(struct request *r);
+
+/* rest_replay.c */
+void rest_execution_replay(struct request *r);
+
+/* rest_output.c */
+void rest_execution_output(struct request *r);
 
 /* rest_blob.c */
 void rest_execution_blob(struct request *r);
@@ -31,19 +38,12 @@ void rest_session_delete(struct request *r);
 void rest_session_restart(struct request *r);
 void rest_session_interrupt(struct request *r);
 
-/* rest_sandboxes.c */
-void rest_sandboxes(struct request *r);
-void rest_sandbox_create(struct request *r);
-void rest_sandbox(struct request *r);
-void rest_sandbox_change(struct request *r);
-void rest_sandbox_delete(struct request *r);
-void rest_admin_sandboxes(struct request *r);
-void rest_admin_sandbox_delete(struct request *r);
-
 /* rest_info.c */
 void rest_languages(struct request *r);
 void rest_images(struct request *r);
 void rest_templates(struct request *r);
+void rest_sandboxes(struct request *r);
+void rest_admin_sandboxes(struct request *r);
 void rest_health(struct request *r);
 void rest_health_live(struct request *r);
 void rest_health_ready(struct request *r);

@@ -7,16 +7,20 @@
 #define API     "/api/v1"
 #define HISTORY "session language status label since until q user limit cursor"
 #define EVENTS  "after follow limit"
+#define OUTPUT  "stream offset limit head tail grep"
 #define PAGE    "limit cursor"
 
 static const struct route ROUTES[] = {
     { "POST", API "/execute", ROUTE_BODY, "", rest_execute },
     { "POST", API "/execute/async", ROUTE_BODY, "", rest_execute_async },
+    { "POST", API "/execute/batch", ROUTE_BODY, "", rest_execute_batch },
     { "GET", API "/jobs/{id}", 0, "", rest_execution },
     { "GET", API "/executions", 0, HISTORY, rest_executions },
     { "GET", API "/executions/{id}", 0, "", rest_execution },
     { "GET", API "/executions/{id}/events", 0, EVENTS, rest_execution_events },
     { "GET", API "/executions/{id}/blobs/{n}", 0, "", rest_execution_blob },
+    { "GET", API "/executions/{id}/output", 0, OUTPUT, rest_execution_output },
+    { "POST", API "/executions/{id}/replay", ROUTE_BODY, "async", rest_execution_replay },
     { "POST", API "/executions/{id}/interrupt", 0, "", rest_execution_interrupt },
     { "POST", API "/executions/{id}/cancel", 0, "", rest_execution_cancel },
     { "POST", API "/executions/{id}/input", ROUTE_BODY, "", rest_execution_input },
@@ -32,12 +36,7 @@ static const struct route ROUTES[] = {
     { "GET", API "/languages", 0, PAGE, rest_languages },
     { "GET", API "/images", 0, PAGE, rest_images },
     { "GET", API "/templates", 0, PAGE, rest_templates },
-
-    { "GET", API "/sandboxes", 0, PAGE " label", rest_sandboxes },
-    { "POST", API "/sandboxes", ROUTE_BODY, "", rest_sandbox_create },
-    { "GET", API "/sandboxes/{sandbox}", 0, "", rest_sandbox },
-    { "PATCH", API "/sandboxes/{sandbox}", ROUTE_BODY, "", rest_sandbox_change },
-    { "DELETE", API "/sandboxes/{sandbox}", 0, "", rest_sandbox_delete },
+    { "GET", API "/sandboxes", 0, PAGE, rest_sandboxes },
 
     { "GET", API "/admin/users", ROUTE_ADMIN, PAGE, rest_admin_users },
     { "POST", API "/admin/users", ROUTE_ADMIN | ROUTE_BODY, "", rest_admin_user_create },
@@ -47,7 +46,6 @@ static const struct route ROUTES[] = {
     { "POST", API "/admin/keys", ROUTE_ADMIN | ROUTE_BODY, "", rest_admin_key_create },
     { "DELETE", API "/admin/keys/{id}", ROUTE_ADMIN, "", rest_admin_key_delete },
     { "GET", API "/admin/sandboxes", ROUTE_ADMIN, PAGE, rest_admin_sandboxes },
-    { "DELETE", API "/admin/sandboxes/{id}", ROUTE_ADMIN, "", rest_admin_sandbox_delete },
 
     { "GET", API "/health", ROUTE_OPEN, "", rest_health },
     { "GET", API "/health/live", ROUTE_OPEN, "", rest_health_live },

@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "web/batch.h"
 #include "web/connection.h"
 #include "web/listener.h"
 #include "web/request.h"
@@ -355,8 +356,10 @@ void server_free(struct server *s)
         (void)close(s->listen_fd); /* nothing to do about an error here */
     if (s->watch_fd >= 0)
         (void)close(s->watch_fd);
-    if (s->site.hub)
+    if (s->site.hub) {
         run_free_all(&s->site);
+        batch_free_all(&s->site);
+    }
     site_done(&s->site);
     zlistx_destroy(&s->connections);
     free(s);

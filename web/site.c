@@ -23,6 +23,7 @@ int site_init(struct site *site, struct hub *hub, struct err *e)
         "kernelhub_http_request_seconds",
         "Seconds from a request's first line to its reply's last byte.", BOUNDS, ARRAY_LEN(BOUNDS));
     site->runs = zlistx_new();
+    site->batches = zlistx_new();
     return 0;
 }
 
@@ -31,6 +32,7 @@ void site_done(struct site *site)
     metric_counter_free(site->requests);
     metric_histogram_free(site->seconds);
     zlistx_destroy(&site->runs);
+    zlistx_destroy(&site->batches);
     free(site->docs);
     *site = (struct site){ .hub = NULL };
 }

@@ -15,6 +15,7 @@ struct site {
     struct metric_histogram *seconds;
     zlistx_t
         *runs;  /* struct run: executions that somebody waits for, or that have to be interrupted */
+    zlistx_t *batches; /* struct batch */
     char *docs; /* the page at /docs, made when first asked for */
 };
 

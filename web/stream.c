@@ -17,6 +17,8 @@
 #define PING_MS  15000
 #define N_PIECES 3
 
+#define MAX_CLOSING_BYTES (8u * 1024 * 1024)
+
 struct stream {
     struct request *request;
     struct follower *follower;
@@ -29,15 +31,22 @@ struct stream {
     bool is_cut;
     bool ping_is_due;
     int64_t sent_ms;
+    struct follower *(*next)(void *arg); /* of a series; else NULL */
+    void *next_arg;
+    bool has_said;      /* the present follower has given a line */
+    struct buf closing; /* the last line of a series */
+    bool is_closing;
 };
 
 struct stream *stream_new(struct request *r, enum form form)
 {
     struct stream *s = calloc(1, sizeof *s);
     assert(s);
-    *s = (struct stream){
-        .request = r, .form = form, .frame = BUF_INIT(256), .sent_ms = zclock_mono()
-    };
+    *s = (struct stream){ .request = r,
+                          .form = form,
+                          .frame = BUF_INIT(256),
+                          .sent_ms = zclock_mono(),
+                          .closing = BUF_INIT(MAX_CLOSING_BYTES) };
     r->stream = s;
     return s;
 }
@@ -48,6 +57,7 @@ void stream_free(struct stream *s)
         return;
     follower_free(s->follower);
     buf_done(&s->frame);
+    buf_done(&s->closing);
     free(s);
 }
 
@@ -96,17 +106,44 @@ static size_t copy_pieces(struct stream *s, char *out, size_t max)
     return n;
 }
 
+/* The last line of a series into the pieces. False while more may come before it. */
+static bool close_series(struct stream *s)
+{
+    if (!s->is_closing)
+        return false;
+    s->is_over = s->is_complete = true;
+    s->pieces[0] = s->form == FORM_SSE ? SLICE_LITERAL("data: ") : SLICE_LITERAL("");
+    s->pieces[1] = buf_slice(&s->closing);
+    s->pieces[2] = s->form == FORM_SSE ? SLICE_LITERAL("\n\n") : SLICE_LITERAL("\n");
+    return true;
+}
+
+/* What the present follower says next; of a series that has none now, of the next one that says something. */
+static enum follow ask_followers(struct stream *s, uint64_t *seq, struct slice *line, struct err *e)
+{
+    for (;;) {
+        if (!s->follower && !(s->follower = s->next(s->next_arg)))
+            return FOLLOW_WAIT;
+        enum follow said = follower_next(s->follower, seq, line, e);
+        bool is_next = s->next && (said == FOLLOW_END || (said == FOLLOW_FAILED && !s->has_said));
+        s->has_said = said == FOLLOW_LINE || (s->has_said && !is_next);
+        if (!is_next)
+            return said;
+        follower_free(TAKE(s->follower));
+    }
+}
+
 /* The next line into the pieces. False when there is none now, or never again. */
 static bool advance(struct stream *s, struct err *e)
 {
     uint64_t seq;
     struct slice line;
-    switch (follower_next(s->follower, &seq, &line, e)) {
+    switch (ask_followers(s, &seq, &line, e)) {
     case FOLLOW_LINE:
         frame_line(s, seq, line);
         return true;
     case FOLLOW_WAIT:
-        return false;
+        return !s->follower && close_series(s);
     case FOLLOW_END:
         s->is_complete = true;
         break;
@@ -167,8 +204,21 @@ void stream_on_ready(void *arg)
     struct stream *s = arg;
     if (s->is_started)
         request_wake(s->request);
-    else if (s->follower)
+    else if (s->follower || s->next)
         start(s);
+}
+
+void stream_series(struct stream *s, struct follower *(*next)(void *arg), void *arg)
+{
+    s->next = next;
+    s->next_arg = arg;
+}
+
+void stream_close(struct stream *s, struct slice line)
+{
+    buf_add_slice(&s->closing, line);
+    s->is_closing = true;
+    stream_on_ready(s);
 }
 
 void stream_follow(struct stream *s, struct follower *follower)

@@ -20,6 +20,12 @@ void stream_on_ready(void *stream);
  * when it fails before, 204 when it ends before (SSE: a reconnecting EventSource then stops). */
 void stream_follow(struct stream *s, struct follower *follower);
 
+/* The same for several followers, one behind the other: `next` gives the next one, or NULL when there is none yet (call
+ * stream_on_ready when there is). One that fails before its first event is left out. After all of them, stream_close. */
+void stream_series(struct stream *s, struct follower *(*next)(void *arg), void *arg);
+/* The series has no more: behind its last event comes `line`, without a number, and the end. */
+void stream_close(struct stream *s, struct slice line);
+
 bool stream_is_complete(const struct stream *s); /* the feed's end was reached */
 
 void stream_tick(struct stream *s, int64_t now_ms); /* a ping after 15 s of silence */

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import signal
 import socket
 import subprocess
-import tempfile
+import sys
 import time
-import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from tidy import *  # noqa: E402, F403
+from tidy import FOLDER, KEEP  # noqa: E402
+
 BUILD = Path(os.environ.get("KERNELHUB_BUILD", ROOT / "build")).resolve()
 
 # The tests of one role alone ask for its program by these.
@@ -32,9 +38,11 @@ def free_port() -> int:
 class Service:
     """One instance of the service with its own state, sockets and port below a directory of its own."""
 
+    numbers = itertools.count()
+
     def __init__(self, *settings: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="kh-", dir="/tmp"))
-        self.folder.chmod(0o755)
+        self.folder = FOLDER / f"s{next(self.numbers):03}"
+        self.folder.mkdir(mode=0o755)
         self.state = self.folder / "state"
         self.run = self.folder / "run"
         self.token_file = self.folder / "token"
@@ -141,7 +149,7 @@ class Service:
         try:
             self.stop()
         finally:
-            if os.environ.get("KERNELHUB_KEEP"):
+            if KEEP:
                 print("kept:", self.folder)
             else:
                 shutil.rmtree(self.folder, ignore_errors=True)
@@ -170,8 +178,9 @@ def make_service() -> Iterator[object]:
         return s
 
     yield make
-    for s in made:
-        s.destroy()
+    with ExitStack() as ends:  # each of them, also when one fails
+        for s in made:
+            ends.callback(s.destroy)
 
 
 @pytest.fixture

@@ -205,23 +205,28 @@ class InitDriver:
 
     def close(self) -> None:
         """Ends init however the test left it."""
-        if self.line:
-            self.line.close()
-        if self.mode == "container":
-            remove = ["podman", "rm", "--force", "--time", "0", self.folder.name]
-            subprocess.run(remove, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        if self.process.poll() is None:
-            # A plain init kills its kernels on SIGTERM; a namespace dies with its PID 1. (Killing
-            # unshare would not do: the change of uid has cleared the child's death signal.)
+        try:
+            if self.line:
+                self.line.close()
+            if self.mode == "container":
+                remove = ["podman", "rm", "--force", "--time", "0", self.folder.name]
+                subprocess.run(remove, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            if self.process.poll() is None:
+                self.end_process()
+        finally:
+            if self.listener:
+                self.listener.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def end_process(self) -> None:
+        # A plain init kills its kernels on SIGTERM; a namespace dies with its PID 1. (Killing
+        # unshare would not do: the change of uid has cleared the child's death signal.)
+        try:
             if self.mode == "pid1":
                 os.kill(self.pid, signal.SIGKILL)
             else:
                 self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        if self.listener:
-            self.listener.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+            self.process.wait(5)
+        except (IndexError, ProcessLookupError, subprocess.TimeoutExpired):  # the namespace's PID 1 is gone, or deaf
+            self.process.kill()
+            self.process.wait()

@@ -31,10 +31,12 @@ KINDS = ["plain", "pid1"] + (["container"] if "KERNELHUB_TEST_IMAGE" in os.envir
 @pytest.fixture(params=KINDS)
 def init(request: pytest.FixtureRequest) -> Iterator[InitDriver]:
     driver = InitDriver(request.param)
-    hello = driver.accept()
-    assert (hello.type, hello.value, hello.kernel) == (HELLO, 1, 0)
-    yield driver
-    driver.close()
+    try:
+        hello = driver.accept()
+        assert (hello.type, hello.value, hello.kernel) == (HELLO, 1, 0)
+        yield driver
+    finally:
+        driver.close()
 
 
 def needs_pid1(init: InitDriver) -> None:

@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -114,11 +115,12 @@ class KernelBehindInit:
 @pytest.fixture(params=["ipc", "tcp"])
 def kernel(request: pytest.FixtureRequest) -> Iterator[KernelBehindInit]:
     driver = InitDriver("plain")
-    driver.accept()
-    kernel = KernelBehindInit(driver, request.param)
-    yield kernel
-    kernel.close()
-    driver.close()
+    try:
+        driver.accept()
+        with closing(KernelBehindInit(driver, request.param)) as kernel:
+            yield kernel
+    finally:
+        driver.close()
 
 
 def test_code_runs_and_all_of_its_messages_arrive(kernel: KernelBehindInit) -> None:

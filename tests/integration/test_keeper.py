@@ -117,7 +117,7 @@ class Hub:
 
 class Keeper:
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="khk-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="khk-"))
         self.folder.chmod(0o755)
         self.state, self.run, self.libexec, self.data = (self.folder / n for n in ("state", "run", "libexec", "data"))
         for folder in (self.state, self.run, self.libexec, self.data):

@@ -266,7 +266,7 @@ def test_a_full_warden_says_how_much_is_missing(sandbox: Sandbox, hub: Hub, kern
     end, frames = again.end(execution, 60)
     shown = [f for f in frames if f.msg_type == "display_data"]
     gaps = [f for f in frames if f.type == GAP]
-    assert 60 <= len(shown) <= 70 and len(gaps) == 1 and gaps[0].execution == execution
+    assert 30 <= len(shown) <= 35 and len(gaps) == 1 and gaps[0].execution == execution
     # the reply, idle and the rest were dropped with them
     missing = gaps[0].json
     assert missing["messages"] >= 100 - len(shown)
@@ -360,12 +360,34 @@ def test_a_cell_that_heeds_nothing_is_killed(hub: Hub) -> None:
 
 def test_stop_is_polite_first(hub: Hub, tmp_path: Path) -> None:
     kernel = hub.started()
-    mark = f"/tmp/khw-mark-{uuid.uuid4()}"
-    hub.run(kernel, f"import atexit; atexit.register(lambda: open({mark!r}, 'w').close())")
+    mark = tmp_path / "mark"
+    hub.run(kernel, f"import atexit; atexit.register(lambda: open({str(mark)!r}, 'w').close())")
     hub.send(Frame(STOP, kernel=kernel, parts=[b'{"grace_ms":5000}']))
     state = hub.kernel_state(kernel, "dead")
     assert state["expected"] and state["exit_code"] == 0, state
-    os.unlink(mark)
+    assert mark.exists()
+
+
+def test_a_kernel_whose_control_thread_is_slow_still_ends_by_itself(hub: Hub) -> None:
+    """ipykernel's main thread ends the iopub thread while the control thread goes on to flush and to say idle by it."""
+    kernel = hub.started()
+    code = """import threading, time
+def slow_down(kernel, sleep=time.sleep, ended=threading.Event()):  # with names that IPython's end does not take away
+    stop, loop = kernel.control_handlers["shutdown_request"], kernel.iopub_thread.io_loop
+    close = loop.close
+    async def stop_slowly(*arguments):
+        await stop(*arguments)
+        ended.wait(1)  # for the worst moment, when nothing reads any more what is given to the iopub thread
+    def close_slowly(**how):
+        ended.set()
+        sleep(0.5)
+        close(**how)
+    kernel.control_handlers["shutdown_request"], loop.close = stop_slowly, close_slowly
+slow_down(get_ipython().kernel)"""
+    hub.run(kernel, code)
+    hub.send(Frame(STOP, kernel=kernel, parts=[b'{"grace_ms":9000}']))
+    state = hub.kernel_state(kernel, "dead")
+    assert state["expected"] and state["exit_code"] == 0, state
 
 
 def has_ended(pid: int) -> bool:
@@ -762,7 +784,10 @@ def test_the_warden_is_confined(sandbox: Sandbox) -> None:
 def test_the_warden_sees_its_own_folder_and_the_way_to_the_keeper() -> None:
     with Sandbox() as own:
         root = Path(f"/proc/{own.warden.pid}/root")
-        assert os.listdir(root) == ["tmp"] and os.listdir(root / "tmp") == [Path(own.run_dir).name]
+        way = root
+        for name in Path(own.run_dir).parts[1:]:
+            assert os.listdir(way) == [name]
+            way /= name
         assert os.path.samestat((root / own.dir[1:]).stat(), os.stat(own.dir))
         assert (root / own.run_dir[1:] / "keeper.sock").is_socket()
         mounts = {line.split()[4]: line.split()[5].split(",") for line in Path(f"/proc/{own.warden.pid}/mountinfo").read_text().splitlines()}

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+from tidy import MARK
+
 ROOT = Path(__file__).resolve().parents[2]
 WARDEN = os.environ.get("KERNELHUB_WARDEN", str(ROOT / "kernelhub-warden"))
 INIT = os.environ.get("KERNELHUB_INIT", str(ROOT / "kernelhub-init"))
@@ -83,6 +85,7 @@ class Hub:
     """One connection to link.sock. Checks that numbers have no hole and no double."""
 
     def __init__(self, path: str, epoch: str = "", last: int = 0, ack: bool = True, hello: bool = True) -> None:
+        self.home = os.path.dirname(os.path.dirname(path)) + "/home"  # the sandbox's
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
         self.buffer = bytearray()
@@ -168,8 +171,8 @@ class Hub:
         kernel = kernel or uuid.uuid4()
         spec: dict[str, Any] = {
             "argv": [KERNEL_PYTHON, "-m", "kernelhub_kernel", "-f", "{connection_file}"],
-            "env": {"PATH": os.environ["PATH"], "HOME": "/nowhere", "PYTHONPATH": str(KERNEL_MODULES)},
-            "cwd": "/tmp",
+            "env": {"PATH": os.environ["PATH"], "HOME": self.home, "TMPDIR": self.home, MARK: os.environ[MARK], "PYTHONPATH": str(KERNEL_MODULES)},
+            "cwd": self.home,
             "transport": "ipc",
             "interrupt_mode": "signal",
             "ready_timeout_ms": 30000,
@@ -242,9 +245,9 @@ class Sandbox:
 
     UID = 3_000_000_000
 
-    def __init__(self, with_init: bool = True, init_pid: int | None = None, netns: bool = False, cgroup: dict[str, Any] | None = None) -> None:
+    def __init__(self, with_init: bool = True, init_pid: int | None = None, netns: bool = False, cgroup: dict[str, Any] | None = None, spool_mib: int = 0, spool: str = "") -> None:
         self.cgroup = cgroup or cgroup_of_this_test()
-        self.run_dir = tempfile.mkdtemp(prefix="khw-", dir="/tmp")
+        self.run_dir = tempfile.mkdtemp(prefix="khw-")
         os.chmod(self.run_dir, 0o755)
         self.dir = self.run_dir + "/s"
         self.kernels_dir = self.run_dir + "/kernel"
@@ -259,11 +262,13 @@ class Sandbox:
             os.chown(self.dir + name, owner, 0 if name != "/channels" else self.UID)
             os.chmod(self.dir + name, mode)
         os.mkdir(self.kernels_dir)
+        os.mkdir(self.run_dir + "/home")
         self.fd, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.log = open(self.run_dir + "/warden.log", "wb")
         self.warden = subprocess.Popen(
             [WARDEN, "--sandbox", str(uuid.uuid4()), "--dir", self.dir, "--uid", str(self.UID), "--gid", str(self.UID)]
-            + ["--hub-gid", "0", "--keeper", self.run_dir + "/keeper.sock", "--epoch", self.epoch, "--kernels-dir", self.kernels_dir],
+            + ["--hub-gid", "0", "--keeper", self.run_dir + "/keeper.sock", "--epoch", self.epoch, "--kernels-dir", self.kernels_dir]
+            + (["--spool", spool or self.run_dir + "/spool", "--spool-mib", str(spool_mib)] if spool_mib else []),
             pass_fds=(3,),
             preexec_fn=lambda: os.dup2(theirs.fileno(), 3),
             stderr=self.log,

@@ -8,7 +8,6 @@
 #include "kernelhub/execution.h"
 #include "kernelhub/follower.h"
 #include "kernelhub/metrics.h"
-#include "kernelhub/sandbox_verbs.h"
 #include "kernelhub/session.h"
 #include "kernelhub/user.h"
 
@@ -36,6 +35,8 @@ struct run {
     int period_ms;
     bool ended, fails, dies, answered;
     const char *status;
+    struct uuid replay_of;
+    char input[32];
 };
 
 struct session {
@@ -90,11 +91,6 @@ int64_t config_number(const struct config *c, enum config_key key)
 bool config_flag(const struct config *c, enum config_key key)
 {
     return c->number[key] != 0;
-}
-
-const char *config_name(enum config_key key)
-{
-    return "section/key";
 }
 
 struct metric_counter {
@@ -254,67 +250,9 @@ void metric_gauge_write(struct buf *out, const char *name, const char *help, dou
     buf_addf(out, "%s %.0f\n", name, value);
 }
 
-/* ---- sandboxes: every user has one, "box"; "old" has ended ---- */
-
-static struct sandbox {
-    int64_t idle_seconds;
-} the_box = { 1800 };
-
-void sandbox_write_all(struct hub *h, const struct user *u, bool all_users, const char *label,
-                       struct buf *out)
+void hub_write_sandboxes(struct hub *h, const struct user *u, bool all_users, struct buf *out)
 {
     buf_addf(out, "{\"items\":[{\"all\":%s}],\"next\":null}", all_users ? "true" : "false");
-}
-
-void sandbox_write(const struct sandbox *s, struct buf *out)
-{
-    buf_addf(out, "{\"name\":\"box\",\"idle_seconds\":%lld}", (long long)s->idle_seconds);
-}
-
-struct wait *sandbox_create(struct hub *h, struct user *u, const struct sandbox_wish *w,
-                            reply_fn done, void *arg)
-{
-    struct buf json = BUF_INIT(4096);
-    buf_addf(
-        &json,
-        "{\"name\":\"%s\",\"ttl_seconds\":%lld,\"memory_bytes\":%lld,\"cpus\":%g,\"private\":%s}",
-        w->name ? w->name : "made-up", (long long)w->ttl_seconds, (long long)w->memory_bytes,
-        w->cpus, w->private_workspace ? "true" : "false");
-    done(arg, NULL, buf_slice(&json));
-    buf_done(&json);
-    return NULL;
-}
-
-int sandbox_find(struct hub *h, const struct user *u, const char *id_or_name, struct sandbox **ret,
-                 struct err *e)
-{
-    *ret = &the_box;
-    if (strcmp(id_or_name, "box") == 0)
-        return 0;
-    if (strcmp(id_or_name, "old") == 0)
-        return err_set(e, ERR_GONE, "sandbox 'old' is gone since yesterday: idle for 30 min");
-    return err_set(e, ERR_NOT_FOUND, "there is no sandbox '%.40s'", id_or_name);
-}
-
-int sandbox_find_any(struct hub *h, const char *id, struct sandbox **ret, struct err *e)
-{
-    return sandbox_find(h, &h->users[0], id, ret, e);
-}
-
-void sandbox_called(struct sandbox *s)
-{
-}
-
-int sandbox_change(struct sandbox *s, const struct sandbox_change *c, struct err *e)
-{
-    s->idle_seconds = c->idle_seconds ? c->idle_seconds : s->idle_seconds;
-    return 0;
-}
-
-struct wait *sandbox_delete(struct sandbox *s, const char *why, reply_fn done, void *arg)
-{
-    done(arg, NULL, SLICE_LITERAL("{}"));
-    return NULL;
 }
 
 /* ---- users ---- */
@@ -446,15 +384,22 @@ static void add_line(struct run *run, const char *type, const char *more, size_t
     run->lines[run->n_lines++] = (struct line){ .text = buf_take(&b), .len = len };
 }
 
+/* "big BYTES" is so big in its record too. */
 static void write_record(const struct run *run, struct buf *out)
 {
-    buf_addf(out, "{\"execution_id\":\"%s\",\"status\":\"%s\",\"stdout\":\"\",\"exit_code\":0}",
-             run->id.text, run->status);
+    buf_addf(out, "{\"execution_id\":\"%s\",\"status\":\"%s\",\"stdout\":\"%s", run->id.text,
+             run->status, run->input);
+    for (size_t i = 0; strncmp(run->code, "big ", 4) == 0 && i < run->event_bytes; i += 10)
+        buf_add_str(out, "0123456789");
+    buf_add_str(out, "\",\"truncated\":false,\"exit_code\":0");
+    if (uuid_is_set(&run->replay_of))
+        buf_addf(out, ",\"replay_of\":\"%s\"", run->replay_of.text);
+    buf_add_str(out, "}");
 }
 
 static void answer_record(struct wait *w)
 {
-    struct buf json = BUF_INIT(4096);
+    struct buf json = BUF_INIT(64 << 20);
     struct err e = ERR_INIT;
     reply_fn done = w->done;
     void *arg = w->arg;
@@ -552,7 +497,7 @@ static void begin(struct run *run)
     } else if (sscanf(code, "sleep %u", &a) == 1) {
         delay = (int)a;
     } else {
-        end(run, "ok");
+        end(run, strcmp(code, "fail") == 0 ? "error" : "ok");
         return;
     }
     zloop_timer(run->hub->loop, (size_t)delay, 1, on_step, run);
@@ -622,7 +567,11 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
     assert(h->n_runs < MAX_RUNS);
     run = h->runs[h->n_runs++] = calloc(1, sizeof *run);
     assert(run);
-    *run = (struct run){ .hub = h, .id = id, .user = u, .status = "queued" };
+    *run = (struct run){
+        .hub = h, .id = id, .user = u, .status = "queued", .replay_of = r->replay_of
+    };
+    if (r->stdin_text.len < sizeof run->input && r->stdin_text.len)
+        memcpy(run->input, r->stdin_text.data, r->stdin_text.len);
     (void)snprintf(run->code, sizeof run->code, "%.*s",
                    (int)(r->code.len < 100 ? r->code.len : 100), r->code.data);
     if (strncmp(run->code, "later ", 6) == 0) {
@@ -666,6 +615,43 @@ struct wait *execution_list(struct hub *h, const struct user *u, const struct ex
                             reply_fn done, void *arg)
 {
     done(arg, NULL, SLICE_LITERAL("{\"items\":[],\"next\":null}"));
+    return NULL;
+}
+
+struct wait *execution_source(struct hub *h, const struct user *u, const struct uuid *id,
+                              reply_fn done, void *arg)
+{
+    struct run *run = need(h, u, id, done, arg);
+    struct buf json = BUF_INIT(4096);
+    if (!run)
+        return NULL;
+    buf_add_str(&json, "{\"code\":");
+    json_quote_str(&json, run->code);
+    buf_add_str(&json, ",\"language\":\"python\",\"template\":null,\"labels\":null,\"options\":{"
+                       "\"timeout_ms\":5000,\"has_stdin\":true,\"env\":null,\"input\":");
+    json_quote_str(&json, run->input);
+    buf_add_str(&json, "}}");
+    done(arg, NULL, buf_slice(&json));
+    buf_done(&json);
+    return NULL;
+}
+
+/* Says what was asked for. */
+struct wait *execution_output(struct hub *h, const struct user *u, const struct uuid *id,
+                              const struct output_part *part, output_fn done, void *arg)
+{
+    struct err e = ERR_INIT;
+    struct buf text = BUF_INIT(4096);
+    if (!run_find(h, u, id)) {
+        (void)err_set(&e, ERR_NOT_FOUND, "no execution '%s'", id->text);
+        done(arg, &e, slice_of(NULL, 0), -1, false);
+        return NULL;
+    }
+    buf_addf(&text, "%d %lld %lld %lld %lld %s", (int)part->stream, (long long)part->offset,
+             (long long)part->limit, (long long)part->head, (long long)part->tail,
+             part->grep ? part->grep : "-");
+    done(arg, NULL, buf_slice(&text), part->offset ? part->offset + 1 : -1, part->tail == 7);
+    buf_done(&text);
     return NULL;
 }
 
@@ -834,20 +820,9 @@ static void answer_session(const struct session *s, reply_fn done, void *arg)
     buf_done(&json);
 }
 
-static const char *wish_name(const struct session_wish *w)
+struct wait *session_create(struct hub *h, struct user *u, const char *name, const char *language,
+                            const char *template_name, reply_fn done, void *arg)
 {
-    return w->name ? w->name : w->language ? w->language : "python";
-}
-
-bool session_exists(struct hub *h, const struct user *u, const struct session_wish *w)
-{
-    return session_find(h, u, wish_name(w)) != NULL;
-}
-
-struct wait *session_create(struct hub *h, struct user *u, const struct session_wish *w,
-                            reply_fn done, void *arg)
-{
-    const char *name = wish_name(w), *language = w->language;
     struct err e = ERR_INIT;
     struct session *s = session_find(h, u, name);
     if (s && language && strcmp(s->language, language) != 0)

@@ -2,7 +2,7 @@
  * can be tested alone.
  *
  * What happens is said by the code: "pass"; "print N BYTES"; "stream N MS" (one line every MS);
- * "big BYTES" (one event); "sleep MS"; "hang" (until interrupted); "nosandbox"; "boom"; "die" (the
+ * "big BYTES" (one event); "sleep MS"; "fail" (ends as error); "hang" (until interrupted); "nosandbox"; "boom"; "die" (the
  * feed fails in the middle). With "later " before it the execution is accepted 20 ms later, not at
  * once. */
 #ifndef TESTS_FAKE_HUB_H

@@ -1,4 +1,4 @@
-/* store_fixture.h - a store in a directory of its own under /tmp, and a loop that runs until something came. */
+/* store_fixture.h - a store in a directory of its own, and a loop that runs until something came. */
 #ifndef TESTS_STORE_FIXTURE_H
 #define TESTS_STORE_FIXTURE_H
 
@@ -13,11 +13,12 @@
 
 #include "base/json.h"
 #include "kernelhub/store.h"
+#include "tests/unit/scratch.h"
 
 #define FIXTURE_DEADLINE_MS 20000
 
 struct fixture {
-    char dir[64];
+    char dir[128];
     zloop_t *loop;
     struct store *store;
     int came; /* callbacks so far */
@@ -53,8 +54,7 @@ static inline void fixture_reopen(struct fixture *f)
 static inline int fixture_setup(void **state)
 {
     struct fixture *f = zmalloc(sizeof *f);
-    snprintf(f->dir, sizeof f->dir, "/tmp/kernelhub-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    assert_non_null(mkdtemp(scratch_path(f->dir, sizeof f->dir, "store-XXXXXX")));
     fixture_open(f);
     *state = f;
     return 0;
@@ -64,7 +64,7 @@ static inline int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
     fixture_close(f);
-    (void)nftw(f->dir, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS); /* /tmp is swept anyway */
+    (void)nftw(f->dir, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS); /* tests/in-scratch sees what is left */
     free(f);
     return 0;
 }

@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "kernelhub/config.h"
+#include "tests/unit/scratch.h"
 
-static char path[64];
+static char path[128];
 
 static int make_path(void **state)
 {
-    strcpy(path, "/tmp/kernelhub-test-conf-XXXXXX");
-    int fd = mkstemp(path);
+    int fd = mkstemp(scratch_path(path, sizeof path, "conf-XXXXXX"));
     assert_true(fd >= 0);
     close(fd);
     *state = config_new();
@@ -157,7 +157,7 @@ static void what_is_printed_says_where_it_came_from(void **state)
     struct err e = ERR_INIT;
     CLEANUP_BUF struct buf out = BUF_INIT(100000);
     char *environment[] = { "KERNELHUB__LOG__LEVEL=debug", NULL };
-    char from_file[120];
+    char from_file[160];
     assert_int_equal(read_text(c, "server\n    port = 81\n", &e), 0);
     assert_int_equal(config_read_environment(c, environment, &e), 0);
     assert_int_equal(config_set(c, "server/address", "0.0.0.0", "--address", &e), 0);

@@ -13,16 +13,16 @@
 
 #include "base/cleanup.h"
 #include "sandbox/host_files.h"
+#include "tests/unit/scratch.h"
 
 #define STRANGER 54321u
 
-static char top[64], folder[96], file[128], way[128];
+static char top[128], folder[160], file[192], way[192];
 
 /* top/folder/file, and top/link → folder */
 static int begin(void **state)
 {
-    (void)snprintf(top, sizeof top, "/tmp/kernelhub-test-files-XXXXXX");
-    if (!mkdtemp(top) || chmod(top, 0755) < 0)
+    if (!mkdtemp(scratch_path(top, sizeof top, "files-XXXXXX")) || chmod(top, 0755) < 0)
         return -1;
     (void)snprintf(folder, sizeof folder, "%s/folder", top);
     (void)snprintf(file, sizeof file, "%s/file", folder);
@@ -93,7 +93,7 @@ static void a_group_that_nobody_is_in_may_write(void **state)
 
 static void links_on_the_way_are_looked_at_and_followed(void **state)
 {
-    char path[160];
+    char path[224];
     (void)snprintf(path, sizeof path, "%s/file", way);
     expect_good(path);
     assert_int_equal(chmod(folder, 0777), 0);

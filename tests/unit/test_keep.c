@@ -4,12 +4,18 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "sandbox/keep.h"
+#include "tests/unit/scratch.h"
 
 #define KEEP_BYTES   100000
 #define WINDOW_BYTES 10000
@@ -59,7 +65,7 @@ static void what_is_kept_goes_out_in_order_however_it_is_cut(void **state)
 {
     char text[4096];
     for (size_t piece = 1; piece < 200; piece += 7) {
-        CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+        CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, NULL);
         CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
         assert_int_equal(add(k, LINK_KERNEL, &KERNEL, 10), 1);
         assert_int_equal(add(k, LINK_MESSAGE, &ONE, 100), 2);
@@ -72,7 +78,7 @@ static void what_is_kept_goes_out_in_order_however_it_is_cut(void **state)
 static void a_new_connection_gets_everything_that_was_not_committed(void **state)
 {
     char text[4096];
-    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, NULL);
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
     struct iovec iov[2];
     for (int i = 0; i < 5; i++)
@@ -98,7 +104,7 @@ static void a_new_connection_gets_everything_that_was_not_committed(void **state
 static void an_ack_in_mid_frame_of_a_second_sending_does_not_tear_the_frame(void **state)
 {
     char text[4096];
-    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, NULL);
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
     struct iovec iov[2];
     add(k, LINK_MESSAGE, &ONE, 50);
@@ -117,7 +123,7 @@ static void an_ack_in_mid_frame_of_a_second_sending_does_not_tear_the_frame(void
 
 static void an_ack_of_what_was_never_sent_is_refused(void **state)
 {
-    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, NULL);
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
     assert_true(keep_ack(k, 0));
     assert_false(keep_ack(k, 1));
@@ -132,7 +138,7 @@ static void an_ack_of_what_was_never_sent_is_refused(void **state)
 static void the_window_holds_back_until_the_ack(void **state)
 {
     char text[4096];
-    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, NULL);
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
     for (int i = 0; i < 6; i++)
         add(k, LINK_MESSAGE, &ONE, 3000);
@@ -147,7 +153,7 @@ static void the_window_holds_back_until_the_ack(void **state)
 static void a_frame_bigger_than_the_window_goes_alone(void **state)
 {
     char text[4096];
-    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES);
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, NULL);
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
     add(k, LINK_MESSAGE, &ONE, 10);
     add(k, LINK_MESSAGE, &ONE, 50000);
@@ -177,7 +183,7 @@ static void when_it_is_full_one_gap_per_execution_says_how_much_is_missing(void 
 {
     static struct link_frame f;
     int64_t messages = 0, bytes = 0;
-    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, 1 << 20);
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, 1 << 20, NULL);
     CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
     uint64_t last = 0, number;
     while ((number = add(k, LINK_MESSAGE, &ONE, 9000)) > 0)
@@ -207,7 +213,7 @@ static void a_gap_that_was_sent_stays_as_it_was_and_a_new_one_counts_on(void **s
 {
     static struct link_frame f;
     int64_t messages = 0;
-    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, 1 << 20);
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, 1 << 20, NULL);
     CLEANUP_BUF struct buf first = BUF_INIT(1 << 20);
     CLEANUP_BUF struct buf second = BUF_INIT(1 << 20);
     keep_gap(k, &KERNEL, &ONE, 5, 1, "cut");
@@ -229,12 +235,195 @@ static void a_gap_that_was_sent_stays_as_it_was_and_a_new_one_counts_on(void **s
 
 static void gaps_of_very_many_executions_are_bounded(void **state)
 {
-    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, 1 << 20);
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, 1 << 20, NULL);
     for (int i = 0; i < 1000; i++) {
         struct uuid id = uuid_new();
         keep_gap(k, &KERNEL, &id, 1, 1, "cut");
     }
     assert_int_equal(keep_last(k), 64);
+}
+
+/* With a spool: memory of KEEP_BYTES, a window of WINDOW_BYTES, a file of SPOOL_BYTES */
+
+#define SPOOL_BYTES 400000
+
+static struct spool *new_spool(void)
+{
+    struct err e = ERR_INIT;
+    struct spool *s = NULL;
+    char path[128];
+    (void)scratch_path(path, sizeof path, "spool"); /* spool_open takes the name away again */
+    assert_int_equal(spool_open(path, geteuid(), SPOOL_BYTES, &s, &e), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    spool_start(s);
+    return s;
+}
+
+/* One job of the spool is done. */
+static void hear_bell(struct keep *k, struct spool *s, int expect_error)
+{
+    int error;
+    struct pollfd p = { .fd = spool_bell(s), .events = POLLIN };
+    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_true(keep_on_spool(k, &error));
+    assert_int_equal(error, expect_error);
+}
+
+/* Adds messages of 9,000 bytes until `n` are kept; what is too much for the memory is written meanwhile. */
+static void add_many(struct keep *k, struct spool *s, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        while (keep_bytes(k) >= KEEP_BYTES)
+            hear_bell(k, s, 0);
+        assert_int_not_equal(add(k, LINK_MESSAGE, &ONE, 9000), 0);
+    }
+}
+
+/* Sends and acknowledges all: frames have the numbers first … last. */
+static void take_all(struct keep *k, struct spool *s, uint64_t first, uint64_t last)
+{
+    static struct link_frame f;
+    size_t used;
+    while (first <= last) {
+        CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+        drain(k, &out, 100000);
+        struct slice stream = buf_slice(&out);
+        if (stream.len == 0)
+            hear_bell(k, s, 0);
+        while (stream.len > 0) {
+            assert_int_equal(link_decode(stream, &f, &used), DECODE_OK);
+            assert_int_equal(f.number, first);
+            assert_int_equal(f.parts[0].data[0], f.type == LINK_GAP ? '{' : 'x');
+            stream = slice_of(stream.data + used, stream.len - used);
+            assert_true(keep_ack(k, first++));
+        }
+    }
+    assert_int_equal(keep_bytes(k), 0);
+    assert_int_equal(keep_spooled_bytes(k), 0);
+}
+
+static void what_memory_does_not_hold_lies_in_the_file_and_comes_back_in_order(void **state)
+{
+    CLEANUP(spool_free) struct spool *s = new_spool();
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, s);
+    add_many(k, s, 40);
+    assert_in_range(keep_spooled_bytes(k), 40 * 9000 - KEEP_BYTES, SPOOL_BYTES);
+    assert_int_equal(keep_first(k), 1);
+    take_all(k, s, 1, 40);
+    assert_int_equal(keep_first(k), 41);
+}
+
+static void the_file_is_a_ring(void **state)
+{
+    CLEANUP(spool_free) struct spool *s = new_spool();
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, s);
+    uint64_t last = 30, acked = 0;
+    static struct link_frame f;
+    size_t used;
+    add_many(k, s, 30);
+    while (last < 120) { /* it is never empty, and goes round twice */
+        CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+        drain(k, &out, 100000);
+        for (struct slice stream = buf_slice(&out); stream.len > 0;
+             stream = slice_of(stream.data + used, stream.len - used)) {
+            assert_int_equal(link_decode(stream, &f, &used), DECODE_OK);
+            assert_int_equal(f.number, ++acked);
+            assert_true(keep_ack(k, acked));
+        }
+        if (out.len == 0)
+            hear_bell(k, s, 0);
+        if (last - acked < 30) {
+            add_many(k, s, 1);
+            last++;
+        }
+    }
+    take_all(k, s, acked + 1, last);
+}
+
+static void a_short_burst_does_not_meet_the_file(void **state)
+{
+    CLEANUP(spool_free) struct spool *s = new_spool();
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, s);
+    struct pollfd p = { .fd = spool_bell(s), .events = POLLIN };
+    for (int i = 0; i < 4; i++)
+        assert_int_not_equal(add(k, LINK_MESSAGE, &ONE, 5000), 0);
+    take_all(k, s, 1, 4);
+    assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+static void when_the_file_is_full_too_a_gap_says_how_much_is_missing(void **state)
+{
+    CLEANUP(spool_free) struct spool *s = new_spool();
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, s);
+    uint64_t number, last = 0;
+    while (keep_spooled_bytes(k) + 9100 <= SPOOL_BYTES) {
+        if (keep_bytes(k) >= KEEP_BYTES)
+            hear_bell(k, s, 0);
+        else
+            last = add(k, LINK_MESSAGE, &ONE, 9000);
+    }
+    while ((number = add(k, LINK_MESSAGE, &ONE, 9000)) > 0)
+        last = number;
+    assert_in_range(last * 9000, SPOOL_BYTES + KEEP_BYTES / 4 * 3, SPOOL_BYTES + KEEP_BYTES);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(add(k, LINK_MESSAGE, &ONE, 9000), 0);
+    assert_true(keep_bytes(k) < KEEP_BYTES + 20000);
+    assert_int_equal(add(k, LINK_END, &ONE, 10), last + 2);
+    take_all(k, s, 1, last + 2);
+    assert_int_equal(add(k, LINK_MESSAGE, &ONE, 9000), last + 3);
+}
+
+static void a_disk_that_takes_nothing_costs_only_the_room(void **state)
+{
+    CLEANUP(spool_free) struct spool *s = new_spool();
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, s);
+    struct rlimit before, none = { .rlim_cur = 0, .rlim_max = RLIM_INFINITY };
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    uint64_t number, last = 0;
+    while ((number = add(k, LINK_MESSAGE, &ONE, 9000)) > 0)
+        last = number;
+    hear_bell(k, s, EFBIG);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(keep_spooled_bytes(k), 0);
+    assert_in_range(keep_bytes(k), KEEP_BYTES, KEEP_BYTES + 10000);
+    for (int i = 0; i < 600; i++) /* it is tried again */
+        assert_int_equal(add(k, LINK_MESSAGE, &ONE, 9000), 0);
+    hear_bell(k, s, 0);
+    assert_true(keep_spooled_bytes(k) > 0);
+    take_all(k, s, 1, last + 1);
+}
+
+static void what_cannot_be_read_back_is_said(void **state)
+{
+    int error = 0;
+    CLEANUP(spool_free) struct spool *s = new_spool();
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, s);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    struct spool_job spoil = { .what = SPOOL_EMPTY };
+    struct pollfd p = { .fd = spool_bell(s), .events = POLLIN };
+    for (int i = 0; i < 10; i++)
+        add(k, LINK_MESSAGE, &ONE, 9000);
+    while (keep_bytes(k) > 20000)
+        hear_bell(k, s, 0);
+    spool_hand(s, &spoil);
+    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_true(spool_take(s));
+    drain(k, &out, 100000);
+    assert_true(keep_ack(k, 1)); /* and now the next ones are wanted */
+    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_false(keep_on_spool(k, &error));
+    assert_int_equal(error, EIO);
+}
+
+static void it_can_end_while_the_file_is_written(void **state)
+{
+    CLEANUP(spool_free) struct spool *s = new_spool();
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, s);
+    while (add(k, LINK_MESSAGE, &ONE, 9000) > 0)
+        ;
 }
 
 int main(void)
@@ -249,6 +438,13 @@ int main(void)
         cmocka_unit_test(when_it_is_full_one_gap_per_execution_says_how_much_is_missing),
         cmocka_unit_test(a_gap_that_was_sent_stays_as_it_was_and_a_new_one_counts_on),
         cmocka_unit_test(gaps_of_very_many_executions_are_bounded),
+        cmocka_unit_test(what_memory_does_not_hold_lies_in_the_file_and_comes_back_in_order),
+        cmocka_unit_test(the_file_is_a_ring),
+        cmocka_unit_test(a_short_burst_does_not_meet_the_file),
+        cmocka_unit_test(when_the_file_is_full_too_a_gap_says_how_much_is_missing),
+        cmocka_unit_test(a_disk_that_takes_nothing_costs_only_the_room),
+        cmocka_unit_test(what_cannot_be_read_back_is_said),
+        cmocka_unit_test(it_can_end_while_the_file_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,11 +10,16 @@
 
 #define LIMIT 4096
 
+/* Displays are never cut. */
 static bool admit(struct output *o, int i)
 {
     char fields[64];
-    (void)snprintf(fields, sizeof fields, ",\"text\":\"line %04d\"", i);
-    return output_admit(o, EVENT_STDOUT, slice_str(fields), i);
+    CLEANUP_BUF struct buf head = BUF_INIT(LIMIT);
+    (void)snprintf(fields, sizeof fields, ",\"data\":{\"a\":%06d}", i);
+    enum output_way way = output_admit(o, EVENT_DISPLAY, slice_str(fields), i, &head);
+    assert_int_equal(head.len, 0);
+    assert_int_not_equal(way, OUTPUT_CUT);
+    return way == OUTPUT_ON;
 }
 
 static void little_output_goes_straight_on(void **state)
@@ -54,12 +59,13 @@ static void nothing_goes_straight_on_after_the_first_that_did_not(void **state)
 {
     struct output o;
     char *big = calloc(1, 3000);
+    CLEANUP_BUF struct buf head = BUF_INIT(LIMIT);
     memset(big, 'x', 2999);
     output_init(&o, LIMIT);
     assert_true(admit(&o, 0));
-    assert_false(output_admit(&o, EVENT_STDOUT, slice_str(big),
-                              1)); /* more than the head's room, too big for the ring */
-    assert_false(admit(&o, 2));    /* order is kept */
+    /* more than the head's room, too big for the ring */
+    assert_int_equal(output_admit(&o, EVENT_DISPLAY, slice_str(big), 1, &head), OUTPUT_KEPT);
+    assert_false(admit(&o, 2)); /* order is kept */
     assert_int_equal(o.dropped_messages, 1);
     free(big);
     output_done(&o);
@@ -72,6 +78,81 @@ static void the_gap_says_how_much_is_missing(void **state)
     output_write_gap(&o, &b);
     assert_string_equal(b.data,
                         ",\"bytes\":12,\"messages\":3,\"reason\":\"max_output_bytes is 4096\"");
+}
+
+/* The text of one stdout event that was too big: what went on, what the ring has. */
+static void cut(struct output *o, struct slice raw, struct buf *ret_head, struct buf *ret_tail)
+{
+    enum event_type type;
+    char *text;
+    size_t len;
+    int64_t when;
+    CLEANUP_BUF struct buf fields = BUF_INIT(raw.len + 100);
+    buf_add_str(&fields, ",\"text\":\"");
+    buf_add_slice(&fields, raw);
+    buf_add_char(&fields, '"');
+    (void)output_admit(o, EVENT_STDOUT, buf_slice(&fields), 7, ret_head);
+    while (output_next(o, &type, &text, &len, &when)) {
+        assert_int_equal(type, EVENT_STDOUT);
+        buf_add(ret_tail, text, len);
+        free(text);
+    }
+}
+
+static void assert_is_fields(const struct buf *b)
+{
+    CLEANUP_BUF struct buf object = BUF_INIT(b->len + 10);
+    buf_addf(&object, "{%s}", b->data + 1);
+    assert_true(json_valid(buf_slice(&object)));
+}
+
+static void one_text_over_the_limit_keeps_its_beginning_and_its_end(void **state)
+{
+    struct output o;
+    CLEANUP_BUF struct buf raw = BUF_INIT(1 << 20), head = BUF_INIT(1 << 20),
+                           tail = BUF_INIT(1 << 20);
+    for (int i = 0; i < 10000; i++)
+        buf_addf(&raw, "%05d\\n", i);
+    output_init(&o, LIMIT);
+    cut(&o, buf_slice(&raw), &head, &tail);
+    assert_is_fields(&head);
+    assert_is_fields(&tail);
+    assert_memory_equal(head.data, ",\"text\":\"00000\\n00001\\n", 23);
+    assert_string_equal(tail.data + tail.len - 15, "09998\\n09999\\n\"");
+    assert_true(head.len > LIMIT / 2 && head.len <= LIMIT / 4 * 3);
+    assert_true(tail.len > LIMIT / 8 && tail.len <= LIMIT / 4);
+    assert_true(output_has_gap(&o));
+    assert_int_equal(o.dropped_bytes + (int64_t)head.len + (int64_t)tail.len - 20, raw.len + 10);
+    output_done(&o);
+}
+
+static void a_cut_goes_through_no_character(void **state)
+{
+    static const char *const PIECES[] = { "\\\\",     "\\u00e9",          "\\ud83d\\ude00",
+                                          "\xc3\xa9", "\xf0\x9f\x98\x80", "\\\"",
+                                          "\\n",      "\\\\u0041" };
+    for (size_t piece = 0; piece < ARRAY_LEN(PIECES); piece++) {
+        for (size_t shift = 0; shift < 13; shift++) {
+            struct output o;
+            CLEANUP_BUF struct buf raw = BUF_INIT(1 << 20), head = BUF_INIT(1 << 20),
+                                   tail = BUF_INIT(1 << 20);
+            for (size_t i = 0; i < shift; i++)
+                buf_add_char(&raw, 'a');
+            for (int i = 0; i < 3000; i++)
+                buf_add_str(&raw, PIECES[piece]);
+            output_init(&o, LIMIT);
+            cut(&o, buf_slice(&raw), &head, &tail);
+            assert_is_fields(&head);
+            assert_is_fields(&tail);
+            size_t n = strlen(PIECES[piece]);
+            if (piece == ARRAY_LEN(PIECES) - 1)
+                n = 1; /* an escape and five letters */
+            assert_int_equal((head.len - 10 - shift) % n, 0);
+            if (n > 1)
+                assert_memory_equal(tail.data + 9, PIECES[piece], n);
+            output_done(&o);
+        }
+    }
 }
 
 static int64_t empty_ring(struct output *o)
@@ -158,6 +239,8 @@ int main(void)
         cmocka_unit_test(the_head_goes_on_and_the_newest_part_is_kept),
         cmocka_unit_test(nothing_goes_straight_on_after_the_first_that_did_not),
         cmocka_unit_test(the_gap_says_how_much_is_missing),
+        cmocka_unit_test(one_text_over_the_limit_keeps_its_beginning_and_its_end),
+        cmocka_unit_test(a_cut_goes_through_no_character),
         cmocka_unit_test(a_gap_that_was_said_counts_anew),
         cmocka_unit_test(a_ring_that_is_emptied_for_ever_lets_no_more_through_than_the_limit_again),
         cmocka_unit_test(a_large_value_becomes_a_reference_and_the_rest_stays),

@@ -11,13 +11,14 @@
 
 #include "base/cleanup.h"
 #include "cmd/pidfile.h"
+#include "tests/unit/scratch.h"
 
-static char folder[] = "/tmp/test_pidfile.XXXXXX";
-static char path[64];
+static char folder[128], path[160];
 
 static int make_folder(void **state)
 {
-    (void)snprintf(path, sizeof path, "%s/x.pid", mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/x.pid",
+                   mkdtemp(scratch_path(folder, sizeof folder, "pidfile.XXXXXX")));
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "cmd/role.h"
+#include "tests/unit/scratch.h"
 
 static void a_report_of_readiness_is_read(void **state)
 {
@@ -51,11 +52,11 @@ static void an_end_is_described(void **state)
 /* Looked at by a program in the role's place, which reports what its standard input is. */
 static void a_role_reads_from_nothing(void **state)
 {
-    char path[] = "/tmp/kernelhub-test-role-XXXXXX", pid_dir[] = "/tmp/kernelhub-test-run-XXXXXX";
+    char path[128], pid_dir[128];
     const char *const none[] = { NULL };
     struct role r;
     struct err e = ERR_INIT;
-    int fd = mkstemp(path);
+    int fd = mkstemp(scratch_path(path, sizeof path, "role-XXXXXX"));
     assert_true(fd >= 0);
     assert_true(
         dprintf(fd, "#!/bin/sh\nprintf '{\"error\":\"%%s\"}' \"$(readlink /proc/$$/fd/0)\" >&%d\n",
@@ -65,7 +66,7 @@ static void a_role_reads_from_nothing(void **state)
     int ends[2]; /* in the terminal's place */
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
-    assert_non_null(mkdtemp(pid_dir));
+    assert_non_null(mkdtemp(scratch_path(pid_dir, sizeof pid_dir, "run-XXXXXX")));
     assert_int_equal(role_init(&r, "hub", pid_dir, &e), 0);
     assert_int_equal(role_start(&r, path, none, -1, 0, &e), 0);
     assert_int_equal(role_reap(&r), 0);

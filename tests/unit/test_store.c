@@ -431,7 +431,7 @@ static void run_sql(struct fixture *f, const char *text)
 {
     struct sql s;
     struct err e = ERR_INIT;
-    char path[100];
+    char path[160];
     snprintf(path, sizeof path, "%s/kernelhub.db", f->dir);
     assert_int_equal(sql_open(&s, path, &e), 0);
     assert_int_equal(sql_exec(&s, text, &e), 0);
@@ -462,7 +462,7 @@ static void a_database_of_another_program_is_refused(void **state)
 static void a_file_of_garbage_is_refused(void **state)
 {
     struct fixture *f = *state;
-    char path[100];
+    char path[160];
     fixture_close(f);
     snprintf(path, sizeof path, "%s/kernelhub.db", f->dir);
     int fd = open(path, O_WRONLY | O_TRUNC);
@@ -478,7 +478,7 @@ static void the_database_is_for_its_owner_alone(void **state)
     static const char *const NAMES[] = { "kernelhub.db", "kernelhub.db-wal", "kernelhub.db-shm",
                                          "lock" };
     for (size_t i = 0; i < 4; i++) {
-        char path[100];
+        char path[160];
         struct stat st;
         snprintf(path, sizeof path, "%s/%s", f->dir, NAMES[i]);
         assert_int_equal(stat(path, &st), 0);

@@ -151,6 +151,122 @@ static void blobs_are_read_back_by_number_and_only_by_their_user(void **state)
     got_done(&g);
 }
 
+struct got_output {
+    struct got got;
+    int64_t next_offset;
+};
+
+static void take_output(void *arg, const struct err *e, struct slice text, int64_t next_offset,
+                        bool cut)
+{
+    struct got_output *g = arg;
+    g->next_offset = next_offset;
+    assert_false(cut);
+    got_take(&g->got, e, text);
+}
+
+static void read_output(struct fixture *f, const struct execution_row *row, unsigned user,
+                        struct output_part part, struct got_output *g)
+{
+    struct uuid user_id = fixture_id(user);
+    g->got.came = 0;
+    store_read_output(f->store, &row->id, &user_id, &part, take_output, g);
+    fixture_run(f, &g->got.came, 1);
+}
+
+/* A body of 300,000 characters stands in the feed's file, a result of that size as a blob of its own. */
+static void add_long(struct fixture *f, const struct execution_row *row, unsigned blob)
+{
+    struct buf fields = BUF_INIT(1 << 20);
+    buf_add_str(&fields, ",\"text\":\"");
+    memset(buf_room(&fields, 300000), 'y', 300000);
+    fields.len += 300000;
+    buf_add_str(&fields, "\\n\"");
+    buf_add_char(&fields, '\0');
+    add(f, row->feed, 1, EVENT_STDOUT, fields.data);
+    fields.data[300000 + 9] = '\0';
+    store_add_blob(f->store, row->feed, blob, "text/plain", slice_of(fields.data + 9, 300000));
+    buf_done(&fields);
+}
+
+static void a_text_is_read_in_parts(void **state)
+{
+    struct fixture *f = *state;
+    struct got_output g = { .next_offset = 0 };
+    struct execution_row row = fixture_execution(f->store, 1);
+    store_insert_execution(f->store, &row, NULL, NULL);
+    add(f, row.feed, 1, EVENT_STDOUT, ",\"text\":\"one\\n\\ud83d\\ude00 t\"");
+    add(f, row.feed, 1, EVENT_STDERR, ",\"text\":\"warned\"");
+    add(f, row.feed, 1, EVENT_STDOUT, ",\"text\":\"wo\\n\"");
+    add(f, row.feed, 1, EVENT_RESULT, ",\"data\":{\"text/html\":\"<b>\",\"text/plain\":\"4\\t2\"}");
+    add_long(f, &row, 0);
+    add(f, row.feed, 1, EVENT_RESULT,
+        ",\"data\":{\"text/plain\":{\"ref\":\"/api/v1/executions/x/blobs/0\",\"bytes\":300000}}");
+    fixture_flush(f);
+    read_output(f, &row, 500, (struct output_part){ .head = 2 }, &g);
+    assert_string_equal(g.got.text, "one\n😀 two\n");
+    read_output(f, &row, 500, (struct output_part){ .offset = 4, .limit = 5 }, &g);
+    assert_string_equal(g.got.text, "😀 ");
+    assert_int_equal(g.next_offset, 9);
+    read_output(f, &row, 500, (struct output_part){ .limit = 0 }, &g);
+    assert_int_equal(g.got.len, 13 + 300001);
+    assert_int_equal(g.next_offset, -1);
+    read_output(f, &row, 500, (struct output_part){ .stream = OUTPUT_STDERR }, &g);
+    assert_string_equal(g.got.text, "warned");
+    read_output(f, &row, 500, (struct output_part){ .stream = OUTPUT_RESULT }, &g);
+    assert_int_equal(g.got.len, 4 + 300001);
+    assert_memory_equal(g.got.text, "4\t2\nyyyy", 8);
+    read_output(f, &row, 501, (struct output_part){ .limit = 0 }, &g);
+    assert_int_equal(g.got.code, ERR_NOT_FOUND);
+    got_done(&g.got);
+}
+
+static void a_long_text_is_read_page_by_page(void **state)
+{
+    struct fixture *f = *state;
+    struct got_output g = { .next_offset = 0 };
+    struct execution_row row = fixture_execution(f->store, 1);
+    store_insert_execution(f->store, &row, NULL, NULL);
+    for (unsigned i = 0; i < 12; i++)
+        add_long(f, &row, i);
+    add(f, row.feed, 1, EVENT_STDOUT, ",\"text\":\"last needle\"");
+    fixture_flush(f);
+    read_output(f, &row, 500, (struct output_part){ .tail = 1 }, &g);
+    assert_string_equal(g.got.text, "last needle");
+    read_output(f, &row, 500, (struct output_part){ .grep = "needle" }, &g);
+    assert_string_equal(g.got.text, "last needle");
+    read_output(f, &row, 500, (struct output_part){ .offset = 3 * 300001 - 2, .limit = 4 }, &g);
+    assert_string_equal(g.got.text, "y\nyy");
+    got_done(&g.got);
+}
+
+static void the_source_is_what_it_takes_to_run_it_again(void **state)
+{
+    struct fixture *f = *state;
+    struct got g = { 0 };
+    struct execution_row row = fixture_execution(f->store, 1);
+    struct session_row session = { .feed = store_next_feed(f->store),
+                                   .user_id = row.user_id,
+                                   .name = "python",
+                                   .language = "python",
+                                   .template_name = "slim" };
+    row.session_feed = session.feed;
+    row.options = SLICE_LITERAL("{\"timeout_ms\":7}");
+    store_put_session(f->store, &session, NULL, NULL);
+    store_insert_execution(f->store, &row, NULL, NULL);
+    fixture_flush(f);
+    store_read_source(f->store, &row.id, &row.user_id, got_json, &g);
+    fixture_run(f, &g.came, 1);
+    assert_string_equal(g.text, "{\"code\":\"1+1\",\"language\":\"python\",\"template\":\"slim\","
+                                "\"labels\":null,\"options\":{\"timeout_ms\":7}}");
+    struct uuid stranger = fixture_id(501);
+    g.came = 0;
+    store_read_source(f->store, &row.id, &stranger, got_json, &g);
+    fixture_run(f, &g.came, 1);
+    assert_int_equal(g.code, ERR_NOT_FOUND);
+    got_done(&g);
+}
+
 static void list(struct fixture *f, const struct uuid *user_id, struct execution_filter filter,
                  struct got *g)
 {
@@ -492,6 +608,9 @@ int main(void)
         WITH_STORE(an_execution_is_found_by_its_id),
         WITH_STORE(a_record_is_folded_from_row_and_events),
         WITH_STORE(blobs_are_read_back_by_number_and_only_by_their_user),
+        WITH_STORE(a_text_is_read_in_parts),
+        WITH_STORE(a_long_text_is_read_page_by_page),
+        WITH_STORE(the_source_is_what_it_takes_to_run_it_again),
         WITH_STORE(the_history_is_filtered),
         WITH_STORE(wrong_filters_are_named),
         WITH_STORE(a_cursor_leads_through_all_items_once),

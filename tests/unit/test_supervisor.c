@@ -17,9 +17,10 @@
 #include "base/log.h"
 #include "cmd/pidfile.h"
 #include "cmd/supervisor.h"
+#include "tests/unit/scratch.h"
 
 struct scene {
-    char folder[64];
+    char folder[128];
     const char *mode; /* what the pretended roles do */
     void (*on_ready)(struct scene *s);
     unsigned n_ready;
@@ -32,14 +33,14 @@ struct scene {
 
 static void touch(const char *folder, const char *name)
 {
-    char path[128];
+    char path[160];
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     CLEANUP_FD int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 }
 
 static bool exists(const char *folder, const char *name)
 {
-    char path[128];
+    char path[160];
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     return access(path, F_OK) == 0;
 }
@@ -99,7 +100,7 @@ static void on_tick(void *arg)
 
 static void kill_role(struct scene *s, const char *file, int signal)
 {
-    char path[128];
+    char path[160];
     (void)snprintf(path, sizeof path, "%s/%s", s->folder, file);
     CLEANUP_FD int pidfd = pidfile_open(path, NULL);
     assert_true(pidfd >= 0);
@@ -117,10 +118,9 @@ static void play(struct scene *s)
                                           .on_ready = on_ready,
                                           .on_tick = on_tick,
                                           .arg = s };
-    char command[128];
+    char command[160];
 
-    (void)strcpy(s->folder, "/tmp/test_supervisor.XXXXXX");
-    assert_non_null(mkdtemp(s->folder));
+    assert_non_null(mkdtemp(scratch_path(s->folder, sizeof s->folder, "supervisor.XXXXXX")));
     s->result = supervisor_run(&o, &s->e);
     assert_false(exists(s->folder, "hub.pid") || exists(s->folder, "keeper.pid") ||
                  exists(s->folder, "supervisor.pid"));

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "cmd/token_file.h"
+#include "tests/unit/scratch.h"
 
 static void known_lines_are_read_and_others_skipped(void **state)
 {
@@ -36,13 +37,13 @@ static void a_value_too_long_counts_as_absent(void **state)
 
 static void what_is_written_is_private_and_comes_back(void **state)
 {
-    char folder[] = "/tmp/test_token.XXXXXX", path[128];
+    char folder[128], path[160];
     struct paths_owner owner = { .uid = geteuid(), .gid = getegid() };
     struct token_file t = { .url = "http://h:1", .token = "kh_1", .state = "/s" }, back;
     struct err e = ERR_INIT;
     struct stat st;
 
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(mkdtemp(scratch_path(folder, sizeof folder, "token.XXXXXX")));
     (void)snprintf(path, sizeof path, "%s/a/b/token", folder);
     assert_int_equal(token_file_read(path, &back, &e), 0);
     assert_string_equal(back.token, "");

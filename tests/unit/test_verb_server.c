@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "sandbox/verb_server.h"
+#include "tests/unit/scratch.h"
 
 #define FIRST_WARDEN 3000000000u
 #define MAX_ALL      128
@@ -21,7 +22,7 @@ struct fixture {
     zloop_t *loop;
     struct watches *watches;
     struct verb_server *server;
-    char path[64];
+    char path[104];
 };
 
 static bool anybody(void *ctx, unsigned uid)
@@ -43,7 +44,7 @@ static int begin(void **state)
     static struct fixture f;
     struct err e = ERR_INIT;
     const struct verb_handler handler = { &f, anybody, is_hub, on_request };
-    (void)snprintf(f.path, sizeof f.path, "/tmp/kernelhub-test-verbs-%d", (int)getpid());
+    (void)scratch_path(f.path, sizeof f.path, "verbs.sock");
     f.loop = zloop_new();
     f.watches = watches_new(f.loop);
     *state = &f;

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from tidy import *  # noqa: E402, F403
+
 BINARY = os.environ.get("KERNELHUB_SERVE_FAKE", str(ROOT / "tests/web/serve_fake"))
 KEY = "kh_admin"
 KEY_2 = "kh_user"

@@ -5,11 +5,13 @@ Differences from ipykernel's own kernel:
 - The iopub socket never drops: its send high-water mark is 0 (ipykernel's default of 1000 loses output
   silently when the reader stalls).
 - `metadata.kernelhub.env` of an execute_request is in force during that request only.
+- It ends when it is asked to: ipykernel's may hang between its threads, the more often the busier the machine.
 - No notes on the standard streams while starting, no files but below /tmp, history in memory.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import warnings
@@ -119,6 +121,7 @@ class KernelApp(IPKernelApp):
         lend_font_cache()
         self.log.addFilter(_is_worth_saying)
         super().init_sockets()
+        atexit.register(self.end_control_thread)
 
     def init_iopub(self, context: zmq.Context[Any]) -> None:
         # A context's options become those of the sockets made from it: set before the socket is bound.
@@ -127,6 +130,15 @@ class KernelApp(IPKernelApp):
             super().init_iopub(context)
         finally:
             context.sockopts.pop(zmq.SNDHWM, None)
+
+    def end_control_thread(self) -> None:
+        """ipykernel ends its iopub thread without looking whether the control thread, after a shutdown_request,
+        is just about to flush and to say `idle` by it: that one then waits ten seconds for the first, for ever
+        for the second, and the process for that one. What atexit has runs from the last to the first, so this
+        comes before iopub's end."""
+        if self.control_thread and self.control_thread.is_alive():
+            self.control_thread.stop()
+            self.control_thread.join()
 
     def log_connection_info(self) -> None:
         """ipykernel prints how to connect by hand; here nobody does."""

@@ -1,0 +1,168 @@
+/* The query behind GET …/output: one execution's text, event by event. Runs in the reader's thread; no read transaction
+ * outlives a page. */
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "kernelhub/blob_file.h"
+#include "kernelhub/store_internal.h"
+#include "kernelhub/text_part.h"
+
+#define PAGE_BYTES     (1024 * 1024)
+#define MAX_BODY_BYTES ((size_t)256 * 1024 * 1024)
+#define TEXT_PLAIN     "text/plain"
+
+static const enum event_type TYPES[] = {
+    [OUTPUT_STDOUT] = EVENT_STDOUT, [OUTPUT_STDERR] = EVENT_STDERR, [OUTPUT_RESULT] = EVENT_RESULT
+};
+
+static int read_file(const struct reader *r, int64_t feed, int64_t offset, size_t n,
+                     struct buf *out, struct err *e)
+{
+    char *room = buf_room(out, n);
+    if (!room)
+        return err_set(e, ERR_TOO_LARGE, "an output of %zu bytes takes too much memory", n);
+    if (blob_file_read(r->blob_dir, feed, offset, n, room, e) < 0)
+        return -1;
+    out->len += n;
+    return 0;
+}
+
+/* The event's members as one object. */
+static int read_body(const struct reader *r, int64_t feed, sqlite3_stmt *stmt, struct buf *out,
+                     struct err *e)
+{
+    buf_add_char(out, '{');
+    if (sqlite3_column_type(stmt, 1) == SQLITE_NULL) {
+        if (read_file(r, feed, sqlite3_column_int64(stmt, 2), (size_t)sqlite3_column_int64(stmt, 3),
+                      out, e) < 0)
+            return -1;
+    } else {
+        buf_add_slice(out, sql_slice(stmt, 1));
+    }
+    if (out->len > 1 && out->data[1] == ',')
+        out->data[1] = ' ';
+    buf_add_char(out, '}');
+    return out->failed ? err_set(e, ERR_TOO_LARGE, "an event takes too much memory") : 0;
+}
+
+/* {"ref":"…/blobs/N"}: the text stands in the feed's file. */
+static int read_aside(struct reader *r, struct store_query *q, struct slice value, struct buf *text)
+{
+    char ref[128];
+    struct slice raw;
+    sqlite3_stmt *stmt;
+    if (!json_member_string(value, "ref", &raw) || !json_copy_string(raw, ref, sizeof ref) ||
+        !strrchr(ref, '/') || sql_use(&r->sql, SQL_BLOB, &stmt, &q->e) < 0)
+        return err_set(&q->e, ERR_INTERNAL, "a result of '%s' cannot be read", q->id.text);
+    sql_bind_uuid(stmt, 1, &q->id);
+    sql_bind_uuid(stmt, 2, &q->user_id);
+    sql_bind_int(stmt, 3, strtol(strrchr(ref, '/') + 1, NULL, 10));
+    int found = sql_step(&r->sql, stmt, &q->e);
+    if (found <= 0)
+        return found < 0 ? -1
+                         : err_set(&q->e, ERR_INTERNAL, "a result of '%s' is gone", q->id.text);
+    int64_t feed = sqlite3_column_int64(stmt, 0), offset = sqlite3_column_int64(stmt, 2);
+    size_t n = (size_t)sqlite3_column_int64(stmt, 3);
+    (void)sqlite3_reset(stmt); /* its one row was read */
+    return read_file(r, feed, offset, n, text, &q->e);
+}
+
+static int add_result(struct reader *r, struct store_query *q, struct slice body, struct buf *text)
+{
+    struct slice data, value;
+    if (!json_member(body, "data", &data) || !json_member(data, TEXT_PLAIN, &value))
+        return 0;
+    if (json_type(value) == JSON_STRING)
+        json_unescape(text, slice_of(value.data + 1, value.len - 2));
+    else if (json_type(value) == JSON_OBJECT && read_aside(r, q, value, text) < 0)
+        return -1;
+    buf_add_char(text, '\n');
+    return 0;
+}
+
+/* 1: go on, 0: enough, -1: q->e. */
+static int add_event(struct reader *r, struct store_query *q, sqlite3_stmt *stmt, size_t *ret_bytes)
+{
+    CLEANUP_BUF struct buf body = BUF_INIT(MAX_BODY_BYTES);
+    CLEANUP_BUF struct buf text = BUF_INIT(MAX_BODY_BYTES);
+    struct slice raw;
+    if (read_body(r, q->feed, stmt, &body, &q->e) < 0)
+        return -1;
+    *ret_bytes += body.len;
+    if (q->stream == OUTPUT_RESULT) {
+        if (add_result(r, q, buf_slice(&body), &text) < 0)
+            return -1;
+    } else if (json_member_string(buf_slice(&body), "text", &raw)) {
+        json_unescape(&text, raw);
+    }
+    if (text.failed)
+        return err_set(&q->e, ERR_TOO_LARGE, "an output takes too much memory");
+    return text_part_add(q->part, buf_slice(&text));
+}
+
+/* 1: there may be more, 0: it was enough or all, -1: q->e. */
+static int read_page(struct reader *r, struct store_query *q)
+{
+    sqlite3_stmt *stmt;
+    size_t bytes = 0;
+    int more = 1, go_on = 1;
+    if (sql_use(&r->sql, SQL_OUTPUT, &stmt, &q->e) < 0)
+        return -1;
+    sql_bind_int(stmt, 1, q->feed);
+    sql_bind_int(stmt, 2, (int64_t)q->after);
+    sql_bind_text(stmt, 3, event_type_name(TYPES[q->stream]));
+    while (go_on > 0 && bytes < PAGE_BYTES && (more = sql_step(&r->sql, stmt, &q->e)) > 0) {
+        q->after = (uint64_t)sqlite3_column_int64(stmt, 0);
+        go_on = add_event(r, q, stmt, &bytes);
+    }
+    (void)sqlite3_reset(stmt); /* ends the read transaction; repeats the error of the step */
+    return go_on > 0 ? more : go_on;
+}
+
+static int find_feed(struct reader *r, struct store_query *q)
+{
+    sqlite3_stmt *stmt;
+    if (sql_use(&r->sql, SQL_FEED_OF, &stmt, &q->e) < 0)
+        return -1;
+    sql_bind_uuid(stmt, 1, &q->id);
+    sql_bind_uuid(stmt, 2, &q->user_id);
+    int found = sql_step(&r->sql, stmt, &q->e);
+    if (found <= 0)
+        return found < 0
+                   ? -1
+                   : err_set(&q->e, ERR_NOT_FOUND, "execution '%s' does not exist", q->id.text);
+    q->feed = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_reset(stmt); /* its one row was read */
+    return 0;
+}
+
+static int run_output(struct reader *r, struct store_query *q)
+{
+    int more = find_feed(r, q) < 0 ? -1 : 1;
+    while (more > 0) {
+        more = read_page(r, q);
+        if (atomic_load(&q->cancelled))
+            return err_set(&q->e, ERR_GONE, "cancelled");
+    }
+    text_part_end(q->part);
+    return more;
+}
+
+static void answer_output(struct store_query *q, const struct err *e)
+{
+    q->done.output(q->arg, e, text_part_text(q->part), text_part_next_offset(q->part),
+                   text_part_is_cut(q->part));
+}
+
+struct store_query *store_read_output(struct store *s, const struct uuid *id,
+                                      const struct uuid *user_id, const struct output_part *part,
+                                      store_output_fn done, void *arg)
+{
+    struct store_query *q = store_query_new(s, run_output, answer_output, arg);
+    q->done.output = done;
+    q->id = *id;
+    q->user_id = *user_id;
+    q->stream = part->stream;
+    q->part = text_part_new(part);
+    return store_query_send(q);
+}

@@ -1,0 +1,24 @@
+/* text_part.h - cuts a part out of a text that passes by in pieces: some bytes, the first or the last lines, the lines that
+ * hold a word. Pure. The text is UTF-8; however it is cut into pieces, the part is the same. */
+#ifndef KERNELHUB_TEXT_PART_H
+#define KERNELHUB_TEXT_PART_H
+
+#include "base/buf.h"
+#include "kernelhub/execution.h"
+
+#define TEXT_PART_LINE_BYTES (1 << 20) /* for grep, a longer line is several */
+
+struct text_part;
+
+struct text_part *text_part_new(const struct output_part *wanted); /* copies */
+void text_part_free(struct text_part *p);                          /* NULL is fine */
+
+bool text_part_add(struct text_part *p, struct slice text); /* false: what comes now changes nothing any more */
+void text_part_end(struct text_part *p);
+
+/* After the end. No character is cut in two: a part of bytes begins and ends at the character's beginning, at least one is in it. */
+struct slice text_part_text(const struct text_part *p);
+int64_t text_part_next_offset(const struct text_part *p); /* of a part by bytes, when there is more; else -1 */
+bool text_part_is_cut(const struct text_part *p);         /* head or tail would be above OUTPUT_PART_MAX_BYTES */
+
+#endif
