@@ -15,6 +15,8 @@ enum config_key {
     CONFIG_SERVER_METRICS_TOKEN, /* server/metrics_token  loopback | always | never: when /metrics needs a token */
     CONFIG_SERVER_MAX_BODY,    /* server/max_body_bytes 10 MiB */
     CONFIG_SERVER_MAX_CONNECTIONS, /* server/max_connections 1024 */
+    CONFIG_SERVER_ALLOWED_ORIGINS, /* server/allowed_origins "": other sites whose pages may open WebSockets, "https://a https://b" */
+    CONFIG_SERVER_PING,        /* server/websocket_ping_seconds 20: after so long a silence; dead after three more of them */
     CONFIG_PATHS_STATE,        /* paths/state         /var/lib/kernelhub */
     CONFIG_PATHS_RUN,          /* paths/run           /run/kernelhub */
     CONFIG_PATHS_TOKEN_FILE,   /* paths/token_file    "" = ~/.config/kernelhub/token of the starting user */
@@ -35,6 +37,7 @@ enum config_key {
     CONFIG_LIMITS_TIMEOUT,     /* limits/max_timeout_seconds 86400 */
     CONFIG_LIMITS_SESSIONS,    /* limits/max_sessions 16 per user */
     CONFIG_LIMITS_QUEUE,       /* limits/max_queue    256 executions waiting per session */
+    CONFIG_LIMITS_SOCKETS,     /* limits/max_sockets  64 WebSockets of a user */
     CONFIG_LIMITS_SANDBOXES,   /* limits/max_sandboxes 64 in all */
     CONFIG_LIMITS_SPOOL,       /* limits/spool_bytes  256 MiB: on disk, for a sandbox's output while no hub takes it */
     CONFIG_HISTORY_MAX_EXECUTIONS, /* history/max_executions 100000 */

@@ -39,6 +39,9 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
 struct wait *execution_record(struct hub *h, const struct user *u, const struct uuid *id, bool until_end,
                               reply_fn done, void *arg);
 
+/* Whether there is such an execution, and how it stands now: {"execution_id","status"}. ERR_NOT_FOUND when it is not this user's. */
+struct wait *execution_status(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done, void *arg);
+
 /* History, newest first: {"items":[record without outputs, with code, user, client, created_at …],"next":cursor|null}. */
 struct execution_filter {
     const char *session, *language, *status, *label /* "key=value" or "key" */, *since, *until /* RFC 3339 */, *q;

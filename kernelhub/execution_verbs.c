@@ -104,6 +104,17 @@ static struct wait *answer(const struct execution *x, const char *status, reply_
     return NULL;
 }
 
+struct wait *execution_status(struct hub *h, const struct user *u, const struct uuid *id,
+                              reply_fn done, void *arg)
+{
+    struct execution *x = zhashx_lookup(h->executions, id->text);
+    if (!x)
+        return look_up(h, u, id, false, done, arg);
+    if (x->user != u)
+        return refuse(ERR_NOT_FOUND, "there is no such execution", done, arg);
+    return answer(x, status_name(x->status), done, arg);
+}
+
 struct wait *execution_interrupt(struct hub *h, const struct user *u, const struct uuid *id,
                                  reply_fn done, void *arg)
 {

@@ -13,7 +13,7 @@ struct follower {
     struct hub *hub;
     struct user *user;
     uint64_t after;
-    bool live, waiting, of_session, at_end;
+    bool live, waiting, of_session, at_end, wants_events;
     void (*on_ready)(void *arg);
     void *arg;
     int64_t feed_number; /* -1: not yet known */
@@ -65,6 +65,11 @@ void follower_free(struct follower *f)
     buf_done(&f->page);
     feed_line_drop(f->line);
     free(f);
+}
+
+void follower_want_events(struct follower *f)
+{
+    f->wants_events = true;
 }
 
 static void take_feed(struct follower *f, struct feed *feed)
@@ -164,7 +169,8 @@ static enum follow read_page(struct follower *f)
 static enum follow from_feed(struct follower *f, uint64_t *ret_seq, struct slice *ret_line,
                              struct err *e)
 {
-    const struct err *failure = f->live && f->after == 0 ? feed_failure(f->feed) : NULL;
+    bool tells = f->live && f->after == 0 && !f->wants_events;
+    const struct err *failure = tells ? feed_failure(f->feed) : NULL;
     if (failure) {
         *e = *failure;
         return FOLLOW_FAILED;

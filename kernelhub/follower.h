@@ -15,6 +15,8 @@ struct follower *follower_of_execution(struct hub *h, const struct user *u, cons
                                        uint64_t after, bool live, void (*on_ready)(void *arg), void *arg);
 struct follower *follower_of_session(struct hub *h, const struct user *u, const char *name, uint64_t after,
                                      bool live, void (*on_ready)(void *arg), void *arg);
+/* Of an execution that never started: its events to the end (`finished` says why), not FOLLOW_FAILED. */
+void follower_want_events(struct follower *f);
 void follower_free(struct follower *f); /* NULL is fine; no on_ready afterwards */
 
 /* The next event record as one line without newline, valid until the next call. FOLLOW_END: after `finished`, or

@@ -21,6 +21,10 @@ int execute_body_read(struct fields *fields, struct slice text, enum execute_fie
                       const struct config *config, struct execute_body *ret, struct err *e)
     __attribute__((warn_unused_result));
 
+/* The same of fields that were parsed (fields_parse), less the members named in `apart`. */
+int execute_body_take(struct fields *fields, const char *apart, const struct config *config,
+                      struct execute_body *ret, struct err *e) __attribute__((warn_unused_result));
+
 /* Sets wanted.interactive, once has_stdin is known. streams: the client reads events as they come. */
 void execute_body_decide(struct execute_body *body, bool streams);
 

@@ -97,7 +97,9 @@ static int read_integer(const struct field *field, const json_t *value, double m
     if (!json_is_integer(value))
         return wrong_type(field, "a whole number", e);
     json_int_t v = json_integer_value(value);
-    if (v < 1 || (double)v > max)
+    if (v < 0 && field->type == FIELD_COUNT)
+        return err_set(e, ERR_INVALID, "field '%s' is below 0", field->name);
+    if ((v < 1 && field->type == FIELD_INTEGER) || (double)v > max)
         return out_of_range(field, (double)v, max, e);
     *ret = v;
     return 0;
@@ -187,6 +189,7 @@ static int read_one(struct fields *f, const struct field *field, json_t *value,
     case FIELD_NUMBER:
         return read_number(field, value, max, at, e);
     case FIELD_INTEGER:
+    case FIELD_COUNT:
         return read_integer(field, value, max, at, e);
     case FIELD_ENV:
     case FIELD_LABELS:
@@ -247,14 +250,10 @@ static json_t *parse(struct slice text, bool may_be_empty, struct err *e)
     return NULL;
 }
 
-int fields_read(struct fields *f, struct slice body, const struct field *table, size_t n,
-                const struct config *config, void *ret, struct err *e)
+static int take(struct fields *f, const struct field *table, size_t n, const struct config *config,
+                void *ret, struct err *e)
 {
-    bool any_required = false;
-    for (size_t i = 0; i < n; i++)
-        any_required |= table[i].required;
-    *f = (struct fields){ .tree = parse(body, !any_required, e) };
-    if (!f->tree || check_names(f->tree, table, n, e) < 0)
+    if (check_names(f->tree, table, n, e) < 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
         json_t *value = json_object_get(f->tree, table[i].name);
@@ -266,6 +265,40 @@ int fields_read(struct fields *f, struct slice body, const struct field *table, 
         }
     }
     return 0;
+}
+
+int fields_read(struct fields *f, struct slice body, const struct field *table, size_t n,
+                const struct config *config, void *ret, struct err *e)
+{
+    bool any_required = false;
+    for (size_t i = 0; i < n; i++)
+        any_required |= table[i].required;
+    *f = (struct fields){ .tree = parse(body, !any_required, e) };
+    return f->tree ? take(f, table, n, config, ret, e) : -1;
+}
+
+int fields_parse(struct fields *f, struct slice body, struct err *e)
+{
+    *f = (struct fields){ .tree = parse(body, false, e) };
+    return f->tree ? 0 : -1;
+}
+
+static void drop(json_t *tree, const char *names)
+{
+    while (*names) {
+        size_t n = strcspn(names, " ");
+        char name[32];
+        (void)snprintf(name, sizeof name, "%.*s", (int)n, names); /* names are our own */
+        (void)json_object_del(tree, name);                        /* it may not be there */
+        names += n + strspn(names + n, " ");
+    }
+}
+
+int fields_take(struct fields *f, const char *apart, const struct field *table, size_t n,
+                const struct config *config, void *ret, struct err *e)
+{
+    drop(f->tree, apart);
+    return take(f, table, n, config, ret, e);
 }
 
 void fields_done(struct fields *f)

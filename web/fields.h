@@ -12,6 +12,7 @@ enum field_type {
     FIELD_CHOICE,  /* enum field_choice: true, false, or not given */
     FIELD_NUMBER,  /* double in (0, max] */
     FIELD_INTEGER, /* int64_t in [1, max] */
+    FIELD_COUNT,   /* int64_t in [0, max] */
     FIELD_ENV,     /* struct slice, a JSON object of strings; names as POSIX wants them */
     FIELD_LABELS,  /* struct slice, a JSON object of strings */
     FIELD_OBJECTS, /* struct slice, a JSON array of 1 to `max` objects; what is in them is not looked at */
@@ -45,6 +46,13 @@ int fields_read(struct fields *f, struct slice body, const struct field *table, 
                 const struct config *config, void *ret, struct err *e)
     __attribute__((warn_unused_result));
 void fields_done(struct fields *f);
+
+/* The same in two steps, for who has to look at a member before it knows which table is meant: the text, then its members less
+ * those named in `apart` ("op id"). */
+int fields_parse(struct fields *f, struct slice body, struct err *e) __attribute__((warn_unused_result));
+int fields_take(struct fields *f, const char *apart, const struct field *table, size_t n,
+                const struct config *config, void *ret, struct err *e)
+    __attribute__((warn_unused_result));
 
 #define CLEANUP_FIELDS __attribute__((cleanup(fields_done)))
 

@@ -95,6 +95,12 @@ void reply_empty(struct request *r, unsigned status)
     decide(r, status, NULL, MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT));
 }
 
+void reply_upgrade(struct request *r, const char *protocol, MHD_UpgradeHandler handler, void *arg)
+{
+    decide(r, 101, NULL, MHD_create_response_for_upgrade(handler, arg));
+    reply_header(r, "Upgrade", protocol);
+}
+
 void reply_stream(struct request *r, const char *media_type, MHD_ContentReaderCallback reader,
                   void *arg)
 {
@@ -114,19 +120,37 @@ static void add_code_headers(struct request *r, enum err_code code)
         reply_header(r, "Retry-After", "1");
 }
 
-void reply_error(struct request *r, const struct err *e)
+static enum err_code code_of(const struct err *e)
 {
-    enum err_code code = e->code == ERR_NONE ? ERR_INTERNAL : e->code;
-    const char *hint = r->hint ? r->hint : HINTS[code];
+    return e->code == ERR_NONE ? ERR_INTERNAL : e->code;
+}
+
+void reply_write_error(const struct request *r, const struct err *e, const char *hint,
+                       struct buf *out)
+{
+    enum err_code code = code_of(e);
+    buf_addf(out, "{\"code\":\"%s\",\"message\":", err_name(code));
+    json_quote_str(out, e->text);
+    buf_add_str(out, ",\"hint\":");
+    json_quote_str(out, hint ? hint : HINTS[code]);
+    buf_addf(out, ",\"request_id\":\"%s\",\"details\":{}}", r->id.text);
+}
+
+void reply_error_as(struct request *r, unsigned status, const struct err *e)
+{
+    enum err_code code = code_of(e);
     CLEANUP_BUF struct buf json = BUF_INIT(16384);
-    buf_addf(&json, "{\"error\":{\"code\":\"%s\",\"message\":", err_name(code));
-    json_quote_str(&json, e->text);
-    buf_add_str(&json, ",\"hint\":");
-    json_quote_str(&json, hint);
-    buf_addf(&json, ",\"request_id\":\"%s\",\"details\":{}}}", r->id.text);
-    if (err_http(code) >= 500)
+    buf_add_str(&json, "{\"error\":");
+    reply_write_error(r, e, r->hint, &json);
+    buf_add_char(&json, '}');
+    if (status >= 500)
         log_warning("request failed id=%s code=%s error=%s", r->id.text, err_name(code),
                     log_quote(slice_str(e->text)));
-    reply_json(r, (unsigned)err_http(code), buf_slice(&json));
+    reply_json(r, status, buf_slice(&json));
     add_code_headers(r, code);
+}
+
+void reply_error(struct request *r, const struct err *e)
+{
+    reply_error_as(r, (unsigned)err_http(code_of(e)), e);
 }

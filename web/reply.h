@@ -18,12 +18,17 @@ void reply_bytes(struct request *r, unsigned status, const char *media_type,
 void reply_static(struct request *r, const char *media_type,
                   struct slice bytes); /* bytes live as long as the program */
 void reply_empty(struct request *r, unsigned status);
+/* 101; then libmicrohttpd calls the handler with the socket. */
+void reply_upgrade(struct request *r, const char *protocol, MHD_UpgradeHandler handler, void *arg);
 void reply_stream(struct request *r, const char *media_type, MHD_ContentReaderCallback reader,
                   void *arg);
 
 /* {"error":{"code","message","hint","request_id","details"}} with the code's HTTP status. r->hint
  * is used when it is set. */
 void reply_error(struct request *r, const struct err *e);
+void reply_error_as(struct request *r, unsigned status, const struct err *e); /* with another status than the code's */
+/* Appends that error's object, {"code",…}; hint may be NULL. */
+void reply_write_error(const struct request *r, const struct err *e, const char *hint, struct buf *out);
 
 /* One more header for the reply that was just decided. Before anything else happens. */
 void reply_header(struct request *r, const char *name, const char *value);

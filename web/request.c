@@ -51,11 +51,18 @@ void request_free(struct request *r, bool completed)
     stream_free(r->stream);
     if (r->response)
         MHD_destroy_response(r->response);
-    account(r, completed);
+    if (!r->is_accounted)
+        account(r, completed);
     query_done(&r->query);
     buf_done(&r->body);
     free(r->uri);
     free(r);
+}
+
+void request_upgraded(struct request *r)
+{
+    account(r, true);
+    r->is_accounted = true;
 }
 
 /* ---- the body ---- */
@@ -136,10 +143,12 @@ static enum MHD_Result act(struct request *r)
     return MHD_YES;
 }
 
-enum MHD_Result request_turn(struct request *r, const char *method, const char *data, size_t *size)
+enum MHD_Result request_turn(struct request *r, const char *method, const char *version,
+                             const char *data, size_t *size)
 {
     switch (r->state) {
     case REQUEST_HEAD:
+        r->is_http_1_1 = strcmp(version, "HTTP/1.1") == 0;
         return begin(r, method);
     case REQUEST_BODY:
         if (*size) {

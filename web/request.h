@@ -46,6 +46,8 @@ struct request {
     void *work; /* whatever else the handler made */
     void (*work_done)(void *work, bool completed);
     bool is_suspended;
+    bool is_http_1_1;
+    bool is_accounted; /* its status and time are in the metrics */
 
     struct MHD_Response *response; /* once the reply is decided */
     unsigned status;
@@ -61,7 +63,11 @@ void request_free(struct request *r, bool completed);
 
 /* libmicrohttpd asks what to do next: once for the head, then for each piece of the body, then at
  * its end and whenever the connection was resumed. Takes *size bytes of data. */
-enum MHD_Result request_turn(struct request *r, const char *method, const char *data, size_t *size);
+enum MHD_Result request_turn(struct request *r, const char *method, const char *version,
+                             const char *data, size_t *size);
+
+/* Its 101 was sent: for the metrics it is over, though it stays as long as the connection. */
+void request_upgraded(struct request *r);
 
 /* No more turns until request_wake. From within a turn or the stream's reader only. */
 void request_suspend(struct request *r);

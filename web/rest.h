@@ -30,6 +30,11 @@ void rest_execution_blob(struct request *r);
 void rest_execution_events(struct request *r);
 void rest_session_events(struct request *r);
 
+/* rest_stream.c */
+struct site;
+void rest_stream(struct request *r);
+void rest_stream_free_all(struct site *site); /* what waits for an answer without its socket: the server ends */
+
 /* rest_sessions.c */
 void rest_sessions(struct request *r);
 void rest_session_create(struct request *r);

@@ -51,7 +51,8 @@ static bool copy_parts(const struct slice raw[ROUTER_MAX_PARTS], struct route_ma
 static bool method_fits(const struct route *route, const char *method)
 {
     return strcmp(route->method, method) == 0 ||
-           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0 &&
+            !(route->flags & ROUTE_UPGRADE));
 }
 
 enum route_found router_find(const struct route *table, size_t n, const char *method,
@@ -80,7 +81,7 @@ void router_allow(const struct route *table, size_t n, struct slice path, struct
         if (out->len)
             buf_add_str(out, ", ");
         buf_add_str(out, table[i].method);
-        if (strcmp(table[i].method, "GET") == 0)
+        if (strcmp(table[i].method, "GET") == 0 && !(table[i].flags & ROUTE_UPGRADE))
             buf_add_str(out, ", HEAD");
     }
     if (out->len)

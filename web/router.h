@@ -15,7 +15,7 @@ enum route_flag {
     ROUTE_HIDDEN = 8,  /* not part of the API: not in docs/openapi.json */
     ROUTE_BODY =
         16, /* takes a JSON body up to server/max_body_bytes; without it a body may only be {} */
-    ROUTE_UPGRADE = 32, /* a WebSocket: the handler takes the connection over (later) */
+    ROUTE_UPGRADE = 32, /* a WebSocket: the handler takes the connection over; no HEAD */
 };
 
 struct route {

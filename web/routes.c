@@ -25,6 +25,8 @@ static const struct route ROUTES[] = {
     { "POST", API "/executions/{id}/cancel", 0, "", rest_execution_cancel },
     { "POST", API "/executions/{id}/input", ROUTE_BODY, "", rest_execution_input },
 
+    { "GET", API "/stream", ROUTE_UPGRADE, "", rest_stream },
+
     { "GET", API "/sessions", 0, PAGE, rest_sessions },
     { "POST", API "/sessions", ROUTE_BODY, "", rest_session_create },
     { "GET", API "/sessions/{name}", 0, "", rest_session },

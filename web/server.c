@@ -23,9 +23,11 @@
 #include "web/connection.h"
 #include "web/listener.h"
 #include "web/request.h"
+#include "web/rest.h"
 #include "web/run.h"
 #include "web/site.h"
 #include "web/stream.h"
+#include "web/websocket.h"
 
 #define CONNECTION_BYTES (64 * 1024) /* head, read buffer and chunk of one connection */
 #define IDLE_SECONDS     75          /* between requests, and without a byte moving within one */
@@ -201,7 +203,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
                                   const char *method, const char *version, const char *data,
                                   size_t *size, void **context)
 {
-    return request_turn(*context, method, data, size);
+    return request_turn(*context, method, version, data, size);
 }
 
 static void on_done(void *arg, struct MHD_Connection *mhd, void **context,
@@ -241,8 +243,8 @@ static int start(struct server *s, struct err *e)
     unsigned max = s->max_connections =
         (unsigned)config_number(s->site.config, CONFIG_SERVER_MAX_CONNECTIONS);
     s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, s->port, NULL, NULL,
-        on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, s->port,
+        NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, s, MHD_OPTION_LISTEN_SOCKET,
         s->listen_fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
         MHD_OPTION_CONNECTION_LIMIT, max, MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address(s, max),
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
@@ -302,6 +304,9 @@ int server_new(struct hub *hub, struct server **ret, struct err *e)
     s->connections = zlistx_new();
     if (site_init(&s->site, hub, e) < 0)
         return -1;
+    s->site.websockets = websockets_new(&s->site, s->loop, e);
+    if (!s->site.websockets)
+        return -1;
     s->watch_fd = epoll_create1(EPOLL_CLOEXEC);
     if (s->watch_fd < 0)
         return err_errno(e, ERR_UNAVAILABLE, "epoll");
@@ -331,6 +336,7 @@ void server_drain(struct server *s)
     for (struct connection *c = zlistx_first(s->connections); c; c = zlistx_next(s->connections))
         if (c->request)
             request_drain(c->request);
+    websockets_drain(s->site.websockets);
     run(s);
 }
 
@@ -347,6 +353,8 @@ void server_free(struct server *s)
     if (!s)
         return;
     s->site.is_draining = true;
+    if (s->site.websockets)
+        websockets_cut(s->site.websockets);
     leave_loop(s);
     if (s->daemon) {
         resume_all(s);
@@ -359,7 +367,9 @@ void server_free(struct server *s)
     if (s->site.hub) {
         run_free_all(&s->site);
         batch_free_all(&s->site);
+        rest_stream_free_all(&s->site);
     }
+    websockets_free(s->site.websockets);
     site_done(&s->site);
     zlistx_destroy(&s->connections);
     free(s);

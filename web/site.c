@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "web/origin.h"
+#include "web/websocket.h"
 
 /* Seconds; the fine end is where our own promise lies, the coarse end is other people's code. */
 static const double BOUNDS[] = { 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
@@ -24,6 +25,7 @@ int site_init(struct site *site, struct hub *hub, struct err *e)
         "Seconds from a request's first line to its reply's last byte.", BOUNDS, ARRAY_LEN(BOUNDS));
     site->runs = zlistx_new();
     site->batches = zlistx_new();
+    site->orphans = zlistx_new();
     return 0;
 }
 
@@ -33,6 +35,7 @@ void site_done(struct site *site)
     metric_histogram_free(site->seconds);
     zlistx_destroy(&site->runs);
     zlistx_destroy(&site->batches);
+    zlistx_destroy(&site->orphans);
     free(site->docs);
     *site = (struct site){ .hub = NULL };
 }
@@ -41,4 +44,5 @@ void site_write_metrics(const struct site *site, struct buf *out)
 {
     metric_counter_write(site->requests, out);
     metric_histogram_write(site->seconds, out);
+    websockets_write_metrics(site->websockets, out);
 }

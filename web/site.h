@@ -5,6 +5,8 @@
 #include "kernelhub/hub.h"
 #include "kernelhub/metrics.h"
 
+struct websockets;
+
 struct site {
     struct hub *hub;
     const struct config *config;
@@ -16,6 +18,8 @@ struct site {
     zlistx_t
         *runs;  /* struct run: executions that somebody waits for, or that have to be interrupted */
     zlistx_t *batches; /* struct batch */
+    zlistx_t *orphans; /* struct call of rest_stream.c: has to be interrupted once it is accepted */
+    struct websockets *websockets; /* the server's */
     char *docs; /* the page at /docs, made when first asked for */
 };
 

@@ -70,7 +70,7 @@ struct follower {
     struct hub *hub;
     struct run *run;
     uint64_t after;
-    bool live, hungry;
+    bool live, hungry, wants_events;
     void (*on_ready)(void *arg);
     void *arg;
     void *place;
@@ -164,6 +164,8 @@ struct hub *fake_hub_new(zloop_t *loop)
     fake_hub_set(h, CONFIG_SERVER_METRICS_TOKEN, "loopback", 0);
     fake_hub_set(h, CONFIG_SERVER_MAX_BODY, NULL, 10 << 20);
     fake_hub_set(h, CONFIG_SERVER_MAX_CONNECTIONS, NULL, 64);
+    fake_hub_set(h, CONFIG_SERVER_PING, NULL, 20);
+    fake_hub_set(h, CONFIG_LIMITS_SOCKETS, NULL, 16);
     fake_hub_set(h, CONFIG_LIMITS_CODE, NULL, 1 << 20);
     fake_hub_set(h, CONFIG_LIMITS_TIMEOUT, NULL, 86400);
     fake_hub_set(h, CONFIG_LIMITS_OUTPUT, NULL, 32 << 20);
@@ -473,6 +475,7 @@ static void begin(struct run *run)
         code += 6;
     if (strcmp(code, "nosandbox") == 0) {
         run->fails = true;
+        add_line(run, "finished", ",\"status\":\"cancelled\",\"reason\":\"no such image\"", 0);
         run->ended = true;
         run->status = "error";
         return;
@@ -595,6 +598,18 @@ static struct run *need(struct hub *h, const struct user *u, const struct uuid *
         done(arg, &e, slice_of(NULL, 0));
     }
     return run;
+}
+
+struct wait *execution_status(struct hub *h, const struct user *u, const struct uuid *id,
+                              reply_fn done, void *arg)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(1024);
+    struct run *run = need(h, u, id, done, arg);
+    if (!run)
+        return NULL;
+    buf_addf(&json, "{\"execution_id\":\"%s\",\"status\":\"%s\"}", id->text, run->status);
+    done(arg, NULL, buf_slice(&json));
+    return NULL;
 }
 
 struct wait *execution_record(struct hub *h, const struct user *u, const struct uuid *id,
@@ -755,6 +770,11 @@ void follower_free(struct follower *f)
     free(f);
 }
 
+void follower_want_events(struct follower *f)
+{
+    f->wants_events = true;
+}
+
 enum follow follower_next(struct follower *f, uint64_t *ret_seq, struct slice *ret_line,
                           struct err *e)
 {
@@ -762,7 +782,7 @@ enum follow follower_next(struct follower *f, uint64_t *ret_seq, struct slice *r
         (void)err_set(e, ERR_NOT_FOUND, "no such feed");
         return FOLLOW_FAILED;
     }
-    if (f->run->fails) {
+    if (f->run->fails && !f->wants_events) {
         (void)err_set(e, ERR_SANDBOX, "the container did not start: no such image");
         return FOLLOW_FAILED;
     }

@@ -37,6 +37,10 @@ static void set(struct hub *hub, const char *option)
         { "auth=", CONFIG_SERVER_AUTH, false },
         { "metrics=", CONFIG_SERVER_METRICS_TOKEN, false },
         { "connections=", CONFIG_SERVER_MAX_CONNECTIONS, true },
+        { "body=", CONFIG_SERVER_MAX_BODY, true },
+        { "origins=", CONFIG_SERVER_ALLOWED_ORIGINS, false },
+        { "ping=", CONFIG_SERVER_PING, true },
+        { "sockets=", CONFIG_LIMITS_SOCKETS, true },
     };
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
         size_t n = strlen(KEYS[i].name);

@@ -1,0 +1,514 @@
+/* A socket's life:
+ *
+ *     ASKED ──101──► OPEN ──► CLOSING ──► LINGERING ──► GONE
+ *                      │      a close      all is sent;   libmicrohttpd closes the
+ *                      │      is on its    what still     descriptor, then frees the
+ *                      │      way          comes is read  request and us with it
+ *                      └── the client vanished ──────────►┘
+ *
+ * LINGERING, because to close with bytes unread would reset the connection under the close frame.
+ *
+ * Who is dead? A ping goes out when nothing was heard for a while and nothing waits to be sent; it carries how many
+ * messages went before it. Its pong tells that the client has read them all. When nothing comes for three pings'
+ * time, a client that had read everything is dead. One that had not may only be slow: it stays, and TCP says when its
+ * machine is gone. */
+#include "web/websocket.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "web/reply.h"
+#include "web/request.h"
+#include "web/ws_handshake.h"
+
+#define MAX_READY      64 /* per wake */
+#define READ_BYTES     (16 * 1024)
+#define MAX_READ_BYTES (64 * 1024)  /* of one socket, per wake */
+#define MAX_SENT_BYTES (256 * 1024) /* of one socket, per wake */
+#define MAX_TICK_MS    5000
+#define CLOSING_MS     5000 /* for the close frame and what waits before it */
+#define LINGER_MS      2000
+#define DEAD_PINGS     3
+
+enum state { ASKED, OPEN, CLOSING, LINGERING, GONE };
+
+struct websockets {
+    struct site *site;
+    zloop_t *loop;
+    int epoll_fd;
+    zlistx_t *open;             /* struct websocket from 101 to GONE */
+    zlistx_t *due;              /* those that get a turn when turn_timer fires */
+    int turn_timer, tick_timer; /* -1: none */
+    int64_t ping_ms;
+    uint64_t n_in, n_out; /* messages */
+};
+
+struct websocket {
+    struct websockets *all;
+    struct request *request;
+    const struct websocket_use *use;
+    void *arg; /* NULL once on_end was called */
+    struct ws_wire *wire;
+    struct MHD_UpgradeResponseHandle *mhd;
+    enum state state;
+    int fd;
+    uint32_t watched;        /* what epoll is asked for */
+    bool is_in_turn;         /* what is said now is sent at its end */
+    void *place, *due_place; /* in `open`, in `due` */
+    uint64_t n_sent,
+        n_read; /* messages that went out, and how many of them the client has surely read */
+    int64_t heard_ms, pinged_ms;
+    int64_t deadline_ms; /* of CLOSING and LINGERING */
+};
+
+/* ---- ends ---- */
+
+static void end_use(struct websocket *w, bool client_left)
+{
+    void *arg = TAKE(w->arg);
+    if (arg)
+        w->use->on_end(arg, client_left);
+}
+
+static void vanish(struct websocket *w)
+{
+    if (w->state == GONE)
+        return;
+    w->state = GONE;
+    end_use(w, true);
+    (void)epoll_ctl(w->all->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL); /* it is in there */
+    if (w->due_place)
+        (void)zlistx_delete(w->all->due, TAKE(w->due_place));
+    (void)zlistx_delete(w->all->open, TAKE(w->place));
+    (void)MHD_upgrade_action(w->mhd, MHD_UPGRADE_ACTION_CLOSE);
+    connection_run_soon(w->request->socket);
+}
+
+static void enter_closing(struct websocket *w, bool client_left)
+{
+    if (w->state != OPEN)
+        return;
+    w->state = CLOSING;
+    w->deadline_ms = zclock_mono() + CLOSING_MS;
+    end_use(w, client_left);
+}
+
+static void linger(struct websocket *w)
+{
+    w->state = LINGERING;
+    w->deadline_ms = zclock_mono() + LINGER_MS;
+    (void)shutdown(w->fd, SHUT_WR); /* if that fails, reading does too */
+}
+
+/* ---- turns ---- */
+
+static int on_due(zloop_t *loop, int id, void *arg);
+
+/* A turn in the loop's next one. */
+static void make_due(struct websocket *w)
+{
+    if (!w->due_place)
+        w->due_place = zlistx_add_end(w->all->due, w);
+    if (w->all->turn_timer < 0)
+        w->all->turn_timer = zloop_timer(w->all->loop, 0, 1, on_due, w->all);
+}
+
+void websocket_wake(struct websocket *w)
+{
+    if (!w->is_in_turn && (w->state == OPEN || w->state == CLOSING))
+        make_due(w);
+}
+
+static void watch(struct websocket *w)
+{
+    bool wants_more = w->state == LINGERING || ws_wire_has_room(w->wire);
+    uint32_t events = (wants_more ? EPOLLIN : 0) | (ws_wire_out(w->wire).len ? EPOLLOUT : 0);
+    struct epoll_event event = { .events = events, .data.ptr = w };
+    if (events == w->watched)
+        return;
+    w->watched = events;
+    if (epoll_ctl(w->all->epoll_fd, EPOLL_CTL_MOD, w->fd, &event) < 0)
+        vanish(w);
+}
+
+static void take(struct websocket *w, struct slice bytes)
+{
+    w->heard_ms = zclock_mono();
+    ws_wire_take(w->wire, bytes);
+    if (ws_wire_is_closing(w->wire))
+        enter_closing(w, true);
+}
+
+/* A client that does not read what it asks for is not heard until it does. */
+static void receive(struct websocket *w)
+{
+    char bytes[READ_BYTES];
+    for (size_t total = 0; total < MAX_READ_BYTES && w->state != GONE;) {
+        if (w->state != LINGERING && !ws_wire_has_room(w->wire))
+            return;
+        ssize_t n = recv(w->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n <= 0) {
+            vanish(w);
+            return;
+        }
+        take(w, slice_of(bytes, (size_t)n));
+        if ((size_t)n < sizeof bytes)
+            return;
+        total += (size_t)n;
+    }
+}
+
+/* Sends what waits. False when the socket takes no more, or is gone. */
+static bool flush(struct websocket *w, size_t *sent)
+{
+    for (struct slice out; (out = ws_wire_out(w->wire)).len;) {
+        ssize_t n = send(w->fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            vanish(w);
+        if (n < 0)
+            return false;
+        ws_wire_sent(w->wire, (size_t)n);
+        *sent += (size_t)n;
+        if ((size_t)n < out.len)
+            return false;
+    }
+    return true;
+}
+
+static void send_more(struct websocket *w)
+{
+    size_t sent = 0, before;
+    do {
+        before = sent;
+        if (w->state == OPEN && ws_wire_has_room(w->wire))
+            w->use->on_room(w->arg);
+        if (!flush(w, &sent))
+            return;
+    } while (sent != before && sent < MAX_SENT_BYTES);
+    if (w->state == CLOSING)
+        linger(w);
+    else if (sent != before)
+        make_due(w); /* the others first */
+}
+
+static void turn(struct websocket *w, uint32_t events)
+{
+    if (w->state == GONE)
+        return;
+    w->is_in_turn = true;
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        receive(w);
+    if (w->state == OPEN || w->state == CLOSING)
+        send_more(w);
+    if (w->state != GONE)
+        watch(w);
+    w->is_in_turn = false;
+}
+
+static int on_due(zloop_t *loop, int id, void *arg)
+{
+    struct websockets *all = arg;
+    all->turn_timer = -1;
+    for (size_t n = zlistx_size(all->due); n > 0; n--) {
+        struct websocket *w = zlistx_detach(all->due, NULL);
+        if (!w)
+            break;
+        w->due_place = NULL;
+        turn(w, 0);
+    }
+    return 0;
+}
+
+static int on_epoll(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    struct websockets *all = arg;
+    struct epoll_event events[MAX_READY];
+    int n = epoll_wait(all->epoll_fd, events, MAX_READY, 0);
+    for (int i = 0; i < n; i++)
+        turn(events[i].data.ptr,
+             events[i].events); /* nobody is freed before libmicrohttpd's next run */
+    return 0;
+}
+
+/* ---- messages ---- */
+
+static void on_text(void *arg, struct slice text)
+{
+    struct websocket *w = arg;
+    w->all->n_in++;
+    w->use->on_text(w->arg, text);
+}
+
+static void on_pong(void *arg, struct slice payload)
+{
+    struct websocket *w = arg;
+    char text[24] = "";
+    if (payload.len < sizeof text)
+        memcpy(text, payload.data ? payload.data : "", payload.len);
+    uint64_t n = strtoull(text, NULL, 10);
+    if (n <= w->n_sent && n > w->n_read)
+        w->n_read = n;
+}
+
+void websocket_text(struct websocket *w, struct slice text)
+{
+    ws_wire_text(w->wire, text);
+    w->n_sent++;
+    w->all->n_out++;
+    websocket_wake(w);
+}
+
+bool websocket_has_room(const struct websocket *w)
+{
+    return w->state == OPEN && ws_wire_has_room(w->wire);
+}
+
+void websocket_close(struct websocket *w, enum ws_close code, const char *reason)
+{
+    ws_wire_close(w->wire, code, reason);
+    enter_closing(w, false);
+    websocket_wake(w);
+}
+
+/* ---- time ---- */
+
+static void ping(struct websocket *w, int64_t now_ms)
+{
+    char text[24];
+    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)w->n_sent);
+    w->pinged_ms = now_ms;
+    ws_wire_ping(w->wire, slice_of(text, (size_t)n));
+    websocket_wake(w);
+}
+
+static void tick_open(struct websocket *w, int64_t now_ms)
+{
+    int64_t ping_ms = w->all->ping_ms;
+    bool was_asked = w->pinged_ms > w->heard_ms;
+    if (w->request->user->removed)
+        websocket_close(w, WS_CLOSE_POLICY, "the user was removed");
+    else if (was_asked && w->n_read == w->n_sent && now_ms - w->pinged_ms > DEAD_PINGS * ping_ms)
+        vanish(w);
+    else if (!was_asked && now_ms - w->heard_ms > ping_ms && ws_wire_out(w->wire).len == 0)
+        ping(w, now_ms);
+}
+
+static int on_tick(zloop_t *loop, int id, void *arg)
+{
+    struct websockets *all = arg;
+    int64_t now_ms = zclock_mono();
+    for (size_t n = zlistx_size(all->open); n > 0; n--) { /* each goes to the end, or out */
+        struct websocket *w = zlistx_first(all->open);
+        (void)zlistx_move_end(all->open, w->place); /* it is in there */
+        if (w->state == OPEN)
+            tick_open(w, now_ms);
+        else if (now_ms > w->deadline_ms)
+            vanish(w);
+    }
+    if (zlistx_size(all->open) == 0) {
+        zloop_timer_end(loop, all->tick_timer);
+        all->tick_timer = -1;
+    }
+    return 0;
+}
+
+/* ---- beginnings ---- */
+
+static const char *header(const struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
+}
+
+/* Whose machine vanished, TCP finds out: at worst later. */
+static void keep_alive(int fd)
+{
+    int yes = 1, idle_seconds = 60, every_seconds = 20, times = 3;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_seconds, sizeof every_seconds);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+}
+
+static void on_upgraded(void *arg, struct MHD_Connection *mhd, void *context, const char *extra,
+                        size_t n_extra, MHD_socket fd, struct MHD_UpgradeResponseHandle *handle)
+{
+    struct websocket *w = arg;
+    struct websockets *all = w->all;
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = w };
+    request_upgraded(w->request);
+    w->mhd = handle;
+    w->fd = fd;
+    w->state = OPEN;
+    w->watched = event.events;
+    w->heard_ms = zclock_mono();
+    w->place = zlistx_add_end(all->open, w);
+    w->arg = w->use->begin(w, w->request);
+    keep_alive(fd);
+    if (epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
+        log_warning("websocket not watched error=%s", strerror(errno));
+        vanish(w);
+        return;
+    }
+    if (all->tick_timer < 0)
+        all->tick_timer = zloop_timer(
+            all->loop, (size_t)(all->ping_ms < MAX_TICK_MS ? all->ping_ms : MAX_TICK_MS), 0,
+            on_tick, all);
+    if (all->site->is_draining)
+        websocket_close(w, WS_CLOSE_RESTART, "the service restarts");
+    if (n_extra)
+        take(w, slice_of(extra, n_extra)); /* libmicrohttpd had read too far */
+    websocket_wake(w);
+}
+
+/* The request ends: libmicrohttpd has closed the descriptor, or there never was an upgrade. */
+static void on_request_done(void *arg, bool completed)
+{
+    struct websocket *w = arg;
+    assert(w->state == ASKED || w->state == GONE);
+    ws_wire_free(w->wire);
+    free(w);
+}
+
+static int check_limit(const struct request *r, struct err *e)
+{
+    struct websockets *all = r->site->websockets;
+    int64_t n = 0, max = config_number(r->site->config, CONFIG_LIMITS_SOCKETS);
+    for (struct websocket *w = zlistx_first(all->open); w; w = zlistx_next(all->open))
+        n += w->request->user == r->user;
+    if (n < max)
+        return 0;
+    return err_set(e, ERR_QUOTA, "%lld WebSockets are open, the limit (limits/max_sockets)",
+                   (long long)n);
+}
+
+static int check_origin(struct request *r, struct err *e)
+{
+    const char *allowed = config_text(r->site->config, CONFIG_SERVER_ALLOWED_ORIGINS);
+    if (ws_handshake_origin_allowed(r->head.origin, r->head.host, allowed))
+        return 0;
+    r->hint = "the administrator names other sites that may, in server/allowed_origins";
+    return err_set(e, ERR_FORBIDDEN, "a page of %s may not open a WebSocket here",
+                   log_quote(slice_str(r->head.origin)));
+}
+
+static void refuse(struct request *r, enum ws_handshake_result why, const struct err *e)
+{
+    if (why == WS_HANDSHAKE_BAD) {
+        reply_error(r, e);
+        return;
+    }
+    reply_error_as(r, 426, e);
+    reply_header(r, "Upgrade", "websocket");
+    reply_header(r, "Connection", "Upgrade");
+    if (why == WS_HANDSHAKE_VERSION)
+        reply_header(r, "Sec-WebSocket-Version", "13");
+}
+
+static void answer(struct request *r, const struct websocket_use *use, const char *key)
+{
+    static const struct ws_wire_events EVENTS = { on_text, on_pong };
+    char accept[WS_ACCEPT_CHARS + 1];
+    struct websocket *w = calloc(1, sizeof *w);
+    assert(w);
+    size_t max = (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY);
+    *w = (struct websocket){ .all = r->site->websockets, .request = r, .use = use, .fd = -1 };
+    w->wire = ws_wire_new(max, &EVENTS, w);
+    request_work(r, w, on_request_done);
+    ws_handshake_accept(key, accept);
+    reply_upgrade(r, "websocket", on_upgraded, w);
+    reply_header(r, "Sec-WebSocket-Accept", accept);
+}
+
+void websocket_accept(struct request *r, const struct websocket_use *use)
+{
+    struct err e = ERR_INIT;
+    const struct ws_handshake h = {
+        .upgrade = header(r, "Upgrade"),
+        .connection = header(r, "Connection"),
+        .version = header(r, "Sec-WebSocket-Version"),
+        .key = header(r, "Sec-WebSocket-Key"),
+        .is_http_1_1 = r->is_http_1_1,
+    };
+    enum ws_handshake_result result = ws_handshake_check(&h, &e);
+    if (result != WS_HANDSHAKE_OK)
+        refuse(r, result, &e);
+    else if (check_origin(r, &e) < 0 || check_limit(r, &e) < 0)
+        reply_error(r, &e);
+    else
+        answer(r, use, h.key);
+}
+
+/* ---- all of them ---- */
+
+struct websockets *websockets_new(struct site *site, zloop_t *loop, struct err *e)
+{
+    struct websockets *all = calloc(1, sizeof *all);
+    assert(all);
+    *all = (struct websockets){ .site = site, .loop = loop, .turn_timer = -1, .tick_timer = -1 };
+    all->ping_ms = 1000 * config_number(site->config, CONFIG_SERVER_PING);
+    all->open = zlistx_new();
+    all->due = zlistx_new();
+    all->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (all->epoll_fd < 0) {
+        (void)err_errno(e, ERR_UNAVAILABLE, "epoll");
+        websockets_free(all);
+        return NULL;
+    }
+    zmq_pollitem_t item = { .fd = all->epoll_fd, .events = ZMQ_POLLIN };
+    zloop_poller(loop, &item, on_epoll, all);
+    zloop_poller_set_tolerant(loop, &item);
+    return all;
+}
+
+void websockets_drain(struct websockets *all)
+{
+    for (struct websocket *w = zlistx_first(all->open); w; w = zlistx_next(all->open))
+        if (w->state == OPEN)
+            websocket_close(w, WS_CLOSE_RESTART, "the service restarts");
+}
+
+void websockets_cut(struct websockets *all)
+{
+    struct websocket *w;
+    websockets_drain(all);
+    while ((w = zlistx_first(all->open)) != NULL)
+        vanish(w);
+    zmq_pollitem_t item = { .fd = all->epoll_fd };
+    zloop_poller_end(all->loop, &item);
+    if (all->turn_timer >= 0)
+        zloop_timer_end(all->loop, all->turn_timer);
+    if (all->tick_timer >= 0)
+        zloop_timer_end(all->loop, all->tick_timer);
+}
+
+void websockets_free(struct websockets *all)
+{
+    if (!all)
+        return;
+    if (all->epoll_fd >= 0)
+        (void)close(all->epoll_fd); /* nothing to do about an error here */
+    zlistx_destroy(&all->open);
+    zlistx_destroy(&all->due);
+    free(all);
+}
+
+void websockets_write_metrics(const struct websockets *all, struct buf *out)
+{
+    metric_gauge_write(out, "kernelhub_websockets", "WebSockets open now.",
+                       (double)zlistx_size(all->open));
+    buf_addf(out,
+             "# HELP kernelhub_websocket_messages_total Messages over WebSockets.\n"
+             "# TYPE kernelhub_websocket_messages_total counter\n"
+             "kernelhub_websocket_messages_total{direction=\"in\"} %llu\n"
+             "kernelhub_websocket_messages_total{direction=\"out\"} %llu\n",
+             (unsigned long long)all->n_in, (unsigned long long)all->n_out);
+}

@@ -1,0 +1,239 @@
+/* wslay keeps what waits to be sent and knows the frames; bytes move through two buffers of ours:
+ *
+ *     ws_wire_take ──► in ──► wslay_event_recv ──► message ──► on_text
+ *     ws_wire_text ──► wslay's queue ──► wslay_event_send ──► out ──► ws_wire_out
+ *
+ * wslay does not collect messages for us: it would allocate what a frame's head merely announces, and about a
+ * hundred bytes for each frame of a message that comes in frames of one byte. */
+#include "web/ws_wire.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <wslay/wslay.h>
+
+#include "base/buf.h"
+
+#define OUT_BYTES    (64u * 1024)
+#define ROOM_BYTES   (64u * 1024)
+#define ROOM_COUNT   256
+#define KEEP_BYTES   4096
+#define REASON_BYTES 123
+#define MAX_HEAD     14
+
+struct ws_wire {
+    struct ws_wire_events events;
+    void *arg;
+    struct wslay_event_context *wslay;
+    struct slice in;
+    struct buf message; /* the data frames so far */
+    struct buf out;
+    size_t out_at;         /* sent */
+    uint64_t payload_left; /* of the frame that wslay is writing; 0: a head comes next */
+    bool is_control;       /* the frame that is coming in */
+    bool is_broken;        /* wslay gave up on the framing */
+    bool is_closing;
+};
+
+/* Empties it; what is large goes back, for most sockets are idle most of the time. */
+static void let_go(struct buf *b)
+{
+    if (b->capacity > KEEP_BYTES)
+        buf_done(b);
+    buf_reset(b);
+}
+
+/* ---- in ---- */
+
+static ssize_t on_want_bytes(wslay_event_context_ptr wslay, uint8_t *to, size_t max, int flags,
+                             void *arg)
+{
+    struct ws_wire *w = arg;
+    size_t n = w->in.len < max ? w->in.len : max;
+    if (n == 0) {
+        wslay_event_set_error(wslay, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
+    memcpy(to, w->in.data, n);
+    w->in = slice_of(w->in.data + n, w->in.len - n);
+    return (ssize_t)n;
+}
+
+static void on_frame(wslay_event_context_ptr wslay,
+                     const struct wslay_event_on_frame_recv_start_arg *frame, void *arg)
+{
+    struct ws_wire *w = arg;
+    w->is_control = wslay_is_ctrl_frame(frame->opcode);
+    if (frame->opcode == WSLAY_BINARY_FRAME)
+        ws_wire_close(w, WS_CLOSE_UNSUPPORTED, "messages are text");
+}
+
+static void on_chunk(wslay_event_context_ptr wslay,
+                     const struct wslay_event_on_frame_recv_chunk_arg *chunk, void *arg)
+{
+    struct ws_wire *w = arg;
+    if (w->is_control || w->is_closing)
+        return;
+    buf_add(&w->message, chunk->data, chunk->data_length);
+    if (w->message.failed)
+        ws_wire_close(w, WS_CLOSE_TOO_BIG, "the message is above the limit");
+}
+
+static void on_message(wslay_event_context_ptr wslay, const struct wslay_event_on_msg_recv_arg *m,
+                       void *arg)
+{
+    struct ws_wire *w = arg;
+    if (w->is_closing)
+        return;
+    if (m->opcode == WSLAY_TEXT_FRAME) {
+        w->events.on_text(w->arg, buf_slice(&w->message));
+        let_go(&w->message);
+    } else if (m->opcode == WSLAY_PONG) {
+        w->events.on_pong(w->arg, slice_of(m->msg, m->msg_length));
+    }
+}
+
+void ws_wire_take(struct ws_wire *w, struct slice bytes)
+{
+    size_t before = 0;
+    for (w->in = bytes; !w->is_closing && w->in.len != before;) {
+        before = w->in.len;
+        if (wslay_event_recv(w->wslay) < 0)
+            w->is_broken = true;
+        if (!wslay_event_get_read_enabled(w->wslay)) /* it has queued its close */
+            w->is_closing = true;
+    }
+    w->in = slice_of(NULL, 0);
+    if (w->is_closing)
+        buf_done(&w->message);
+}
+
+/* ---- out ---- */
+
+/* How many bytes of the frame that begins in `data` are not in there. */
+static uint64_t left_of_frame(const uint8_t *data, size_t len)
+{
+    uint64_t n = data[1] & 0x7f;
+    size_t head = n == 127 ? 10 : n == 126 ? 4 : 2;
+    for (size_t i = 2; i < head; i++)
+        n = (i > 2 ? n << 8 : 0) | data[i];
+    return n - (len - head);
+}
+
+/* wslay hands over a frame's head whole, then its payload in pieces. When the framing was broken it
+ * closes without saying why: we say it. */
+static ssize_t on_bytes(wslay_event_context_ptr wslay, const uint8_t *data, size_t len, int flags,
+                        void *arg)
+{
+    static const uint8_t BROKEN[] = { 0x88, 2, WS_CLOSE_PROTOCOL >> 8, WS_CLOSE_PROTOCOL & 0xff };
+    struct ws_wire *w = arg;
+    if (w->out.len - w->out_at >= OUT_BYTES) {
+        wslay_event_set_error(wslay, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
+    if (w->payload_left == 0) {
+        bool says_nothing = len == 2 && data[0] == 0x88 && data[1] == 0;
+        if (w->is_broken && says_nothing)
+            buf_add(&w->out, BROKEN, sizeof BROKEN);
+        else
+            buf_add(&w->out, data, len);
+        w->payload_left = left_of_frame(data, len);
+        return (ssize_t)len;
+    }
+    size_t n = len < OUT_BYTES ? len : OUT_BYTES;
+    buf_add(&w->out, data, n);
+    w->payload_left -= n;
+    return (ssize_t)n;
+}
+
+static void queue(struct ws_wire *w, uint8_t opcode, struct slice s)
+{
+    struct wslay_event_msg m = { .opcode = opcode,
+                                 .msg = (const uint8_t *)s.data,
+                                 .msg_length = s.len };
+    if (w->is_closing)
+        return;
+    if (wslay_event_queue_msg(w->wslay, &m) == WSLAY_ERR_NOMEM)
+        abort();
+}
+
+void ws_wire_text(struct ws_wire *w, struct slice text)
+{
+    queue(w, WSLAY_TEXT_FRAME, text);
+}
+
+void ws_wire_ping(struct ws_wire *w, struct slice payload)
+{
+    queue(w, WSLAY_PING, payload);
+}
+
+void ws_wire_close(struct ws_wire *w, enum ws_close code, const char *reason)
+{
+    size_t n = strlen(reason);
+    if (w->is_closing)
+        return;
+    w->is_closing = true;
+    wslay_event_shutdown_read(w->wslay);
+    /* fails only when it has queued one itself */
+    (void)wslay_event_queue_close(w->wslay, (uint16_t)code, (const uint8_t *)reason,
+                                  n < REASON_BYTES ? n : REASON_BYTES);
+}
+
+struct slice ws_wire_out(struct ws_wire *w)
+{
+    if (w->out_at == w->out.len) {
+        let_go(&w->out);
+        w->out_at = 0;
+        (void)wslay_event_send(w->wslay); /* fails only for want of memory; then nothing comes */
+    }
+    return slice_of(w->out.data + w->out_at, w->out.len - w->out_at);
+}
+
+void ws_wire_sent(struct ws_wire *w, size_t n)
+{
+    w->out_at += n;
+}
+
+bool ws_wire_has_room(const struct ws_wire *w)
+{
+    return wslay_event_get_queued_msg_length(w->wslay) + w->out.len - w->out_at < ROOM_BYTES &&
+           wslay_event_get_queued_msg_count(w->wslay) < ROOM_COUNT;
+}
+
+bool ws_wire_is_closing(const struct ws_wire *w)
+{
+    return w->is_closing;
+}
+
+/* ---- life ---- */
+
+struct ws_wire *ws_wire_new(size_t max_bytes, const struct ws_wire_events *events, void *arg)
+{
+    static const struct wslay_event_callbacks CALLBACKS = {
+        .recv_callback = on_want_bytes,
+        .send_callback = on_bytes,
+        .on_frame_recv_start_callback = on_frame,
+        .on_frame_recv_chunk_callback = on_chunk,
+        .on_msg_recv_callback = on_message,
+    };
+    struct ws_wire *w = calloc(1, sizeof *w);
+    assert(w);
+    w->events = *events;
+    w->arg = arg;
+    buf_init(&w->message, max_bytes);
+    buf_init(&w->out, 2 * OUT_BYTES + MAX_HEAD);
+    if (wslay_event_context_server_init(&w->wslay, &CALLBACKS, w) != 0)
+        abort(); /* no memory */
+    wslay_event_config_set_no_buffering(w->wslay, 1);
+    wslay_event_config_set_max_recv_msg_length(w->wslay, max_bytes);
+    return w;
+}
+
+void ws_wire_free(struct ws_wire *w)
+{
+    if (!w)
+        return;
+    wslay_event_context_free(w->wslay);
+    buf_done(&w->message);
+    buf_done(&w->out);
+    free(w);
+}
