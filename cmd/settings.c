@@ -52,7 +52,8 @@ int settings_read(const struct settings *s, struct config **ret, struct err *e)
     CLEANUP(config_free) struct config *c = config_new();
 
     if (config_read_file(c, settings_file(s), !s->config_file, e) < 0 ||
-        config_read_environment(c, environ, e) < 0 || set_flags(s, c, e) < 0)
+        config_read_environment(c, environ, e) < 0 || set_flags(s, c, e) < 0 ||
+        config_check(c, e) < 0)
         return -1;
     *ret = TAKE(c);
     return 0;

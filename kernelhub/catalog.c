@@ -185,7 +185,7 @@ bool catalog_is_empty(const struct catalog *c)
     return c->n_kernels == 0;
 }
 
-static bool has_template(const struct catalog *c, const char *name)
+bool catalog_has_template(const struct catalog *c, const char *name)
 {
     for (size_t i = 0; i < c->n_kernels; i++)
         if (c->kernels[i].template_name && strcmp(c->kernels[i].template_name, name) == 0)
@@ -197,9 +197,9 @@ const char *catalog_default_template(const struct catalog *c)
 {
     const char *preferred = config_text(c->config, CONFIG_TEMPLATE_PREFERRED);
     const char *otherwise = config_text(c->config, CONFIG_TEMPLATE_DEFAULT);
-    if (preferred[0] && has_template(c, preferred))
+    if (preferred[0] && catalog_has_template(c, preferred))
         return preferred;
-    if (!has_template(c, otherwise) && c->n_kernels && c->kernels[0].template_name)
+    if (!catalog_has_template(c, otherwise) && c->n_kernels && c->kernels[0].template_name)
         return c->kernels[0].template_name;
     return otherwise;
 }
@@ -223,7 +223,7 @@ int catalog_find(const struct catalog *c, const char *template_name, const char 
             e, ERR_UNAVAILABLE,
             "no image with kernels is there yet: build one with 'kernelhub image build slim'");
     const char *t = template_name ? template_name : catalog_default_template(c);
-    if (!has_template(c, t))
+    if (!catalog_has_template(c, t))
         return err_set(e, ERR_INVALID, "there is no template '%.64s'", t);
     const char *wanted = catalog_language(language);
     for (int by_spec = 0; by_spec < 2; by_spec++) {
@@ -243,17 +243,27 @@ int catalog_find(const struct catalog *c, const char *template_name, const char 
                    language, t, known);
 }
 
-static void write_env(const struct catalog_kernel *k, struct slice more, struct buf *out)
+static bool has_key(struct slice object, struct slice key)
 {
-    struct slice own;
+    struct json_iter it = json_iter(object);
+    while (json_next(&it))
+        if (slice_equal(it.key, key))
+            return true;
+    return false;
+}
+
+/* Each name once: of two values for one variable a program would see the first. */
+static void write_env(const struct slice *layers, size_t n, struct buf *out)
+{
     const char *comma = "";
     buf_add_str(out, ",\"env\":{");
-    for (int i = 0; i < 2; i++) {
-        if (i == 0 ? !json_member(k->spec, "env", &own) : more.len == 0)
-            continue;
-        struct json_iter it = json_iter(i == 0 ? own : more);
+    for (size_t i = 0; i < n; i++) {
+        struct json_iter it = json_iter(layers[i]);
         while (json_next(&it)) {
-            if (json_type(it.value) != JSON_STRING)
+            bool again = false;
+            for (size_t k = i + 1; k < n; k++)
+                again |= has_key(layers[k], it.key);
+            if (again || json_type(it.value) != JSON_STRING)
                 continue;
             buf_add_str(out, comma);
             buf_add_char(out, '"');
@@ -266,13 +276,24 @@ static void write_env(const struct catalog_kernel *k, struct slice more, struct 
     buf_add_char(out, '}');
 }
 
-void catalog_write_start(const struct catalog_kernel *k, struct slice env, struct buf *out)
+const char *catalog_template_of_image(const struct catalog *c, const char *image)
 {
+    for (size_t i = 0; i < c->n_kernels; i++)
+        if (c->kernels[i].image && strcmp(c->kernels[i].image, image) == 0)
+            return c->kernels[i].template_name;
+    return NULL;
+}
+
+void catalog_write_start(const struct catalog_kernel *k, struct slice sandbox_env, struct slice env,
+                         struct buf *out)
+{
+    struct slice layers[] = { slice_of(NULL, 0), sandbox_env, env };
     struct slice argv = SLICE_LITERAL("[]");
     (void)json_member(k->spec, "argv", &argv); /* the warden refuses an empty one */
     buf_add_str(out, "{\"argv\":");
     (void)json_splice(out, argv);
-    write_env(k, env, out);
+    (void)json_member(k->spec, "env", &layers[0]); /* absent: empty */
+    write_env(layers, ARRAY_LEN(layers), out);
     buf_addf(out,
              ",\"cwd\":\"/"
              "workspace\",\"transport\":\"%s\",\"interrupt_mode\":\"%s\",\"ready_timeout_ms\":%d,"

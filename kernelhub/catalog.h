@@ -40,8 +40,13 @@ const char *catalog_default_template(const struct catalog *c);
 int catalog_find(const struct catalog *c, const char *template_name, const char *language,
                  const struct catalog_kernel **ret, struct err *e);
 
-/* The JSON of LINK_START for a kernel (link.h). env: JSON object of more variables, or empty. */
-void catalog_write_start(const struct catalog_kernel *k, struct slice env, struct buf *out);
+/* The template whose image has this name; NULL: none. */
+const char *catalog_template_of_image(const struct catalog *c, const char *image);
+bool catalog_has_template(const struct catalog *c, const char *name);
+
+/* The JSON of LINK_START for a kernel (link.h). The two: JSON objects of more variables, or empty; the kernelspec's own count least,
+ * `env` most. */
+void catalog_write_start(const struct catalog_kernel *k, struct slice sandbox_env, struct slice env, struct buf *out);
 
 void catalog_write_languages(const struct catalog *c, struct buf *out);
 void catalog_write_images(const struct catalog *c, struct buf *out);

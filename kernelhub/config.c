@@ -66,6 +66,8 @@ static const struct setting {
                                   "used when none is named" },
     [CONFIG_TEMPLATE_PREFERRED] = { "template/preferred", "python", TEXT, 0, 63, NULL,
                                     "used instead once its image exists" },
+    [CONFIG_SANDBOX_IDLE] = { "sandbox/idle_seconds", "1800", NUMBER, 1, 31536000, NULL,
+                              "unused for so long it is ended, unless it asked otherwise" },
     [CONFIG_LIMITS_MEMORY] = { "limits/memory_bytes", "2G", BYTES, 32 * MI, 64 * TI, NULL,
                                "of a sandbox" },
     [CONFIG_LIMITS_CPUS] = { "limits/cpus", "2", MILLI, 10, 4096000, NULL, "of a sandbox" },
@@ -87,6 +89,12 @@ static const struct setting {
     [CONFIG_LIMITS_SANDBOXES] = { "limits/max_sandboxes", "64", NUMBER, 1, 4095, NULL, "in all" },
     [CONFIG_LIMITS_SPOOL] = { "limits/spool_bytes", "256M", BYTES, 0, GI, NULL,
                               "of disk for a sandbox's output while the hub is away" },
+    [CONFIG_LIMITS_USER_SANDBOXES] = { "limits/max_user_sandboxes", "16", NUMBER, 1, 4095, NULL,
+                                       "of a user" },
+    [CONFIG_LIMITS_IDLE] = { "limits/max_idle_seconds", "604800", NUMBER, 1, 31536000, NULL,
+                             "ceiling of a sandbox's idle_seconds" },
+    [CONFIG_LIMITS_TTL] = { "limits/max_ttl_seconds", "0", NUMBER, 0, 31536000, NULL,
+                            "ceiling of a sandbox's whole life, 0: none" },
     [CONFIG_HISTORY_MAX_EXECUTIONS] = { "history/max_executions", "100000", NUMBER, 1, 1000000000,
                                         NULL, "kept" },
     [CONFIG_HISTORY_MAX_DAYS] = { "history/max_days", "90", NUMBER, 1, 36500, NULL, "kept" },
@@ -495,6 +503,23 @@ int config_read_environment(struct config *c, char **environment, struct err *e)
             return err_in(e, variable);
     }
     return 0;
+}
+
+int config_check(const struct config *c, struct err *e)
+{
+    int64_t idle = config_number(c, CONFIG_SANDBOX_IDLE),
+            max = config_number(c, CONFIG_LIMITS_IDLE);
+    if (idle <= max)
+        return 0;
+    return err_set(e, ERR_INVALID, "%s is %lld (%s), above %s, which is %lld (%s)",
+                   config_name(CONFIG_SANDBOX_IDLE), (long long)idle,
+                   c->values[CONFIG_SANDBOX_IDLE].source, config_name(CONFIG_LIMITS_IDLE),
+                   (long long)max, c->values[CONFIG_LIMITS_IDLE].source);
+}
+
+const char *config_name(enum config_key key)
+{
+    return SETTINGS[key].name;
 }
 
 const char *config_text(const struct config *c, enum config_key key)

@@ -28,6 +28,7 @@ enum config_key {
     CONFIG_KEEPER_ID_COUNT,    /* keeper/id_count     4095 */
     CONFIG_TEMPLATE_DEFAULT,   /* template/default    slim; the template used when none is named */
     CONFIG_TEMPLATE_PREFERRED, /* template/preferred  python; used instead of the default once its image exists */
+    CONFIG_SANDBOX_IDLE,       /* sandbox/idle_seconds 1800: a sandbox that nobody uses for so long is ended, unless it asked otherwise */
     CONFIG_LIMITS_MEMORY,      /* limits/memory_bytes 2 GiB per sandbox */
     CONFIG_LIMITS_CPUS,        /* limits/cpus         2 (milli-CPUs in the number: 2000) */
     CONFIG_LIMITS_PIDS,        /* limits/pids         256 */
@@ -40,6 +41,9 @@ enum config_key {
     CONFIG_LIMITS_SOCKETS,     /* limits/max_sockets  64 WebSockets of a user */
     CONFIG_LIMITS_SANDBOXES,   /* limits/max_sandboxes 64 in all */
     CONFIG_LIMITS_SPOOL,       /* limits/spool_bytes  256 MiB: on disk, for a sandbox's output while no hub takes it */
+    CONFIG_LIMITS_USER_SANDBOXES, /* limits/max_user_sandboxes 16 of one user */
+    CONFIG_LIMITS_IDLE,        /* limits/max_idle_seconds 604800: ceiling of idle_seconds */
+    CONFIG_LIMITS_TTL,         /* limits/max_ttl_seconds 0: ceiling of a sandbox's whole life; 0: none */
     CONFIG_HISTORY_MAX_EXECUTIONS, /* history/max_executions 100000 */
     CONFIG_HISTORY_MAX_DAYS,   /* history/max_days    90 */
     CONFIG_HISTORY_MAX_BYTES,  /* history/max_bytes   10 GiB */
@@ -61,6 +65,10 @@ int config_read_environment(struct config *c, char **environment, struct err *e)
 /* Sets by name ("server/port"); source is shown by config_print, e.g. "--port". */
 int config_set(struct config *c, const char *name, const char *value, const char *source, struct err *e);
 
+/* Settings that contradict each other: -1 and e names both. */
+int config_check(const struct config *c, struct err *e);
+
+const char *config_name(enum config_key key); /* "limits/pids" */
 const char *config_text(const struct config *c, enum config_key key);
 int64_t config_number(const struct config *c, enum config_key key);
 bool config_flag(const struct config *c, enum config_key key);

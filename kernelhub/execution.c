@@ -189,7 +189,7 @@ bool execution_can_run(const struct execution *x)
 {
     const struct session *s = x->session;
     return !s->removed && !s->running && s->kernel == KERNEL_READY &&
-           s->sandbox->state == SANDBOX_UP && zlistx_first(s->queue) == x;
+           s->sandbox->state == SANDBOX_UP && !s->sandbox->held && zlistx_first(s->queue) == x;
 }
 
 void execution_take_kernel(struct execution *x)

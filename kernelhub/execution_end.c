@@ -157,6 +157,10 @@ void execution_leave_session(struct execution *x)
     if (x->session->running == x)
         x->session->running = NULL;
     x->session->last_used_us = hub_unix_us();
+    if (x->session->sandbox) {
+        sandbox_use(x->session->sandbox, x->session->last_used_us, SANDBOX_RAN);
+        sandbox_cell_ended(x->session->sandbox);
+    }
     x->session = NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/catalog.h"
+#include "kernelhub/ended.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
@@ -172,6 +173,13 @@ static void load_sandbox(void *arg, const struct sandbox_row *r)
         arg, r); /* NULL: its user is gone; the keeper's list will show it as not ours */
 }
 
+static void load_ended(void *arg, const struct sandbox_row *r)
+{
+    struct hub *h = arg;
+    ended_add(h->ended, &r->id, &r->user_id, r->name ? r->name : "", r->ended_us,
+              r->end_reason ? r->end_reason : "it ended");
+}
+
 static void load_session(void *arg, const struct session_row *r)
 {
     (void)session_recover(arg, r);
@@ -185,7 +193,8 @@ static void load_execution(void *arg, const struct execution_row *r, uint64_t la
 
 static int recover(struct hub *h, struct err *e)
 {
-    if (store_load_sandboxes(h->store, load_sandbox, h, e) < 0 ||
+    if (store_load_ended_sandboxes(h->store, ENDED_MAX, load_ended, h, e) < 0 ||
+        store_load_sandboxes(h->store, load_sandbox, h, e) < 0 ||
         store_load_sessions(h->store, load_session, h, e) < 0 ||
         store_load_executions(h->store, load_execution, h, e) < 0)
         return -1;
@@ -199,6 +208,11 @@ static int recover(struct hub *h, struct err *e)
         execution_finish(x, outcome, NULL, NULL, (struct store_mark){ .number = 0 });
     }
     zlistx_destroy(&all);
+    all = zhashx_values(h->sessions);
+    for (struct session *s = zlistx_first(all); s; s = zlistx_next(all))
+        if (uuid_is_set(&s->home) && !session_home(s))
+            session_close(s, "its sandbox was gone when the service came back");
+    zlistx_destroy(&all);
     return 0;
 }
 
@@ -210,6 +224,8 @@ static void make_metrics(struct hub *h)
     h->kernel_starts_total =
         metric_counter_new("kernelhub_kernel_starts_total",
                            "Kernel starts, by result and language.", "result", "language");
+    h->sandboxes_ended_total = metric_counter_new(
+        "kernelhub_sandboxes_ended_total", "Sandboxes that ended, by reason.", "reason", NULL);
     h->execution_seconds =
         metric_histogram_new("kernelhub_execution_seconds", "Time a kernel spent on an execution.",
                              SECONDS, ARRAY_LEN(SECONDS));
@@ -235,7 +251,8 @@ int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, siz
     h->config = config;
     h->loop = loop;
     h->link_epoll = -1;
-    h->retain_timer = -1;
+    h->retain_timer = h->lease_timer = -1;
+    h->ended = ended_new();
     h->started_us = hub_unix_us();
     memcpy(h->session_id, uuid_new().text, sizeof h->session_id);
     h->sandboxes = zhashx_new();
@@ -284,6 +301,9 @@ void hub_free(struct hub *h)
     zhashx_destroy(&h->sandboxes);
     zhashx_destroy(&h->users);
     zhashx_destroy(&h->keys);
+    ended_free(h->ended);
+    if (h->lease_timer >= 0)
+        zloop_timer_end(h->loop, h->lease_timer);
     catalog_free(h->catalog);
     link_clients_close(h);
     if (h->retain_timer >= 0) {
@@ -292,6 +312,7 @@ void hub_free(struct hub *h)
     }
     metric_counter_free(h->executions_total);
     metric_counter_free(h->kernel_starts_total);
+    metric_counter_free(h->sandboxes_ended_total);
     metric_histogram_free(h->execution_seconds);
     metric_histogram_free(h->overhead_seconds);
     metric_histogram_free(h->start_seconds);
@@ -309,7 +330,7 @@ void hub_end_sandboxes_of(struct hub *h, const struct user *u)
     zlistx_t *sandboxes = zhashx_values(h->sandboxes);
     for (struct sandbox *s = zlistx_first(sandboxes); s; s = zlistx_next(sandboxes))
         if (s->user == u)
-            sandbox_end(s, ERR_GONE, "the user was removed", STATUS_LOST);
+            sandbox_end(s, CAUSE_DELETED, ERR_GONE, "the user was removed", STATUS_LOST);
     zlistx_destroy(&sandboxes);
 }
 
@@ -349,18 +370,17 @@ void hub_write_images(struct hub *h, const struct user *u, struct buf *out)
     catalog_write_images(h->catalog, out);
 }
 
-void hub_write_sandboxes(struct hub *h, const struct user *u, bool all_users, struct buf *out)
+/* All states, also those that none is in: a graph needs its zeros. */
+static void write_sandbox_metrics(struct hub *h, struct buf *out)
 {
-    const char *comma = "";
-    buf_add_str(out, "{\"items\":[");
-    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes)) {
-        if (s->user != u && !all_users)
-            continue;
-        buf_add_str(out, comma);
-        sandbox_write(s, out);
-        comma = ",";
-    }
-    buf_add_str(out, "],\"next\":null}");
+    struct metric_counter *gauge =
+        metric_gauge_new("kernelhub_sandboxes", "Sandboxes that exist, by state.", "state", NULL);
+    for (enum sandbox_state state = SANDBOX_RECOVERED; state < SANDBOX_GONE; state++)
+        metric_counter_add(gauge, sandbox_state_name(state), NULL, 0);
+    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
+        metric_counter_add(gauge, sandbox_state_name(s->state), NULL, 1);
+    metric_counter_write(gauge, out);
+    metric_counter_free(gauge);
 }
 
 void hub_write_metrics(struct hub *h, struct buf *out)
@@ -372,8 +392,7 @@ void hub_write_metrics(struct hub *h, struct buf *out)
         running += s->running != NULL;
         waiting += s->running && s->running->status == STATUS_WAITING_INPUT;
     }
-    metric_gauge_write(out, "kernelhub_sandboxes", "Sandboxes that exist.",
-                       (double)zhashx_size(h->sandboxes));
+    write_sandbox_metrics(h, out);
     metric_gauge_write(out, "kernelhub_sessions", "Sessions that are open.",
                        (double)zhashx_size(h->sessions));
     metric_gauge_write(out, "kernelhub_kernels", "Kernels that are ready.", kernels);
@@ -386,6 +405,7 @@ void hub_write_metrics(struct hub *h, struct buf *out)
                        (double)h->started_us / 1e6);
     metric_counter_write(h->executions_total, out);
     metric_counter_write(h->kernel_starts_total, out);
+    metric_counter_write(h->sandboxes_ended_total, out);
     metric_histogram_write(h->execution_seconds, out);
     metric_histogram_write(h->overhead_seconds, out);
     metric_histogram_write(h->start_seconds, out);

@@ -37,6 +37,5 @@ void hub_write_health(struct hub *h, struct buf *out, bool *ret_healthy); /* {"s
 void hub_write_languages(struct hub *h, const struct user *u, struct buf *out); /* {"items":[{"language","aliases","display_name","kernelspec","template","version"?}],"next":null} */
 void hub_write_images(struct hub *h, const struct user *u, struct buf *out); /* {"items":[{"template","image","digest","size_bytes","created_at","kernelspecs":[…]}],"next":null} */
 void hub_write_metrics(struct hub *h, struct buf *out); /* Prometheus text of everything in kernelhub/ */
-void hub_write_sandboxes(struct hub *h, const struct user *u, bool all_users, struct buf *out); /* list */
 
 #endif

@@ -11,6 +11,7 @@
 #define HUB_CATALOG_PATIENCE_MS 15000 /* for the first list of images after a start */
 
 struct catalog;
+struct ended;
 struct keeper_client;
 struct execution;
 
@@ -32,9 +33,13 @@ struct hub {
     char session_id[37]; /* the `session` of the Jupyter headers we write */
     int64_t started_us;
     int retain_timer, patience_timer;
+    int lease_timer;       /* -1: nothing is due */
+    int64_t lease_due_us;  /* when it fires, unix time */
+    struct ended *ended;
 
     struct metric_counter *executions_total; /* status, language */
     struct metric_counter *kernel_starts_total; /* result, language */
+    struct metric_counter *sandboxes_ended_total; /* reason */
     struct metric_histogram *execution_seconds;
     struct metric_histogram *overhead_seconds; /* total less the kernel's own time */
     struct metric_histogram *start_seconds;    /* kernel start, sandbox included when it had to be made */

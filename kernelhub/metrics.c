@@ -16,6 +16,7 @@ struct series {
 
 struct metric_counter {
     char *name, *help, *label_a, *label_b;
+    bool is_gauge;
     size_t n_series;
     struct series series[MAX_SERIES];
 };
@@ -45,6 +46,14 @@ struct metric_counter *metric_counter_new(const char *name, const char *help, co
     c->help = copy(help);
     c->label_a = copy(label_a);
     c->label_b = copy(label_b);
+    return c;
+}
+
+struct metric_counter *metric_gauge_new(const char *name, const char *help, const char *label_a,
+                                        const char *label_b)
+{
+    struct metric_counter *c = metric_counter_new(name, help, label_a, label_b);
+    c->is_gauge = true;
     return c;
 }
 
@@ -149,7 +158,7 @@ static void write_series(const struct metric_counter *c, const struct series *s,
 void metric_counter_write(const struct metric_counter *c, struct buf *out)
 {
     static const struct series ZERO = { "", "", 0 };
-    write_head(out, c->name, c->help, "counter");
+    write_head(out, c->name, c->help, c->is_gauge ? "gauge" : "counter");
     if (!c->n_series && !c->label_a)
         write_series(c, &ZERO, out);
     for (size_t i = 0; i < c->n_series; i++)

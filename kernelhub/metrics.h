@@ -6,6 +6,8 @@
 
 /* Counts by up to two labels; the number of label values is bounded (the rest counts as "other"). */
 struct metric_counter;
+/* The same for what goes up and down: add to it as it is, write it, free it. */
+struct metric_counter *metric_gauge_new(const char *name, const char *help, const char *label_a, const char *label_b);
 struct metric_counter *metric_counter_new(const char *name, const char *help, const char *label_a, const char *label_b);
 void metric_counter_free(struct metric_counter *c);
 void metric_counter_add(struct metric_counter *c, const char *a, const char *b, double n); /* NULL for a label not used */

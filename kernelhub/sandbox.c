@@ -6,29 +6,48 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/catalog.h"
+#include "kernelhub/ended.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
 #include "kernelhub/session_internal.h"
-#include "protocol/jupyter_message.h"
+#include "kernelhub/wait.h"
 
 #define CREATE_TIMEOUT_MS  60000
 #define HELLO_TIMEOUT_MS   10000
 #define DESTROY_TIMEOUT_MS 60000
 #define RECONNECT_MS       50
+#define MAX_RECORD_BYTES   (32u << 20)
+#define MAX_OPTIONS_BYTES  (32u << 20) /* env and labels were bounded on their way in */
 
 static const char *const STATES[] = {
-    [SANDBOX_RECOVERED] = "recovering",
-    [SANDBOX_CREATING] = "creating",
-    [SANDBOX_CONNECTING] = "connecting",
-    [SANDBOX_UP] = "running",
-    [SANDBOX_GONE] = "gone",
+    [SANDBOX_RECOVERED] = "recovering",  [SANDBOX_CREATING] = "creating",
+    [SANDBOX_CONNECTING] = "connecting", [SANDBOX_UP] = "running",
+    [SANDBOX_RESETTING] = "resetting",   [SANDBOX_GONE] = "gone",
 };
+
+static const char *const CAUSES[] = {
+    [CAUSE_FAILED] = "failed",   [CAUSE_IDLE] = "idle", [CAUSE_LEASE] = "lease",
+    [CAUSE_DELETED] = "deleted", [CAUSE_DIED] = "died", [CAUSE_OOM] = "oom",
+    [CAUSE_LOST] = "lost",
+};
+
+const char *sandbox_state_name(enum sandbox_state state)
+{
+    return STATES[state];
+}
+
+const char *sandbox_cause_name(enum sandbox_cause cause)
+{
+    return CAUSES[cause];
+}
 
 static void on_frame(void *arg, const struct link_frame *f);
 static void on_closed(void *arg, const char *why);
 
 static void save(const struct sandbox *s, int64_t ended_us, const char *reason)
 {
+    CLEANUP_BUF struct buf options = BUF_INIT(MAX_OPTIONS_BYTES);
+    sandbox_write_options(s, &options);
     struct sandbox_row row = {
         .id = s->id,
         .user_id = s->user->id,
@@ -41,8 +60,21 @@ static void save(const struct sandbox *s, int64_t ended_us, const char *reason)
         .created_us = s->created_us,
         .ended_us = ended_us,
         .end_reason = reason,
+        .options = options.data,
+        .workspace = s->private_workspace ? "private" : "shared",
+        .used_us = s->lease.used_us,
     };
     store_put_sandbox(s->hub->store, &row, NULL, NULL);
+}
+
+void sandbox_save(const struct sandbox *s)
+{
+    save(s, 0, NULL);
+}
+
+void sandbox_note(struct sandbox *s, const char *event, struct slice text)
+{
+    journal_add(s->journal, hub_unix_us(), event, text);
 }
 
 static void stop_timer(struct sandbox *s)
@@ -56,7 +88,7 @@ static int on_deadline(zloop_t *loop, int timer, void *arg)
 {
     struct sandbox *s = arg;
     s->timer = -1;
-    sandbox_end(s, ERR_TIMEOUT,
+    sandbox_end(s, CAUSE_FAILED, ERR_TIMEOUT,
                 s->state == SANDBOX_CREATING ? "the sandbox was not made in time"
                                              : "the sandbox's warden did not answer in time",
                 STATUS_LOST);
@@ -71,9 +103,10 @@ static void enter(struct sandbox *s, enum sandbox_state state, int deadline_ms)
         s->timer = zloop_timer(s->hub->loop, (size_t)deadline_ms, 1, on_deadline, s);
 }
 
-static struct sandbox *sandbox_new(struct hub *h, struct user *u, const struct uuid *id,
-                                   const char *name, const char *template_name)
+static struct sandbox *make(struct hub *h, struct user *u, const struct uuid *id, const char *name,
+                            const char *template_name)
 {
+    const struct config *c = h->config;
     struct sandbox *s = calloc(1, sizeof *s);
     if (!s)
         abort();
@@ -83,6 +116,16 @@ static struct sandbox *sandbox_new(struct hub *h, struct user *u, const struct u
     s->timer = s->retry_timer = -1;
     (void)snprintf(s->name, sizeof s->name, "%s", name);
     (void)snprintf(s->template_name, sizeof s->template_name, "%s", template_name);
+    s->limits =
+        (struct verb_limits){ .memory_bytes = config_number(c, CONFIG_LIMITS_MEMORY),
+                              .cpus = (double)config_number(c, CONFIG_LIMITS_CPUS) / 1000.0,
+                              .pids = config_number(c, CONFIG_LIMITS_PIDS),
+                              .workspace_bytes = config_number(c, CONFIG_LIMITS_WORKSPACE) };
+    s->lease.idle_seconds = config_number(c, CONFIG_SANDBOX_IDLE);
+    s->lease.ttl_seconds = config_number(c, CONFIG_LIMITS_TTL);
+    s->used_by = SANDBOX_CALLED;
+    s->waits = wait_list_new();
+    s->journal = journal_new();
     s->link = link_client_new(h, (struct link_handler){ on_frame, on_closed, s });
     zhashx_insert(h->sandboxes, s->id.text, s);
     return s;
@@ -94,6 +137,10 @@ void sandbox_free(struct sandbox *s)
     if (s->retry_timer >= 0)
         zloop_timer_end(s->hub->loop, s->retry_timer);
     link_client_free(s->link);
+    wait_list_free(&s->waits);
+    journal_free(s->journal);
+    free(s->env);
+    free(s->labels);
     free(s);
 }
 
@@ -105,27 +152,84 @@ static int on_reap(zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
+/* An ending under way in the keeper; the sandbox itself is forgotten by then. */
+struct ending {
+    struct hub *hub;
+    struct uuid id;
+    struct wait *wait; /* NULL: nobody waits */
+    bool *answered;    /* set when the answer comes within the call; NULL: that is over */
+};
+
 static void on_destroyed(void *arg, const struct err *e, struct slice body)
 {
+    struct ending *ending = arg;
     if (e)
-        log_warning("keeper could not destroy a sandbox: %s", e->text);
+        log_warning("keeper could not destroy sandbox id=%s: %s", ending->id.text, e->text);
+    struct wait *w = ending->wait;
+    if (ending->answered)
+        *ending->answered = true;
+    if (w) /* before the answer: it frees nothing of ours, but may ask for another ending */
+        wait_answer(w, e, SLICE_LITERAL("{}"));
+    free(ending);
 }
 
-void sandbox_end(struct sandbox *s, enum err_code code, const char *reason, enum status status)
+static void destroy(struct sandbox *s, struct ending *ending)
 {
-    if (s->state == SANDBOX_GONE)
-        return;
-    log_info("sandbox ended id=%s reason=%s", s->id.text, log_quote(slice_str(reason)));
+    struct verb_request r = { .verb = VERB_DESTROY, .sandbox_id = s->id };
+    keeper_client_ask(s->hub->keeper, &r, DESTROY_TIMEOUT_MS, on_destroyed, ending);
+}
+
+static struct ending *end(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
+                          const char *reason, enum status status)
+{
+    int64_t now = hub_unix_us();
+    struct ending *ending = calloc(1, sizeof *ending);
+    if (!ending)
+        abort();
+    *ending = (struct ending){ .hub = s->hub, .id = s->id };
+    log_info("sandbox ended id=%s cause=%s reason=%s", s->id.text, CAUSES[cause],
+             log_quote(slice_str(reason)));
+    metric_counter_add(s->hub->sandboxes_ended_total, CAUSES[cause], NULL, 1);
     enter(s, SANDBOX_GONE, 0);
     zhashx_delete(s->hub->sandboxes, s->id.text);
-    save(s, hub_unix_us(), reason);
+    save(s, now, reason);
+    ended_add(s->hub->ended, &s->id, &s->user->id, s->name, now, reason);
     struct err e;
     (void)err_set(&e, code, "%s", reason);
     sessions_sandbox_gone(s, &e, status);
-    struct verb_request r = { .verb = VERB_DESTROY, .sandbox_id = s->id };
-    keeper_client_ask(s->hub->keeper, &r, DESTROY_TIMEOUT_MS, on_destroyed, NULL);
-    /* we may be inside a frame of its link: its memory goes in the loop's next turn */
+    wait_list_answer(s->waits, &e, slice_of(NULL, 0));
+    return ending;
+}
+
+/* We may be inside a frame of its link: its memory goes in the loop's next turn. */
+static void reap_later(struct sandbox *s)
+{
     s->timer = zloop_timer(s->hub->loop, 1, 1, on_reap, s);
+}
+
+void sandbox_end(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
+                 const char *reason, enum status status)
+{
+    if (s->state == SANDBOX_GONE)
+        return;
+    destroy(s, end(s, cause, code, reason, status));
+    reap_later(s);
+}
+
+struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
+                              const char *reason, enum status status, reply_fn done, void *arg)
+{
+    assert(s->state != SANDBOX_GONE);
+    struct ending *ending = end(s, cause, code, reason, status);
+    struct wait *w = wait_new_owned(&ending->wait, done, arg);
+    bool answered = false;
+    ending->wait = w;
+    ending->answered = &answered;
+    destroy(s, ending);
+    if (!answered)
+        ending->answered = NULL;
+    reap_later(s);
+    return answered ? NULL : w;
 }
 
 static int on_reconnect(zloop_t *loop, int timer, void *arg)
@@ -166,7 +270,8 @@ static void on_created(void *arg, const struct err *e, struct slice body)
     if (!s || s->state != SANDBOX_CREATING)
         return;
     if (e) {
-        sandbox_end(s, e->code == ERR_INTERNAL ? ERR_SANDBOX : e->code, e->text, STATUS_LOST);
+        sandbox_end(s, CAUSE_FAILED, e->code == ERR_INTERNAL ? ERR_SANDBOX : e->code, e->text,
+                    STATUS_LOST);
         return;
     }
     struct slice v;
@@ -181,14 +286,11 @@ static void on_created(void *arg, const struct err *e, struct slice body)
 
 static void ask_keeper(struct sandbox *s)
 {
-    const struct config *c = s->hub->config;
     struct verb_request r = {
         .verb = VERB_CREATE,
         .sandbox_id = s->id,
-        .limits = { .memory_bytes = config_number(c, CONFIG_LIMITS_MEMORY),
-                    .cpus = (double)config_number(c, CONFIG_LIMITS_CPUS) / 1000.0,
-                    .pids = config_number(c, CONFIG_LIMITS_PIDS),
-                    .workspace_bytes = config_number(c, CONFIG_LIMITS_WORKSPACE) },
+        .private_workspace = s->private_workspace,
+        .limits = s->limits,
     };
     memcpy(r.user_id, s->user->id.text, sizeof r.user_id);
     memcpy(r.template_name, s->template_name, sizeof r.template_name);
@@ -206,7 +308,7 @@ static void create(struct sandbox *s)
     ask_keeper(s);
 }
 
-static struct sandbox *find(struct hub *h, const struct user *u, const char *name)
+struct sandbox *sandbox_by_name(struct hub *h, const struct user *u, const char *name)
 {
     for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
         if (s->user == u && strcmp(s->name, name) == 0)
@@ -214,29 +316,92 @@ static struct sandbox *find(struct hub *h, const struct user *u, const char *nam
     return NULL;
 }
 
-int sandbox_get(struct hub *h, struct user *u, const char *template_name, struct sandbox **ret,
-                struct err *e)
+bool sandbox_is_default(const struct sandbox *s)
 {
-    bool is_default = strcmp(template_name, catalog_default_template(h->catalog)) == 0;
-    const char *name = is_default ? "default" : template_name;
-    *ret = find(h, u, name);
-    if (*ret && strcmp((*ret)->template_name, template_name) == 0)
-        return 0;
-    if (*ret) /* the default template has changed since: the old one keeps running under its template's name */
-        (void)snprintf((*ret)->name, sizeof(*ret)->name, "%s", (*ret)->template_name);
-    int64_t max = config_number(h->config, CONFIG_LIMITS_SANDBOXES);
+    return strcmp(s->name, SANDBOX_DEFAULT) == 0 || strcmp(s->name, s->template_name) == 0;
+}
+
+static int check_room(struct hub *h, const struct user *u, struct err *e)
+{
+    int64_t max = config_number(h->config, CONFIG_LIMITS_SANDBOXES), n = 0,
+            max_of_user = config_number(h->config, CONFIG_LIMITS_USER_SANDBOXES);
+    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
+        n += s->user == u;
+    if (n >= max_of_user)
+        return err_set(e, ERR_QUOTA,
+                       "you have %lld sandboxes, the limit (limits/max_user_sandboxes)",
+                       (long long)n);
     if ((int64_t)zhashx_size(h->sandboxes) >= max)
-        return err_set(e, ERR_QUOTA, "%lld sandboxes run, the limit of this service",
+        return err_set(e, ERR_QUOTA,
+                       "%lld sandboxes run, the limit of this service (limits/max_sandboxes)",
                        (long long)max);
+    return 0;
+}
+
+int sandbox_new(struct hub *h, struct user *u, const char *name, const char *template_name,
+                struct sandbox **ret, struct err *e)
+{
+    if (check_room(h, u, e) < 0)
+        return -1;
     struct uuid id = uuid_new();
-    struct sandbox *s = sandbox_new(h, u, &id, name, template_name);
-    s->created_us = hub_unix_us();
+    *ret = make(h, u, &id, name, template_name);
+    (*ret)->created_us = (*ret)->lease.begun_us = (*ret)->lease.used_us = hub_unix_us();
+    return 0;
+}
+
+void sandbox_begin(struct sandbox *s)
+{
     s->asked_us = hub_mono_us();
     save(s, 0, NULL);
     log_info("sandbox asked for id=%s user=%s template=%s", s->id.text,
-             log_quote(slice_str(u->name)), template_name);
-    *ret = s;
+             log_quote(slice_str(s->user->name)), s->template_name);
+    sandbox_note(s, "asked_for", slice_str(s->template_name));
+    sandbox_lease_changed(s);
     create(s);
+}
+
+/* The user's `default` one, unless the default template has changed since it was made for want of another: then it keeps
+ * running under its template's name. */
+static struct sandbox *present_default(struct hub *h, const struct user *u)
+{
+    struct sandbox *s = sandbox_by_name(h, u, SANDBOX_DEFAULT);
+    if (!s || !s->implicit || catalog_is_empty(h->catalog) ||
+        strcmp(s->template_name, catalog_default_template(h->catalog)) == 0 ||
+        sandbox_by_name(h, u, s->template_name))
+        return s;
+    (void)snprintf(s->name, sizeof s->name, "%s", s->template_name);
+    save(s, 0, NULL);
+    return NULL;
+}
+
+const char *sandbox_default_template(struct hub *h, const struct user *u)
+{
+    const struct sandbox *s = present_default(h, u);
+    return s ? s->template_name : NULL;
+}
+
+int sandbox_get(struct hub *h, struct user *u, const char *template_name, struct sandbox **ret,
+                struct err *e)
+{
+    struct sandbox *s = present_default(h, u);
+    if (s && strcmp(s->template_name, template_name) == 0) {
+        *ret = s;
+        return 0;
+    }
+    bool first = !s && strcmp(template_name, catalog_default_template(h->catalog)) == 0;
+    const char *name = first ? SANDBOX_DEFAULT : template_name;
+    s = sandbox_by_name(h, u, name);
+    if (s && strcmp(s->template_name, template_name) != 0)
+        return err_set(e, ERR_CONFLICT, "sandbox '%s' is of template '%s', not of '%s'", name,
+                       s->template_name, template_name);
+    if (s) {
+        *ret = s;
+        return 0;
+    }
+    if (sandbox_new(h, u, name, template_name, ret, e) < 0)
+        return -1;
+    (*ret)->implicit = true;
+    sandbox_begin(*ret);
     return 0;
 }
 
@@ -245,15 +410,21 @@ struct sandbox *sandbox_recover(struct hub *h, const struct sandbox_row *r)
     struct user *u = zhashx_lookup(h->users, r->user_id.text);
     if (!u)
         return NULL;
-    struct sandbox *s = sandbox_new(h, u, &r->id, r->name ? r->name : "default",
-                                    r->template_name ? r->template_name : "");
+    struct sandbox *s = make(h, u, &r->id, r->name ? r->name : SANDBOX_DEFAULT,
+                             r->template_name ? r->template_name : "");
     (void)snprintf(s->image, sizeof s->image, "%s", r->image ? r->image : "");
     (void)snprintf(s->digest, sizeof s->digest, "%s", r->digest ? r->digest : "");
     (void)snprintf(s->epoch, sizeof s->epoch, "%s", r->epoch ? r->epoch : "");
     s->last_number = r->last_number;
     link_client_set_seen(s->link, r->last_number);
-    s->created_us = r->created_us;
+    s->created_us = s->lease.begun_us = r->created_us;
+    s->lease.used_us = r->used_us ? r->used_us : hub_unix_us();
+    s->private_workspace = r->workspace && strcmp(r->workspace, "private") == 0;
+    sandbox_read_options(s, slice_str(r->options));
     enter(s, SANDBOX_RECOVERED, 0); /* a keeper that is away is no reason to give it up */
+    sandbox_note(s, "recovered",
+                 SLICE_LITERAL("the service was started again; older lines are not kept"));
+    sandbox_lease_changed(s);
     return s;
 }
 
@@ -264,7 +435,16 @@ void sandbox_confirm(struct sandbox *s, bool runs)
     else if (s->state == SANDBOX_RECOVERED && runs)
         sandbox_connect(s);
     else if (!runs && s->state != SANDBOX_CREATING && s->state != SANDBOX_GONE)
-        sandbox_end(s, ERR_GONE, "the sandbox is gone", STATUS_LOST);
+        sandbox_end(s, CAUSE_LOST, ERR_GONE, "the sandbox is gone", STATUS_LOST);
+}
+
+static void answer_waits(struct sandbox *s)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(MAX_RECORD_BYTES);
+    if (zlistx_size(s->waits) == 0)
+        return;
+    sandbox_write(s, &json);
+    wait_list_answer(s->waits, NULL, buf_slice(&json));
 }
 
 static void on_hello(struct sandbox *s, const struct link_frame *f)
@@ -274,12 +454,13 @@ static void on_hello(struct sandbox *s, const struct link_frame *f)
     int64_t first = 1;
     if (!json_valid(hello) || !json_member_string(hello, "epoch", &v) ||
         !json_copy_string(v, epoch, sizeof epoch)) {
-        sandbox_end(s, ERR_SANDBOX, "the sandbox's warden said no proper hello", STATUS_LOST);
+        sandbox_end(s, CAUSE_LOST, ERR_SANDBOX, "the sandbox's warden said no proper hello",
+                    STATUS_LOST);
         return;
     }
     bool known = s->epoch[0] != '\0';
     if (known && strcmp(epoch, s->epoch) != 0) {
-        sandbox_end(s, ERR_SANDBOX, "the sandbox's warden was replaced", STATUS_LOST);
+        sandbox_end(s, CAUSE_LOST, ERR_SANDBOX, "the sandbox's warden was replaced", STATUS_LOST);
         return;
     }
     (void)json_member_int(hello, "first", &first);
@@ -288,9 +469,13 @@ static void on_hello(struct sandbox *s, const struct link_frame *f)
             s->link, (uint64_t)first - 1); /* what lies between was acknowledged without a commit */
     memcpy(s->epoch, epoch, sizeof s->epoch);
     enter(s, SANDBOX_UP, 0);
+    if (!known)
+        s->begun_us = s->lease.used_us = hub_unix_us(); /* nobody can have used it before */
     save(s, 0, NULL);
     log_info("sandbox up id=%s phases=%s", s->id.text, s->phases[0] ? s->phases : "-");
+    sandbox_note(s, "up", slice_str(s->phases));
     sessions_sandbox_up(s, hello);
+    answer_waits(s);
 }
 
 static void on_frame(void *arg, const struct link_frame *f)
@@ -311,7 +496,7 @@ static void on_closed(void *arg, const char *why)
         return;
     log_warning("link lost sandbox=%s why=%s", s->id.text, log_quote(slice_str(why)));
     if (strstr(why, "rules")) {
-        sandbox_end(s, ERR_SANDBOX, why, STATUS_LOST);
+        sandbox_end(s, CAUSE_LOST, ERR_SANDBOX, why, STATUS_LOST);
         return;
     }
     if (s->state == SANDBOX_UP)
@@ -332,7 +517,7 @@ void sandbox_exited(struct sandbox *s, struct slice event)
     (void)snprintf(text, sizeof text, "the sandbox ended: %.*s%s%s", (int)reason.len, reason.data,
                    message && *message ? ": " : "", message ? message : "");
     free(message);
-    sandbox_end(s, ERR_SANDBOX, text, status);
+    sandbox_end(s, status == STATUS_OOM ? CAUSE_OOM : CAUSE_DIED, ERR_SANDBOX, text, status);
 }
 
 void sandbox_send(struct sandbox *s, const struct link_frame *f)
@@ -378,20 +563,4 @@ void sandbox_mark_done(void *ticket)
     struct mark_ticket *t = ticket;
     sandbox_committed(t->hub, t->mark);
     free(t);
-}
-
-void sandbox_write(const struct sandbox *s, struct buf *out)
-{
-    char ts[28];
-    jupyter_format_time(s->created_us, ts);
-    buf_addf(out, "{\"id\":\"%s\",\"name\":", s->id.text);
-    json_quote_str(out, s->name);
-    buf_add_str(out, ",\"template\":");
-    json_quote_str(out, s->template_name);
-    buf_add_str(out, ",\"image\":");
-    json_quote_str(out, s->image[0] ? s->image : NULL);
-    buf_add_str(out, ",\"user\":");
-    json_quote_str(out, s->user->name);
-    buf_addf(out, ",\"status\":\"%s\",\"created_at\":\"%s\",\"start_phases\":%s}", STATES[s->state],
-             ts, s->phases[0] ? s->phases : "null");
 }

@@ -1,18 +1,26 @@
-/* sandbox.h - the hub's view of one sandbox: asked for, connected to, gone. */
+/* sandbox.h - the hub's view of one sandbox: asked for, connected to, leased, gone. */
 #ifndef KERNELHUB_SANDBOX_H
 #define KERNELHUB_SANDBOX_H
 
 #include "kernelhub/hub_internal.h"
+#include "kernelhub/journal.h"
+#include "kernelhub/lease.h"
+#include "kernelhub/sandbox_verbs.h"
 #include "kernelhub/user.h"
 #include "protocol/link.h"
+#include "protocol/verb.h"
 
 enum sandbox_state {
     SANDBOX_RECOVERED,  /* known from the store; the keeper has not said yet whether it lives */
     SANDBOX_CREATING,   /* the keeper makes it */
     SANDBOX_CONNECTING, /* it exists; no hello from its warden yet */
     SANDBOX_UP,
+    SANDBOX_RESETTING,  /* the keeper takes its container away, to make it anew */
     SANDBOX_GONE,       /* about to be freed */
 };
+
+/* Why it ended, in one word, for the metrics. */
+enum sandbox_cause { CAUSE_FAILED, CAUSE_IDLE, CAUSE_LEASE, CAUSE_DELETED, CAUSE_DIED, CAUSE_OOM, CAUSE_LOST };
 
 struct sandbox {
     struct hub *hub;
@@ -20,19 +28,43 @@ struct sandbox {
     struct uuid id;
     char name[64], template_name[64], image[256], digest[128];
     enum sandbox_state state;
+    bool implicit;        /* made because code needed one, not because somebody asked for it */
+    bool private_workspace;
+    struct verb_limits limits;
+    char *env, *labels;   /* JSON objects; NULL: none */
+    struct lease lease;
+    const char *used_by;  /* what the last use was: static words */
+    int64_t noted_us;     /* the last use as the store knows it */
+    unsigned n_attached;  /* clients at its terminals and the like */
+    bool held;            /* its hard lease has ended: nothing new begins, the cell that runs may end */
     char epoch[37];       /* the warden's, "" before its hello */
     uint64_t last_number; /* committed, as of the store, when the hub started */
     int64_t created_us, asked_us;
+    int64_t begun_us;     /* the present container */
     char phases[256];     /* the keeper's figures, JSON */
     struct link_client *link;
+    struct journal *journal;
+    zlistx_t *waits;      /* for up */
     int timer;            /* a deadline of the present state; -1: none */
     int retry_timer;      /* until the next attempt to connect; -1: none */
 };
 
-/* The user's sandbox of a template, made when there is none. ERR_QUOTA when there are too many. */
+/* The user's default sandbox of a template, made when there is none. ERR_QUOTA when there are too many. */
 int sandbox_get(struct hub *h, struct user *u, const char *template_name, struct sandbox **ret, struct err *e);
+/* Is it the one that code of this template runs in when no sandbox is named? */
+bool sandbox_is_default(const struct sandbox *s);
+/* The template of the user's `default` sandbox, NULL when there is none. */
+const char *sandbox_default_template(struct hub *h, const struct user *u);
+/* The one a request names; NULL for none named, and for "default" when there is none yet (it is made when needed). ERR_GONE, ERR_NOT_FOUND. */
+int sandbox_named(struct hub *h, const struct user *u, const char *id_or_name, struct sandbox **ret, struct err *e);
+struct sandbox *sandbox_by_name(struct hub *h, const struct user *u, const char *name); /* NULL: none */
 struct sandbox *sandbox_recover(struct hub *h, const struct sandbox_row *r);
 void sandbox_free(struct sandbox *s); /* of memory only */
+
+/* In the table, not yet asked for: set what it shall be, then sandbox_begin. ERR_QUOTA. */
+int sandbox_new(struct hub *h, struct user *u, const char *name, const char *template_name, struct sandbox **ret, struct err *e);
+void sandbox_begin(struct sandbox *s);
+void sandbox_save(const struct sandbox *s);
 
 /* The keeper says it runs (or not): connects, or ends it; asks for it again when it never came up. */
 void sandbox_confirm(struct sandbox *s, bool runs);
@@ -40,7 +72,10 @@ void sandbox_connect(struct sandbox *s);
 
 /* Ends it: its sessions are told (sessions_sandbox_gone), the keeper destroys it, memory goes in the loop's next turn. `code` and
  * reason are what those that waited for it are told; `status` is how what ran there ended. */
-void sandbox_end(struct sandbox *s, enum err_code code, const char *reason, enum status status);
+void sandbox_end(struct sandbox *s, enum sandbox_cause cause, enum err_code code, const char *reason, enum status status);
+/* The same, answered when nothing of it is left. */
+struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, enum err_code code, const char *reason,
+                              enum status status, reply_fn done, void *arg);
 
 /* The keeper's event `exited` (verb.h). */
 void sandbox_exited(struct sandbox *s, struct slice event);
@@ -57,6 +92,28 @@ void sandbox_committed(struct hub *h, struct store_mark mark);
 void *sandbox_mark_ticket(struct hub *h, struct store_mark mark);
 void sandbox_mark_done(void *ticket);
 
-void sandbox_write(const struct sandbox *s, struct buf *out);
+const char *sandbox_state_name(enum sandbox_state state);
+const char *sandbox_cause_name(enum sandbox_cause cause);
+
+/* One line of its journal; `event` is static. */
+void sandbox_note(struct sandbox *s, const char *event, struct slice text);
+
+/* sandbox_write.c: what it was asked for, as the store keeps it. */
+void sandbox_write_options(const struct sandbox *s, struct buf *out);
+void sandbox_read_options(struct sandbox *s, struct slice options); /* what is missing keeps its default */
+void sandbox_write_reasons(const struct sandbox *s, int64_t now_us, struct buf *out); /* JSON list: what keeps it alive */
+
+/* sandbox_lease.c: leases. One timer, for the next that is due. */
+#define SANDBOX_RAN      "ran code until"
+#define SANDBOX_CALLED   "called"
+#define SANDBOX_ATTACHED "a client was attached until"
+void sandbox_use(struct sandbox *s, int64_t now_us, const char *how); /* SANDBOX_RAN … */
+struct lease_hold sandbox_hold(const struct sandbox *s, int64_t now_us);
+void sandbox_lease_changed(struct sandbox *s);  /* begun, extended, shortened: perhaps due earlier */
+void sandbox_cell_ended(struct sandbox *s);     /* what its hard lease waited for, perhaps */
+
+/* A client is attached to the sandbox itself (a terminal), not to a session. */
+void sandbox_attach(struct sandbox *s);
+void sandbox_detach(struct sandbox *s);
 
 #endif

@@ -58,6 +58,12 @@ static const struct {
       "ROWID;"
       "CREATE TABLE removed (feed INTEGER PRIMARY KEY);" },
     { 2, "ALTER TABLE executions ADD COLUMN input TEXT;" },
+    /* leases: what a sandbox was asked for (the hub's own JSON), whose files it sees, its last use as far as
+     * it was noted; the named sandbox that a session belongs to (NULL: the default one of its template) */
+    { 3, "ALTER TABLE sandboxes ADD COLUMN options TEXT;"
+         "ALTER TABLE sandboxes ADD COLUMN workspace TEXT;"
+         "ALTER TABLE sandboxes ADD COLUMN used_us INTEGER;"
+         "ALTER TABLE sessions ADD COLUMN home TEXT;" },
 };
 
 int schema_version(void)

@@ -19,7 +19,6 @@
 
 #define LATE_MAX_BYTES (256u * 1024) /* and so each fits a row of the store */
 #define LATE_OVERHEAD  256
-#define MAX_MOVES      2 /* to another sandbox in one start */
 
 static void table_key(const struct user *u, const char *name, char ret[200])
 {
@@ -66,6 +65,7 @@ void session_save(const struct session *s, int64_t ended_us)
     struct session_row row = {
         .feed = feed_number(s->feed),
         .user_id = s->user->id,
+        .home = s->home,
         .kernel_id = s->kernel_id,
         .name = s->name,
         .language = s->language,
@@ -111,7 +111,8 @@ static int check_language(struct session *s, const char *language, struct err *e
 static void take_spec(struct session *s, const struct catalog_kernel *k)
 {
     CLEANUP_BUF struct buf start = BUF_INIT(1 << 20);
-    catalog_write_start(k, slice_str(s->env), &start);
+    const struct sandbox *in = s->sandbox ? s->sandbox : session_home(s);
+    catalog_write_start(k, slice_str(in ? in->env : NULL), slice_str(s->env), &start);
     free(s->start);
     s->start = buf_take(&start);
     s->env_by_metadata = k->env_by_metadata;
@@ -134,16 +135,14 @@ void session_refresh(struct session *s)
 }
 
 int session_open(struct hub *h, struct user *u, const char *name, const char *language,
-                 const char *template_name, bool ephemeral, struct session **ret, struct err *e)
+                 const char *template_name, struct sandbox *in, bool ephemeral,
+                 struct session **ret, struct err *e)
 {
     const struct catalog_kernel *k;
     struct session *s = session_find(h, u, name);
     if (s) {
-        if (check_language(s, language, e) < 0)
+        if (check_language(s, language, e) < 0 || session_check_place(s, in, template_name, e) < 0)
             return -1;
-        if (template_name && strcmp(template_name, s->template_name) != 0)
-            return err_set(e, ERR_CONFLICT, "session '%s' is of template '%s'", name,
-                           s->template_name);
         *ret = s;
         return 0;
     }
@@ -154,10 +153,13 @@ int session_open(struct hub *h, struct user *u, const char *name, const char *la
     if ((int64_t)sessions_of(h, u) >= max)
         return err_set(e, ERR_QUOTA, "%lld sessions are open, the limit: delete one",
                        (long long)max);
-    if (catalog_find(h->catalog, template_name, language ? language : "python", &k, e) < 0)
+    if (session_choose_template(h, u, in, &template_name, e) < 0 ||
+        catalog_find(h->catalog, template_name, language ? language : "python", &k, e) < 0)
         return -1;
     s = session_new(h, u, name, store_next_feed(h->store), 0);
     s->ephemeral = ephemeral;
+    if (in && !sandbox_is_default(in))
+        s->home = in->id;
     s->created_us = s->last_used_us = hub_unix_us();
     take_spec(s, k);
     session_save(s, 0);
@@ -172,6 +174,7 @@ struct session *session_recover(struct hub *h, const struct session_row *r)
         return NULL;
     struct session *s = session_new(h, u, r->name, r->feed, store_last_seq(h->store, r->feed));
     s->ephemeral = r->ephemeral;
+    s->home = r->home;
     s->created_us = s->last_used_us = r->created_us;
     (void)snprintf(s->language, sizeof s->language, "%s", r->language);
     (void)snprintf(s->kernelspec, sizeof s->kernelspec, "%s", r->kernelspec ? r->kernelspec : "");
@@ -219,15 +222,19 @@ void session_add_event(struct session *s, enum event_type type, struct slice fie
                     !feed_is_watched(s->feed), on_event_committed, t);
 }
 
-static void say_status(struct session *s, const char *state)
+void session_say_status(struct session *s, const char *state, const char *reason)
 {
-    CLEANUP_BUF struct buf fields = BUF_INIT(256);
+    CLEANUP_BUF struct buf fields = BUF_INIT(4096);
     buf_addf(&fields, ",\"state\":\"%s\"", state);
+    if (reason) {
+        buf_add_str(&fields, ",\"reason\":");
+        json_quote_str(&fields, reason);
+    }
     session_add_event(s, EVENT_KERNEL_STATUS, buf_slice(&fields),
                       (struct store_mark){ .number = 0 });
 }
 
-static void leave_kernel(struct session *s)
+void session_leave_kernel(struct session *s)
 {
     if (uuid_is_set(&s->kernel_id))
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
@@ -237,9 +244,8 @@ static void leave_kernel(struct session *s)
     s->execution_count = 0;
 }
 
-/* What ran ends by `end`, what waited is cancelled. */
-static void end_all(struct session *s, const struct outcome_end *end, const char *reason,
-                    const struct err *failure, struct store_mark mark)
+void session_end_all(struct session *s, const struct outcome_end *end, const char *reason,
+                     const struct err *failure, struct store_mark mark)
 {
     bool marked = false;
     if (s->running) {
@@ -254,16 +260,16 @@ static void end_all(struct session *s, const struct outcome_end *end, const char
         store_mark(s->hub->store, mark, sandbox_mark_done, sandbox_mark_ticket(s->hub, mark));
 }
 
-static void kernel_failed(struct session *s, const struct err *why)
+void session_kernel_failed(struct session *s, const struct err *why)
 {
-    leave_kernel(s);
+    session_leave_kernel(s);
     session_save(s, 0);
     wait_list_answer(s->waits, why, slice_of(NULL, 0));
     for (struct execution *x = zlistx_first(s->queue); x; x = zlistx_first(s->queue))
         execution_cancel_queued(x, why->text, why);
 }
 
-static void send_start(struct session *s)
+void session_send_start(struct session *s)
 {
     s->kernel = KERNEL_STARTING;
     struct link_frame f = { .type = LINK_START,
@@ -284,20 +290,20 @@ void session_need_kernel(struct session *s)
         hub_unix_us() - s->hub->started_us < HUB_CATALOG_PATIENCE_MS * 1000LL)
         return; /* the keeper is still looking at the images: hub.c pumps when it knows, or when it took too long */
     if (catalog_find(s->hub->catalog, s->template_name, s->kernelspec, &k, &e) < 0 ||
-        sandbox_get(s->hub, s->user, k->template_name, &sandbox, &e) < 0) {
-        kernel_failed(s, &e);
+        session_choose_sandbox(s, k->template_name, &sandbox, &e) < 0) {
+        session_kernel_failed(s, &e);
         return;
     }
-    take_spec(s, k);
     s->sandbox = sandbox;
+    take_spec(s, k);
     s->kernel_id = uuid_new();
     zhashx_insert(s->hub->kernels, s->kernel_id.text, s);
     s->kernel = KERNEL_WAITING;
     s->start_us = hub_mono_us();
     session_save(s, 0);
-    say_status(s, "starting");
+    session_say_status(s, "starting", NULL);
     if (sandbox->state == SANDBOX_UP)
-        send_start(s);
+        session_send_start(s);
 }
 
 void session_pump(struct session *s)
@@ -306,14 +312,14 @@ void session_pump(struct session *s)
         return;
     if (s->kernel == KERNEL_NONE)
         session_need_kernel(s);
-    if (s->kernel != KERNEL_READY || s->sandbox->state != SANDBOX_UP)
+    if (s->kernel != KERNEL_READY || s->sandbox->state != SANDBOX_UP || s->sandbox->held)
         return;
     struct execution *x = zlistx_first(s->queue);
     if (x && x->inserted)
         execution_send(x);
 }
 
-static void session_ready(struct session *s)
+void session_ready(struct session *s)
 {
     CLEANUP_BUF struct buf json = BUF_INIT(4096);
     s->kernel = KERNEL_READY;
@@ -322,16 +328,28 @@ static void session_ready(struct session *s)
     session_pump(s);
 }
 
+/* reason: why the kernel before it is gone, when nobody asked for that. */
+static void say_restarted(struct session *s)
+{
+    CLEANUP_BUF struct buf fields = BUF_INIT(4096);
+    if (s->lost_why[0]) {
+        buf_add_str(&fields, ",\"reason\":");
+        json_quote_str(&fields, s->lost_why);
+    }
+    s->lost_why[0] = '\0';
+    session_add_event(s, EVENT_RESTARTED, buf_slice(&fields), (struct store_mark){ .number = 0 });
+}
+
 static void on_ready(struct session *s)
 {
     metric_histogram_observe(s->hub->start_seconds, (double)(hub_mono_us() - s->start_us) / 1e6);
     metric_counter_add(s->hub->kernel_starts_total, "ok", s->language, 1);
-    if (s->restarting)
-        session_add_event(s, EVENT_RESTARTED, slice_of(NULL, 0),
-                          (struct store_mark){ .number = 0 });
+    if (s->restarting || s->lost_why[0])
+        say_restarted(s);
     s->restarting = false;
+    sandbox_note(s->sandbox, "kernel_ready", slice_str(s->name));
     s->moves = 0;
-    say_status(s, "idle");
+    session_say_status(s, "idle", NULL);
     session_ready(s);
 }
 
@@ -351,16 +369,17 @@ static void on_dead(struct session *s, struct slice json, struct store_mark mark
                   starting ? " while starting" : "",
                   reason && *reason ? reason : "it ended by itself",
                   n ? "; the end of its output: " : "", n ? output + (n > 300 ? n - 300 : 0) : "");
+    session_note_death(s, &why, slice_str(output));
     free(output);
     free(reason);
     log_info("kernel dead kernel=%s session=%s starting=%d", s->kernel_id.text,
              log_quote(slice_str(s->name)), starting);
-    say_status(s, "dead");
+    session_say_status(s, "dead", NULL);
     if (starting)
         metric_counter_add(s->hub->kernel_starts_total, "failed", s->language, 1);
-    end_all(s, &end, "the kernel died before it was this code's turn", starting ? &why : NULL,
-            mark);
-    kernel_failed(s, &why);
+    session_end_all(s, &end, "the kernel died before it was this code's turn",
+                    starting ? &why : NULL, mark);
+    session_kernel_failed(s, &why);
 }
 
 static void on_kernel(struct session *s, struct sandbox *sandbox, const struct link_frame *f)
@@ -443,7 +462,7 @@ static void on_refused(struct session *s, const struct link_frame *f)
         execution_finish(x, outcome, NULL, &why, (struct store_mark){ .number = 0 });
         session_pump(s);
     } else if (s->kernel == KERNEL_STARTING) {
-        kernel_failed(s, &why);
+        session_kernel_failed(s, &why);
     }
 }
 
@@ -484,113 +503,4 @@ void session_on_frame(struct sandbox *sandbox, const struct link_frame *f)
     case LINK_USAGE:
         break;
     }
-}
-
-/* The state a warden's hello gives for a kernel; empty when it does not know it. */
-static struct slice kernel_in_hello(struct slice hello, const struct uuid *id)
-{
-    struct slice list, text, state;
-    struct json_iter it =
-        json_iter(json_member(hello, "kernels", &list) ? list : slice_of(NULL, 0));
-    while (json_next(&it))
-        if (json_member_string(it.value, "kernel_id", &text) && slice_is(text, id->text) &&
-            json_member_string(it.value, "state", &state))
-            return state;
-    return slice_of(NULL, 0);
-}
-
-static bool execution_in_hello(struct slice hello, const struct uuid *id)
-{
-    struct slice list, text;
-    struct json_iter it =
-        json_iter(json_member(hello, "executions", &list) ? list : slice_of(NULL, 0));
-    while (json_next(&it))
-        if (json_member_string(it.value, "execution_id", &text) && slice_is(text, id->text))
-            return true;
-    return false;
-}
-
-/* The warden never heard of its kernel: the START was lost with the hub or the link that should have sent it. */
-static void start_again(struct session *s)
-{
-    leave_kernel(s);
-    session_save(s, 0);
-    if (zlistx_size(s->queue) || zlistx_size(s->waits))
-        session_need_kernel(s);
-}
-
-/* After the hub came back: what the warden knows of this session's kernel and running execution. */
-static void take_over(struct session *s, struct slice hello)
-{
-    struct slice state = kernel_in_hello(hello, &s->kernel_id);
-    struct execution *x = s->running;
-    if (state.len == 0 && !x && s->moves++ < MAX_MOVES) {
-        start_again(s);
-        return;
-    }
-    if (state.len == 0 || slice_is(state, "dead")) {
-        /* its last words, if any, are among the frames that come now */
-        if (x && execution_in_hello(hello, &x->id))
-            return;
-        struct err why;
-        struct outcome_end lost = { .how = "lost" };
-        (void)err_set(&why, ERR_KERNEL_DIED, "the kernel was gone when the service came back");
-        end_all(s, &lost, why.text, NULL, (struct store_mark){ .number = 0 });
-        kernel_failed(s, &why);
-        return;
-    }
-    if (x && !execution_in_hello(hello, &x->id))
-        execution_transmit(x); /* it was committed as sent, but never arrived */
-    else if (x && x->interrupt_asked && !x->interrupt_sent)
-        execution_send_interrupt(x);
-    if (slice_is(state, "ready") && !s->restarting)
-        session_ready(s);
-}
-
-void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello)
-{
-    zlistx_t *mine = zlistx_new(); /* a session may close while we walk */
-    for (struct session *s = zhashx_first(sandbox->hub->sessions); s;
-         s = zhashx_next(sandbox->hub->sessions))
-        if (s->sandbox == sandbox)
-            zlistx_add_end(mine, s);
-    for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine)) {
-        if (s->kernel == KERNEL_WAITING)
-            send_start(s);
-        else
-            take_over(s, hello);
-    }
-    zlistx_destroy(&mine);
-    sessions_stop_unknown(sandbox, hello);
-}
-
-void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum status status)
-{
-    struct outcome_end end = { .how = "lost",
-                               .exit_code = OUTCOME_NO_CODE,
-                               .signal = OUTCOME_NO_CODE };
-    if (status != STATUS_LOST)
-        (void)snprintf(end.how, sizeof end.how, "died");
-    if (status == STATUS_OOM)
-        end.oom = true;
-    if (status == STATUS_KERNEL_DIED)
-        end.signal = SIGKILL;
-    zlistx_t *mine = zlistx_new();
-    for (struct session *s = zhashx_first(sandbox->hub->sessions); s;
-         s = zhashx_next(sandbox->hub->sessions))
-        if (s->sandbox == sandbox)
-            zlistx_add_end(mine, s);
-    for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine)) {
-        bool started = s->kernel == KERNEL_READY;
-        if (!started && !s->running && sandbox->epoch[0] && s->moves++ < MAX_MOVES) {
-            /* it worked once, and died under a kernel that was only starting: nothing of this session is lost, it starts in another */
-            leave_kernel(s);
-            session_need_kernel(s);
-            continue;
-        }
-        say_status(s, "dead");
-        end_all(s, &end, why->text, started ? NULL : why, (struct store_mark){ .number = 0 });
-        kernel_failed(s, why);
-    }
-    zlistx_destroy(&mine);
 }

@@ -8,6 +8,7 @@
 #include "kernelhub/session.h"
 
 struct execution;
+struct outcome_end;
 struct catalog_kernel;
 
 enum kernel_state {
@@ -22,6 +23,8 @@ struct session {
     struct user *user;
     struct feed *feed;
     char name[128], language[64], kernelspec[64], template_name[64], display_name[128];
+    struct uuid home; /* the named sandbox it belongs to and ends with; none: the default one of its template, whichever that is */
+    char lost_why[256]; /* why its last kernel is gone, when nobody asked for that; "" once the next one is ready */
     bool ephemeral;   /* for one execution alone: hidden, ended with it */
     bool removed;     /* taken out of the tables; memory goes in the loop's next turn */
     bool restarting;
@@ -40,9 +43,10 @@ struct session {
     int64_t execution_count; /* the kernel's own, as last heard */
 };
 
-/* Finds the session or makes it (no kernel yet). language NULL: the session's own, else python. */
+/* Finds the session or makes it (no kernel yet). language NULL: the session's own, else python. in NULL: the session's own sandbox,
+ * else the default one. */
 int session_open(struct hub *h, struct user *u, const char *name, const char *language, const char *template_name,
-                 bool ephemeral, struct session **ret, struct err *e);
+                 struct sandbox *in, bool ephemeral, struct session **ret, struct err *e);
 struct session *session_recover(struct hub *h, const struct session_row *r);
 void session_free(struct session *s); /* of memory only */
 
@@ -58,6 +62,27 @@ void session_save(const struct session *s, int64_t ended_us);
 /* Ends kernel and session (also an ephemeral one's). */
 void session_close(struct session *s, const char *reason);
 const char *session_status(const struct session *s);
+
+/* Between session.c and session_sandbox.c. */
+void session_say_status(struct session *s, const char *state, const char *reason); /* reason NULL: none */
+void session_note_death(const struct session *s, const struct err *why, struct slice output); /* in its sandbox's journal */
+void session_leave_kernel(struct session *s);
+void session_send_start(struct session *s);
+void session_ready(struct session *s);
+/* What ran ends by `end`, what waited is cancelled. */
+void session_end_all(struct session *s, const struct outcome_end *end, const char *reason, const struct err *failure,
+                     struct store_mark mark);
+void session_kernel_failed(struct session *s, const struct err *why);
+
+/* Where it lives. A session has one sandbox: a named one, or the default one of its template. */
+struct sandbox *session_home(const struct session *s); /* its named one; NULL: none */
+bool session_is_of(const struct session *s, const struct sandbox *sandbox);
+int session_check_place(const struct session *s, const struct sandbox *in, const char *template_name, struct err *e);
+int session_choose_template(struct hub *h, const struct user *u, const struct sandbox *in, const char **template_name,
+                            struct err *e);
+int session_choose_sandbox(struct session *s, const char *template_name, struct sandbox **ret, struct err *e);
+/* The language's own session: "python", and in a named sandbox "python@NAME". */
+void session_default_name(const char *language, const struct sandbox *in, char ret[128]);
 
 void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello);
 /* Ends the kernels that a warden's hello names and no session has: their START was sent, or their STOP was not, by a hub

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "kernelhub/catalog.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
@@ -80,12 +81,35 @@ static struct wait *when_ready(struct session *s, reply_fn done, void *arg)
     return wait_new(s->waits, done, arg);
 }
 
-struct wait *session_create(struct hub *h, struct user *u, const char *name, const char *language,
-                            const char *template_name, reply_fn done, void *arg)
+/* Where it shall be and what it is called. */
+static int read_wish(struct hub *h, const struct user *u, const struct session_wish *w,
+                     struct sandbox **ret_in, char ret_name[256], struct err *e)
+{
+    char name[128];
+    if (sandbox_named(h, u, w->sandbox, ret_in, e) < 0)
+        return -1;
+    session_default_name(catalog_language(w->language ? w->language : "python"), *ret_in, name);
+    (void)snprintf(ret_name, 256, "%s",
+                   w->name ? w->name : name); /* a longer one is refused by session_open */
+    return 0;
+}
+
+bool session_exists(struct hub *h, const struct user *u, const struct session_wish *w)
+{
+    struct sandbox *in;
+    char name[256];
+    return read_wish(h, u, w, &in, name, NULL) == 0 && session_find(h, u, name);
+}
+
+struct wait *session_create(struct hub *h, struct user *u, const struct session_wish *w,
+                            reply_fn done, void *arg)
 {
     struct session *s;
+    struct sandbox *in;
     struct err e;
-    if (session_open(h, u, name, language, template_name, false, &s, &e) < 0) {
+    char name[256];
+    if (read_wish(h, u, w, &in, name, &e) < 0 ||
+        session_open(h, u, name, w->language, w->template_name, in, false, &s, &e) < 0) {
         done(arg, &e, slice_of(NULL, 0));
         return NULL;
     }
@@ -93,9 +117,9 @@ struct wait *session_create(struct hub *h, struct user *u, const char *name, con
     /* the wait first: a kernel that cannot even be asked for answers it at once */
     if (s->kernel == KERNEL_READY)
         return when_ready(s, done, arg);
-    struct wait *w = wait_new(s->waits, done, arg);
+    struct wait *wait = wait_new(s->waits, done, arg);
     session_need_kernel(s);
-    return zlistx_find(s->waits, w) ? w : NULL; /* answered at once when it cannot start */
+    return zlistx_find(s->waits, wait) ? wait : NULL; /* answered at once when it cannot start */
 }
 
 static void end_work(struct session *s, const char *reason)
@@ -119,6 +143,8 @@ struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, vo
     }
     end_work(s, "the session was restarted");
     s->last_used_us = hub_unix_us();
+    if (s->sandbox)
+        sandbox_called(s->sandbox);
     session_refresh(s);
     if (s->kernel == KERNEL_READY && s->start) {
         s->restarting = true;

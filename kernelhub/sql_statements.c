@@ -3,6 +3,10 @@
 
 #include "kernelhub/store_internal.h"
 
+#define SANDBOX_COLUMNS                                                                            \
+    "id, user_id, name, template_name, image, digest, epoch, last_number, created_us, ended_us,"   \
+    " end_reason, options, workspace, used_us"
+
 const char *const SQL_TEXT[SQL_N] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
@@ -18,18 +22,21 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_PUT_SANDBOX] =
         "INSERT INTO sandboxes (id, user_id, name, template_name, image, digest, epoch, "
         "last_number, created_us, ended_us,"
-        " end_reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        " end_reason, options, workspace, used_us)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
         " ON CONFLICT (id) DO UPDATE SET user_id=excluded.user_id, name=excluded.name,"
         " template_name=excluded.template_name, image=excluded.image, digest=excluded.digest, "
         "epoch=excluded.epoch,"
         " last_number=iif(excluded.epoch IS sandboxes.epoch, max(sandboxes.last_number, "
         "excluded.last_number),"
         " excluded.last_number), created_us=excluded.created_us, ended_us=excluded.ended_us, "
-        "end_reason=excluded.end_reason",
+        "end_reason=excluded.end_reason, options=excluded.options, workspace=excluded.workspace, "
+        "used_us=excluded.used_us",
     [SQL_PUT_SESSION] =
         "INSERT OR REPLACE INTO sessions (feed, user_id, kernel_id, sandbox_id, name, language, "
         "kernelspec, template_name,"
-        " ephemeral, created_us, ended_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        " ephemeral, created_us, ended_us, home) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+        "?11, ?12)",
     [SQL_INSERT_EXECUTION] =
         "INSERT INTO executions (" STORE_EXECUTION_COLUMNS
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
@@ -89,13 +96,18 @@ const char *const SQL_TEXT[SQL_N] = {
                       "expires_us, revoked_us FROM keys"
                       " WHERE revoked_us IS NULL ORDER BY created_us, id",
     [SQL_LOAD_SANDBOXES] =
-        "SELECT id, user_id, name, template_name, image, digest, epoch, last_number, created_us, "
-        "ended_us,"
-        " end_reason FROM sandboxes WHERE ended_us IS NULL ORDER BY created_us, id",
+        "SELECT " SANDBOX_COLUMNS " FROM sandboxes WHERE ended_us IS NULL ORDER BY created_us, id",
+    [SQL_LOAD_ENDED_SANDBOXES] =
+        "SELECT * FROM (SELECT " SANDBOX_COLUMNS
+        " FROM sandboxes WHERE ended_us IS NOT NULL ORDER BY ended_us DESC LIMIT ?1)"
+        " ORDER BY ended_us, id",
+    [SQL_LOAD_UNREMOVED_SANDBOXES] =
+        "SELECT " SANDBOX_COLUMNS
+        " FROM sandboxes WHERE ended_us IS NOT NULL AND workspace = 'private' ORDER BY id",
     [SQL_LOAD_SESSIONS] =
         "SELECT feed, user_id, kernel_id, sandbox_id, name, language, kernelspec, template_name, "
         "ephemeral,"
-        " created_us, ended_us FROM sessions WHERE ended_us IS NULL ORDER BY feed",
+        " created_us, ended_us, home FROM sessions WHERE ended_us IS NULL ORDER BY feed",
     [SQL_LOAD_EXECUTIONS] =
         "SELECT " STORE_EXECUTION_COLUMNS
         ", (SELECT max(seq) FROM events v WHERE v.feed = executions.feed)"
@@ -118,7 +130,8 @@ const char *const SQL_TEXT[SQL_N] = {
         " AND seq <= (SELECT max(seq) FROM events m WHERE m.feed = events.feed) - ?1",
     [SQL_DROP_EXECUTION] = "DELETE FROM executions WHERE feed=?1",
     [SQL_DROP_SESSION] = "DELETE FROM sessions WHERE feed=?1",
-    [SQL_DROP_SANDBOXES] = "DELETE FROM sandboxes WHERE ended_us < ?1",
+    [SQL_DROP_SANDBOXES] =
+        "DELETE FROM sandboxes WHERE ended_us < ?1 AND workspace IS NOT 'private'",
     [SQL_ADD_REMOVED] = "INSERT OR IGNORE INTO removed (feed) VALUES (?1)",
     [SQL_PICK_REMOVED] = "SELECT feed FROM removed LIMIT 1",
     [SQL_DROP_EVENTS] =

@@ -55,10 +55,14 @@ struct sandbox_row {
     uint64_t last_number;
     int64_t created_us, ended_us;
     const char *end_reason;
+    const char *options;   /* JSON, the hub's own */
+    const char *workspace; /* "shared", "private"; "removed": a private one that is gone */
+    int64_t used_us;
 };
 struct session_row {
     int64_t feed; /* its number, see store_next_feed */
     struct uuid user_id, kernel_id, sandbox_id;
+    struct uuid home; /* the named sandbox it belongs to */
     const char *name, *language, *kernelspec, *template_name;
     bool ephemeral;
     int64_t created_us, ended_us;
@@ -147,6 +151,9 @@ struct store_query *store_read_output(struct store *s, const struct uuid *id, co
 int store_load_users(struct store *s, void (*each)(void *arg, const struct user_row *r), void *arg, struct err *e);
 int store_load_keys(struct store *s, void (*each)(void *arg, const struct key_row *r), void *arg, struct err *e);       /* not revoked */
 int store_load_sandboxes(struct store *s, void (*each)(void *arg, const struct sandbox_row *r), void *arg, struct err *e); /* not ended */
+/* Those that ended, oldest first, the newest `max` of them; and all whose private workspace has still to be removed. */
+int store_load_ended_sandboxes(struct store *s, int64_t max, void (*each)(void *arg, const struct sandbox_row *r), void *arg, struct err *e);
+int store_load_unremoved_sandboxes(struct store *s, void (*each)(void *arg, const struct sandbox_row *r), void *arg, struct err *e);
 int store_load_sessions(struct store *s, void (*each)(void *arg, const struct session_row *r), void *arg, struct err *e);  /* not ended */
 int store_load_executions(struct store *s, void (*each)(void *arg, const struct execution_row *r, uint64_t last_seq), void *arg, struct err *e); /* not ended, oldest first */
 /* Of a feed that is taken over: bytes of its events so far, and the number its next blob gets. */

@@ -54,13 +54,12 @@ int store_load_keys(struct store *s, void (*each)(void *arg, const struct key_ro
     return more;
 }
 
-int store_load_sandboxes(struct store *s, void (*each)(void *arg, const struct sandbox_row *r),
-                         void *arg, struct err *e)
+typedef void (*each_sandbox_fn)(void *arg, const struct sandbox_row *r);
+
+static int each_sandbox(struct store *s, sqlite3_stmt *stmt, each_sandbox_fn each, void *arg,
+                        struct err *e)
 {
-    sqlite3_stmt *stmt;
     int more;
-    if (begin(s, SQL_LOAD_SANDBOXES, &stmt, e) < 0)
-        return -1;
     while ((more = sql_step(&s->sync, stmt, e)) > 0) {
         struct sandbox_row r = {
             .id = sql_uuid(stmt, 0),
@@ -74,10 +73,37 @@ int store_load_sandboxes(struct store *s, void (*each)(void *arg, const struct s
             .created_us = sqlite3_column_int64(stmt, 8),
             .ended_us = sqlite3_column_int64(stmt, 9),
             .end_reason = sql_text(stmt, 10),
+            .options = sql_text(stmt, 11),
+            .workspace = sql_text(stmt, 12),
+            .used_us = sqlite3_column_int64(stmt, 13),
         };
         each(arg, &r);
     }
     return more;
+}
+
+int store_load_sandboxes(struct store *s, each_sandbox_fn each, void *arg, struct err *e)
+{
+    sqlite3_stmt *stmt;
+    return begin(s, SQL_LOAD_SANDBOXES, &stmt, e) < 0 ? -1 : each_sandbox(s, stmt, each, arg, e);
+}
+
+int store_load_ended_sandboxes(struct store *s, int64_t max, each_sandbox_fn each, void *arg,
+                               struct err *e)
+{
+    sqlite3_stmt *stmt;
+    if (begin(s, SQL_LOAD_ENDED_SANDBOXES, &stmt, e) < 0)
+        return -1;
+    sql_bind_int(stmt, 1, max);
+    return each_sandbox(s, stmt, each, arg, e);
+}
+
+int store_load_unremoved_sandboxes(struct store *s, each_sandbox_fn each, void *arg, struct err *e)
+{
+    sqlite3_stmt *stmt;
+    return begin(s, SQL_LOAD_UNREMOVED_SANDBOXES, &stmt, e) < 0
+               ? -1
+               : each_sandbox(s, stmt, each, arg, e);
 }
 
 int store_load_sessions(struct store *s, void (*each)(void *arg, const struct session_row *r),
@@ -100,6 +126,7 @@ int store_load_sessions(struct store *s, void (*each)(void *arg, const struct se
             .ephemeral = sqlite3_column_int(stmt, 8) != 0,
             .created_us = sqlite3_column_int64(stmt, 9),
             .ended_us = sqlite3_column_int64(stmt, 10),
+            .home = sql_uuid(stmt, 11),
         };
         each(arg, &r);
     }

@@ -67,8 +67,8 @@ static void pack_key(struct pack *p, struct row_op *op)
 static void pack_sandbox(struct pack *p, struct row_op *op)
 {
     struct sandbox_row *r = &op->row.sandbox;
-    const char **texts[] = { &r->name,   &r->template_name, &r->image,
-                             &r->digest, &r->epoch,         &r->end_reason };
+    const char **texts[] = { &r->name,  &r->template_name, &r->image,   &r->digest,
+                             &r->epoch, &r->end_reason,    &r->options, &r->workspace };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         pack_text(p, texts[i]);
 }
@@ -192,6 +192,9 @@ static int run_sandbox(struct writer *w, struct op *o, struct batch *b, struct e
     sql_bind_time(stmt, 9, r->created_us);
     sql_bind_time(stmt, 10, r->ended_us);
     sql_bind_text(stmt, 11, r->end_reason);
+    sql_bind_text(stmt, 12, r->options);
+    sql_bind_text(stmt, 13, r->workspace);
+    sql_bind_time(stmt, 14, r->used_us);
     return finish(w, stmt, e);
 }
 
@@ -219,6 +222,7 @@ static int run_session(struct writer *w, struct op *o, struct batch *b, struct e
     sql_bind_int(stmt, 9, r->ephemeral);
     sql_bind_time(stmt, 10, r->created_us);
     sql_bind_time(stmt, 11, r->ended_us);
+    sql_bind_uuid(stmt, 12, &r->home);
     return finish(w, stmt, e);
 }
 

@@ -43,12 +43,6 @@ static int check_limits(const struct config *c, const struct execution_request *
     return 0;
 }
 
-/* The session's name when none is given: the language's. */
-static const char *default_session(const struct execution_request *r)
-{
-    return catalog_language(r->language ? r->language : "python");
-}
-
 static size_t bytes_of(const struct execution_request *r)
 {
     return r->code.len + r->env.len + r->stdin_text.len + r->labels.len;
@@ -57,17 +51,19 @@ static size_t bytes_of(const struct execution_request *r)
 static int open_session(struct hub *h, struct user *u, const struct execution_request *r,
                         struct session **ret, struct err *e)
 {
-    char name[64];
-    if (r->sandbox && strcmp(r->sandbox, "default") != 0)
-        return err_set(e, ERR_NOT_FOUND, "there is no sandbox '%.64s'", r->sandbox);
+    char name[128];
+    struct sandbox *in;
+    if (sandbox_named(h, u, r->sandbox, &in, e) < 0)
+        return -1;
+    session_default_name(catalog_language(r->language ? r->language : "python"), in, name);
     if (!r->not_persistent)
-        return session_open(h, u, r->session ? r->session : default_session(r), r->language,
-                            r->template_name, false, ret, e);
+        return session_open(h, u, r->session ? r->session : name, r->language, r->template_name, in,
+                            false, ret, e);
     if (r->session)
         return err_set(e, ERR_INVALID,
                        "persistent:false runs in a kernel of its own: leave 'session' out");
     (void)snprintf(name, sizeof name, "once-%.36s", uuid_new().text);
-    return session_open(h, u, name, r->language, r->template_name, true, ret, e);
+    return session_open(h, u, name, r->language, r->template_name, in, true, ret, e);
 }
 
 static int check_session(struct session *s, const struct execution_request *r, struct err *e)
@@ -379,6 +375,8 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
         s->env = copy(r->env);
     struct execution *x = execution_new(h, u, s, r, &id);
     s->last_used_us = x->created_us;
+    if (s->sandbox)
+        sandbox_use(s->sandbox, x->created_us, SANDBOX_CALLED);
     x->queue_handle = zlistx_add_end(s->queue, x);
     if (r->queue_timeout_seconds > 0)
         x->queue_timer =

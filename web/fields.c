@@ -167,6 +167,12 @@ static int read_strings(struct fields *f, const struct field *field, json_t *val
     return keep(f, value, ret, e);
 }
 
+static int read_object(struct fields *f, const struct field *field, json_t *value,
+                       struct slice *ret, struct err *e)
+{
+    return json_is_object(value) ? keep(f, value, ret, e) : wrong_type(field, "an object", e);
+}
+
 static int read_one(struct fields *f, const struct field *field, json_t *value,
                     const struct config *config, void *at, struct err *e)
 {
@@ -196,6 +202,8 @@ static int read_one(struct fields *f, const struct field *field, json_t *value,
         return read_strings(f, field, value, at, e);
     case FIELD_OBJECTS:
         return read_objects(f, field, value, at, e);
+    case FIELD_OBJECT:
+        return read_object(f, field, value, at, e);
     }
     return err_set(e, ERR_INTERNAL, "field '%s' has no type", field->name);
 }

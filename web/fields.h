@@ -16,6 +16,7 @@ enum field_type {
     FIELD_ENV,     /* struct slice, a JSON object of strings; names as POSIX wants them */
     FIELD_LABELS,  /* struct slice, a JSON object of strings */
     FIELD_OBJECTS, /* struct slice, a JSON array of 1 to `max` objects; what is in them is not looked at */
+    FIELD_OBJECT,  /* struct slice, a JSON object: to be read by a table of its own */
 };
 
 enum field_choice { FIELD_NOT_GIVEN, FIELD_IS_FALSE, FIELD_IS_TRUE };
@@ -36,7 +37,7 @@ struct field {
 /* Keeps what the struct points to. */
 struct fields {
     struct json_t *tree;
-    char *objects[2]; /* env and labels, as text */
+    char *objects[4]; /* env, labels and the like, as text */
     size_t n_objects;
 };
 

@@ -43,12 +43,19 @@ void rest_session_delete(struct request *r);
 void rest_session_restart(struct request *r);
 void rest_session_interrupt(struct request *r);
 
+/* rest_sandboxes.c */
+void rest_sandboxes(struct request *r);
+void rest_sandbox_create(struct request *r);
+void rest_sandbox(struct request *r);
+void rest_sandbox_change(struct request *r);
+void rest_sandbox_delete(struct request *r);
+void rest_admin_sandboxes(struct request *r);
+void rest_admin_sandbox_delete(struct request *r);
+
 /* rest_info.c */
 void rest_languages(struct request *r);
 void rest_images(struct request *r);
 void rest_templates(struct request *r);
-void rest_sandboxes(struct request *r);
-void rest_admin_sandboxes(struct request *r);
 void rest_health(struct request *r);
 void rest_health_live(struct request *r);
 void rest_health_ready(struct request *r);

@@ -1,4 +1,4 @@
-/* What is here and how it does: languages, images, sandboxes, health, metrics. */
+/* What is here and how it does: languages, images, health, metrics. */
 #include "base/json.h"
 #include "web/page.h"
 #include "web/reply.h"
@@ -40,23 +40,6 @@ void rest_templates(struct request *r)
     }
     buf_add_str(&list, "]}");
     page_reply(r, buf_slice(&list));
-}
-
-static void reply_sandboxes(struct request *r, bool of_all)
-{
-    CLEANUP_BUF struct buf list = BUF_INIT(MAX_LIST_BYTES);
-    hub_write_sandboxes(r->site->hub, r->user, of_all, &list);
-    page_reply(r, buf_slice(&list));
-}
-
-void rest_sandboxes(struct request *r)
-{
-    reply_sandboxes(r, false);
-}
-
-void rest_admin_sandboxes(struct request *r)
-{
-    reply_sandboxes(r, true);
 }
 
 static void reply_health(struct request *r, bool must_accept)

@@ -1,6 +1,7 @@
 /* Sessions: names for kernels. */
 #include <stddef.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "kernelhub/session.h"
 #include "web/fields.h"
@@ -12,18 +13,15 @@
 #define MAX_NAME_BYTES 255
 #define MAX_LIST_BYTES (4u * 1024 * 1024)
 
-struct body {
-    const char *name, *language, *template_name;
-};
+#define AT(member) offsetof(struct session_wish, member)
 
 static const struct field FIELDS[] = {
-    { "name", FIELD_NAME, offsetof(struct body, name), false, MAX_NAME_BYTES, FIELD_NO_CONFIG,
-      NULL },
-    { "language", FIELD_NAME, offsetof(struct body, language), false, MAX_NAME_BYTES,
-      FIELD_NO_CONFIG, NULL },
-    { "template", FIELD_NAME, offsetof(struct body, template_name), false, MAX_NAME_BYTES,
-      FIELD_NO_CONFIG, NULL },
+    { "name", FIELD_NAME, AT(name), false, MAX_NAME_BYTES, FIELD_NO_CONFIG, NULL },
+    { "language", FIELD_NAME, AT(language), false, MAX_NAME_BYTES, FIELD_NO_CONFIG, NULL },
+    { "template", FIELD_NAME, AT(template_name), false, MAX_NAME_BYTES, FIELD_NO_CONFIG, NULL },
+    { "sandbox", FIELD_NAME, AT(sandbox), false, MAX_NAME_BYTES, FIELD_NO_CONFIG, NULL },
 };
+#undef AT
 
 void rest_sessions(struct request *r)
 {
@@ -69,30 +67,20 @@ static void on_created(void *arg, const struct err *e, struct slice json)
         reply_json(r, 201, json);
 }
 
-static int read_body(struct request *r, struct fields *fields, struct body *body, struct err *e)
-{
-    *body = (struct body){ .name = NULL };
-    if (fields_read(fields, buf_slice(&r->body), FIELDS, sizeof FIELDS / sizeof *FIELDS,
-                    r->site->config, body, e) < 0)
-        return -1;
-    if (!body->name) /* the language's own session is named like it */
-        body->name = body->language ? body->language : "python";
-    return 0;
-}
-
 void rest_session_create(struct request *r)
 {
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
-    struct body body;
+    struct session_wish wish = { .name = NULL };
     struct err e = ERR_INIT;
-    if (read_body(r, &fields, &body, &e) < 0) {
+    if (fields_read(&fields, buf_slice(&r->body), FIELDS, ARRAY_LEN(FIELDS), r->site->config, &wish,
+                    &e) < 0) {
         reply_error(r, &e);
         return;
     }
-    r->hint = "GET /api/v1/languages lists what can run here";
-    bool exists = session_find(r->site->hub, r->user, body.name) != NULL;
-    request_wait(r, session_create(r->site->hub, r->user, body.name, body.language,
-                                   body.template_name, exists ? request_answer : on_created, r));
+    r->hint = "GET /api/v1/languages lists what can run here, GET /api/v1/sandboxes your sandboxes";
+    bool exists = session_exists(r->site->hub, r->user, &wish);
+    request_wait(
+        r, session_create(r->site->hub, r->user, &wish, exists ? request_answer : on_created, r));
 }
 
 void rest_session_delete(struct request *r)

@@ -38,7 +38,12 @@ static const struct route ROUTES[] = {
     { "GET", API "/languages", 0, PAGE, rest_languages },
     { "GET", API "/images", 0, PAGE, rest_images },
     { "GET", API "/templates", 0, PAGE, rest_templates },
-    { "GET", API "/sandboxes", 0, PAGE, rest_sandboxes },
+
+    { "GET", API "/sandboxes", 0, PAGE " label", rest_sandboxes },
+    { "POST", API "/sandboxes", ROUTE_BODY, "", rest_sandbox_create },
+    { "GET", API "/sandboxes/{sandbox}", 0, "", rest_sandbox },
+    { "PATCH", API "/sandboxes/{sandbox}", ROUTE_BODY, "", rest_sandbox_change },
+    { "DELETE", API "/sandboxes/{sandbox}", 0, "", rest_sandbox_delete },
 
     { "GET", API "/admin/users", ROUTE_ADMIN, PAGE, rest_admin_users },
     { "POST", API "/admin/users", ROUTE_ADMIN | ROUTE_BODY, "", rest_admin_user_create },
@@ -48,6 +53,7 @@ static const struct route ROUTES[] = {
     { "POST", API "/admin/keys", ROUTE_ADMIN | ROUTE_BODY, "", rest_admin_key_create },
     { "DELETE", API "/admin/keys/{id}", ROUTE_ADMIN, "", rest_admin_key_delete },
     { "GET", API "/admin/sandboxes", ROUTE_ADMIN, PAGE, rest_admin_sandboxes },
+    { "DELETE", API "/admin/sandboxes/{id}", ROUTE_ADMIN, "", rest_admin_sandbox_delete },
 
     { "GET", API "/health", ROUTE_OPEN, "", rest_health },
     { "GET", API "/health/live", ROUTE_OPEN, "", rest_health_live },

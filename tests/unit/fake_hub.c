@@ -8,6 +8,7 @@
 #include "kernelhub/execution.h"
 #include "kernelhub/follower.h"
 #include "kernelhub/metrics.h"
+#include "kernelhub/sandbox_verbs.h"
 #include "kernelhub/session.h"
 #include "kernelhub/user.h"
 
@@ -91,6 +92,11 @@ int64_t config_number(const struct config *c, enum config_key key)
 bool config_flag(const struct config *c, enum config_key key)
 {
     return c->number[key] != 0;
+}
+
+const char *config_name(enum config_key key)
+{
+    return "section/key";
 }
 
 struct metric_counter {
@@ -252,9 +258,67 @@ void metric_gauge_write(struct buf *out, const char *name, const char *help, dou
     buf_addf(out, "%s %.0f\n", name, value);
 }
 
-void hub_write_sandboxes(struct hub *h, const struct user *u, bool all_users, struct buf *out)
+/* ---- sandboxes: every user has one, "box"; "old" has ended ---- */
+
+static struct sandbox {
+    int64_t idle_seconds;
+} the_box = { 1800 };
+
+void sandbox_write_all(struct hub *h, const struct user *u, bool all_users, const char *label,
+                       struct buf *out)
 {
     buf_addf(out, "{\"items\":[{\"all\":%s}],\"next\":null}", all_users ? "true" : "false");
+}
+
+void sandbox_write(const struct sandbox *s, struct buf *out)
+{
+    buf_addf(out, "{\"name\":\"box\",\"idle_seconds\":%lld}", (long long)s->idle_seconds);
+}
+
+struct wait *sandbox_create(struct hub *h, struct user *u, const struct sandbox_wish *w,
+                            reply_fn done, void *arg)
+{
+    struct buf json = BUF_INIT(4096);
+    buf_addf(
+        &json,
+        "{\"name\":\"%s\",\"ttl_seconds\":%lld,\"memory_bytes\":%lld,\"cpus\":%g,\"private\":%s}",
+        w->name ? w->name : "made-up", (long long)w->ttl_seconds, (long long)w->memory_bytes,
+        w->cpus, w->private_workspace ? "true" : "false");
+    done(arg, NULL, buf_slice(&json));
+    buf_done(&json);
+    return NULL;
+}
+
+int sandbox_find(struct hub *h, const struct user *u, const char *id_or_name, struct sandbox **ret,
+                 struct err *e)
+{
+    *ret = &the_box;
+    if (strcmp(id_or_name, "box") == 0)
+        return 0;
+    if (strcmp(id_or_name, "old") == 0)
+        return err_set(e, ERR_GONE, "sandbox 'old' is gone since yesterday: idle for 30 min");
+    return err_set(e, ERR_NOT_FOUND, "there is no sandbox '%.40s'", id_or_name);
+}
+
+int sandbox_find_any(struct hub *h, const char *id, struct sandbox **ret, struct err *e)
+{
+    return sandbox_find(h, &h->users[0], id, ret, e);
+}
+
+void sandbox_called(struct sandbox *s)
+{
+}
+
+int sandbox_change(struct sandbox *s, const struct sandbox_change *c, struct err *e)
+{
+    s->idle_seconds = c->idle_seconds ? c->idle_seconds : s->idle_seconds;
+    return 0;
+}
+
+struct wait *sandbox_delete(struct sandbox *s, const char *why, reply_fn done, void *arg)
+{
+    done(arg, NULL, SLICE_LITERAL("{}"));
+    return NULL;
 }
 
 /* ---- users ---- */
@@ -840,9 +904,20 @@ static void answer_session(const struct session *s, reply_fn done, void *arg)
     buf_done(&json);
 }
 
-struct wait *session_create(struct hub *h, struct user *u, const char *name, const char *language,
-                            const char *template_name, reply_fn done, void *arg)
+static const char *wish_name(const struct session_wish *w)
 {
+    return w->name ? w->name : w->language ? w->language : "python";
+}
+
+bool session_exists(struct hub *h, const struct user *u, const struct session_wish *w)
+{
+    return session_find(h, u, wish_name(w)) != NULL;
+}
+
+struct wait *session_create(struct hub *h, struct user *u, const struct session_wish *w,
+                            reply_fn done, void *arg)
+{
+    const char *name = wish_name(w), *language = w->language;
     struct err e = ERR_INIT;
     struct session *s = session_find(h, u, name);
     if (s && language && strcmp(s->language, language) != 0)
