@@ -188,7 +188,7 @@ void execution_leave_queue(struct execution *x)
 bool execution_can_run(const struct execution *x)
 {
     const struct session *s = x->session;
-    return !s->removed && !s->running && s->kernel == KERNEL_READY &&
+    return !s->removed && !s->dying && !s->running && s->kernel == KERNEL_READY &&
            s->sandbox->state == SANDBOX_UP && !s->sandbox->held && zlistx_first(s->queue) == x;
 }
 
@@ -367,6 +367,7 @@ void execution_on_end(struct execution *x, struct sandbox *sandbox, const struct
     struct outcome outcome = outcome_of(&x->reply, &end, x->saw_error);
     struct session *s = x->session;
     bool one_run = s->ephemeral;
+    s->dying = strcmp(end.how, "done") != 0; /* what waits is not sent to it */
     execution_finish(x, outcome, &end, NULL, sandbox_take_mark(sandbox));
     if (one_run)
         session_close(s, "its one execution has ended");

@@ -57,7 +57,7 @@ static void write_finished(const struct execution *x, const struct outcome *outc
     buf_addf(out,
              ",\"duration_ms\":%lld,\"timing\":{\"queued_us\":%lld,\"kernel_us\":%lld,\"total_us\":"
              "%lld}",
-             (long long)((end ? kernel : total - queued) / 1000), (long long)queued,
+             (long long)((kernel ? kernel : total - queued) / 1000), (long long)queued,
              (long long)kernel, (long long)total);
     add_usage(out, end);
     add_number(out, "execution_count", x->execution_count, x->execution_count >= 0);

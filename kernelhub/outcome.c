@@ -1,5 +1,6 @@
 #include "kernelhub/outcome.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -55,6 +56,17 @@ void outcome_parse_reply(struct slice json, struct outcome_reply *ret)
         *ret = (struct outcome_reply){ .execution_count = -1, .exit_code = OUTCOME_NO_CODE };
     else
         read_common(json, "exit_code", ret);
+}
+
+void outcome_end_unseen(struct outcome_end *ret, const char *how)
+{
+    *ret = (struct outcome_end){ .exit_code = OUTCOME_NO_CODE,
+                                 .signal = OUTCOME_NO_CODE,
+                                 .cpu_us = -1,
+                                 .memory_bytes = -1,
+                                 .memory_peak_bytes = -1,
+                                 .pids = -1 };
+    (void)snprintf(ret->how, sizeof ret->how, "%s", how);
 }
 
 bool outcome_read_end(struct slice json, struct outcome_end *ret)

@@ -30,6 +30,8 @@ struct outcome_end {
     int64_t cpu_us, memory_bytes, memory_peak_bytes, pids;
 };
 
+/* An end that no warden measured: nothing is known but `how`. */
+void outcome_end_unseen(struct outcome_end *ret, const char *how);
 bool outcome_read_end(struct slice json, struct outcome_end *ret);
 
 struct outcome {

@@ -239,6 +239,7 @@ void session_leave_kernel(struct session *s)
     if (uuid_is_set(&s->kernel_id))
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
     s->kernel = KERNEL_NONE;
+    s->dying = false;
     s->kernel_id = (struct uuid){ "" };
     s->sandbox = NULL;
     s->execution_count = 0;
@@ -308,7 +309,7 @@ void session_need_kernel(struct session *s)
 
 void session_pump(struct session *s)
 {
-    if (s->removed || s->running || zlistx_size(s->queue) == 0)
+    if (s->removed || s->dying || s->running || zlistx_size(s->queue) == 0)
         return;
     if (s->kernel == KERNEL_NONE)
         session_need_kernel(s);

@@ -28,6 +28,7 @@ struct session {
     bool ephemeral;   /* for one execution alone: hidden, ended with it */
     bool removed;     /* taken out of the tables; memory goes in the loop's next turn */
     bool restarting;
+    bool dying;       /* an execution's end said that the kernel died; that it is dead comes next */
     size_t late_bytes; /* late output since the last execution was sent */
     unsigned moves;   /* to another sandbox since the kernel was last ready */
     bool env_by_metadata, stdin_by_metadata;

@@ -56,7 +56,8 @@ static void take_over(struct session *s, struct slice hello)
         if (x && execution_in_hello(hello, &x->id))
             return;
         struct err why;
-        struct outcome_end lost = { .how = "lost" };
+        struct outcome_end lost;
+        outcome_end_unseen(&lost, "lost");
         (void)err_set(&why, ERR_KERNEL_DIED, "the kernel was gone when the service came back");
         session_end_all(s, &lost, why.text, NULL, (struct store_mark){ .number = 0 });
         session_kernel_failed(s, &why);
@@ -112,13 +113,10 @@ static void leave_sandbox(struct session *s, const struct outcome_end *end, cons
 
 void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum status status)
 {
-    struct outcome_end end = { .how = "lost",
-                               .exit_code = OUTCOME_NO_CODE,
-                               .signal = OUTCOME_NO_CODE };
-    if (status == STATUS_TIMEOUT || status == STATUS_INTERRUPTED)
-        (void)snprintf(end.how, sizeof end.how, "killed");
-    else if (status != STATUS_LOST)
-        (void)snprintf(end.how, sizeof end.how, "died");
+    struct outcome_end end;
+    outcome_end_unseen(&end, status == STATUS_TIMEOUT || status == STATUS_INTERRUPTED ? "killed"
+                             : status == STATUS_LOST                                  ? "lost"
+                                                                                      : "died");
     end.timed_out = status == STATUS_TIMEOUT;
     end.oom = status == STATUS_OOM;
     if (status == STATUS_KERNEL_DIED)

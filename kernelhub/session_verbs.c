@@ -148,6 +148,7 @@ struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, vo
     session_refresh(s);
     if (s->kernel == KERNEL_READY && s->start) {
         s->restarting = true;
+        s->dying = false;
         s->kernel = KERNEL_STARTING;
         s->start_us = hub_mono_us();
         s->execution_count = 0;
