@@ -51,18 +51,34 @@ class Client:
         self.tally = tally
         self.rng = rng
         self.patience = patience
+        self.hub_may_end = False  # politely: then its streams end cleanly before their executions do
 
-    def run(self, cell: Cell, session: str, on_sent: Hook = nothing, on_first_byte: Hook = nothing) -> Ledger:
-        """To its end, checked. The hooks run once: behind the submit's last byte, behind the reply's first line."""
+    def run(self, cell: Cell, session: str | None, on_sent: Hook = nothing, on_first_byte: Hook = nothing) -> Ledger:
+        """To its end, checked. The hooks run once: behind the submit's last byte, behind the reply's first line. No session:
+        a kernel for this run alone."""
         ledger = Ledger(cell, self.tally)
-        body = {"code": cell.code, "language": cell.language, "session": session, "execution_id": cell.id, "timeout_seconds": 3600}
+        if self.follow(ledger, session, on_sent, on_first_byte):
+            self.verify(ledger)
+        return ledger
+
+    def run_cut(self, cell: Cell, session: str, statuses: set[str]) -> dict[str, Any]:
+        """To an end of one of these statuses, checked. Returns `finished`."""
+        ledger = Ledger(cell, self.tally)
+        self.follow(ledger, session)
+        return ledger.check_cut(self.stored(cell), statuses)
+
+    def follow(self, ledger: Ledger, session: str | None, on_sent: Hook = nothing, on_first_byte: Hook = nothing) -> bool:
+        """Until `finished`, through all breaks. False when it did not come in time, which is complained about."""
+        cell = ledger.cell
+        body: dict[str, Any] = {"code": cell.code, "language": cell.language, "execution_id": cell.id, "timeout_seconds": 3600}
+        body |= {"session": session} if session else {"persistent": False}
         way = self.rng.choice(("sse", "ndjson", "async sse", "async ndjson"))
         deadline = time.monotonic() + self.patience
         submitted, n = False, 0
         while not ledger.finished:
             if time.monotonic() > deadline:
                 self.tally.complain(f"{cell.id} ({cell.language}, {way}, {session}): no end after {self.patience:.0f} s; last event {ledger.last}")
-                return ledger
+                return False
             try:
                 if submitted:
                     self.tally.add("reattached")
@@ -77,8 +93,7 @@ class Client:
             except BROKEN:
                 submitted = submitted or bool(ledger.records)
                 time.sleep(self.rng.uniform(0.02, 0.3))
-        self.verify(ledger)
-        return ledger
+        return True
 
     # ---- requests ----
 
@@ -131,7 +146,7 @@ class Client:
         if reply.status == 503:  # it is starting or stopping
             self.tally.add("told 503")
         else:
-            self.tally.complain(f"{ledger.cell.id}: {what} was answered {reply.status}: {text[:300]!r}")
+            raise RuntimeError(f"{what} was answered {reply.status}: {text[:300]!r}")
         time.sleep(0.3)
         return False
 
@@ -149,7 +164,7 @@ class Client:
             on_first()
             on_first = nothing
             expected = ledger.take(raw, expected) + 1
-        if not ledger.finished:
+        if not ledger.finished and not self.hub_may_end:
             self.tally.complain(f"{ledger.cell.id}: the stream ended cleanly behind event {ledger.last}, without finished")
 
     # ---- afterwards ----
@@ -176,11 +191,13 @@ class Client:
                 connection.close()
             time.sleep(0.1)
 
+    def stored(self, cell: Cell) -> list[bytes]:
+        return self._get(f"/api/v1/executions/{cell.id}/events", "application/x-ndjson").splitlines()
+
     def verify(self, ledger: Ledger) -> None:
         """The store has what the live stream showed, and that is what the cell had to say."""
         cell = ledger.cell
-        text = self._get(f"/api/v1/executions/{cell.id}/events", "application/x-ndjson")
-        displays = ledger.check(text.splitlines())
+        displays = ledger.check(self.stored(cell))
         expected = cell.expected_images()
         if len(displays) != len(expected):
             self.tally.complain(f"{cell.id}: {len(displays)} images of {len(expected)}")

@@ -65,8 +65,26 @@ class Ledger:
             self.finished = True
         return seq
 
-    def check(self, stored: list[bytes]) -> list[dict[str, Any]]:
-        """The store's lines against the live ones, and all of it against what the cell had to print. Returns the displays."""
+    def check_cut(self, stored: list[bytes], statuses: set[str]) -> dict[str, Any]:
+        """Of a run that something was killed under: what came is a true beginning, told once, with a true end. Returns that."""
+        cell, tally = self.cell, self.tally
+        events = self._check_same(stored)
+        kinds = Counter(e["type"] for e in events)
+        end: dict[str, Any] = events[-1] if events else {}
+        if kinds["finished"] != 1 or end.get("type") != "finished" or end.get("last_seq") != len(events):
+            tally.complain(f"{cell.id}: finished is not once and last: {dict(kinds)}")
+        if end.get("status") not in statuses or kinds["started"] > 1 or (kinds["stdout"] and not kinds["started"]):
+            tally.complain(f"{cell.id} ({cell.language}): ended as {str(end)[:700]} and not as {sorted(statuses)}; {dict(kinds)}")
+        text, whole = "".join(e["text"] for e in events if e["type"] == "stdout"), "".join(cell.expected_lines())
+        if end.get("status") == "ok" and text != whole or not whole.startswith(text):
+            tally.complain(f"{cell.id} ({cell.language}): what it printed is not its beginning: {text[-300:]!r}")
+        tally.add("executions")
+        tally.add("events", len(events))
+        tally.add("lines", text.count("\n"))
+        tally.add(f"ended {end.get('status')}")
+        return end
+
+    def _check_same(self, stored: list[bytes]) -> list[dict[str, Any]]:
         cell, tally = self.cell, self.tally
         live = [self.records[seq] for seq in sorted(self.records)]
         if stored != live:
@@ -74,6 +92,12 @@ class Ledger:
         events = [json.loads(line) for line in stored]
         if [e["seq"] for e in events] != list(range(1, len(events) + 1)):
             tally.complain(f"{cell.id}: numbers have holes: {[e['seq'] for e in events][:50]}")
+        return events
+
+    def check(self, stored: list[bytes]) -> list[dict[str, Any]]:
+        """The store's lines against the live ones, and all of it against what the cell had to print. Returns the displays."""
+        tally = self.tally
+        events = self._check_same(stored)
         self._check_shape(events)
         self._check_lines("".join(e["text"] for e in events if e["type"] == "stdout"))
         tally.add("executions")

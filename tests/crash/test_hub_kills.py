@@ -5,6 +5,7 @@ KILLS (50) and SEED (random, printed) come from the environment: `make check-cra
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -18,7 +19,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import pytest  # noqa: E402
 from cells import Cell, any_cell  # noqa: E402
 from client import Client, nothing  # noqa: E402
-from conftest import Service, make_service, run  # noqa: E402, F401
+from conftest import Service, make_service, wait_until  # noqa: E402, F401
 from killer import HubKiller  # noqa: E402
 from ledger import Tally  # noqa: E402
 
@@ -61,7 +62,7 @@ class Load:
             sent = self.killer.kill_settled if where < 0.1 else nothing
             first = self.killer.kill_settled if 0.1 <= where < 0.2 else nothing
             try:
-                client.run(cell, session, sent, first)
+                client.run(cell, None if rng.random() < 0.04 else session, sent, first)
                 self.check_ran_once(cell)
             except Exception as e:  # noqa: BLE001 - a thread's fault is the test's
                 self.tally.complain(f"{cell.id}: {e!r}")
@@ -149,6 +150,13 @@ class Load:
             self.tally.complain(f"{alive} clients did not come to their end")
 
 
+def kernels_of(service: Service) -> int:
+    """What the inits of its sandboxes have started and lives."""
+    records = [json.loads(p.read_text()) for p in (service.state / "keeper/records").glob("*.json")]
+    inits = [r["pid"] for r in records if r.get("pid")]
+    return sum(len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) for pid in inits)
+
+
 def hub_deaths(service: Service) -> list[str]:
     """How the hubs ended, by the supervisor's log."""
     return re.findall(r"event=hub_ended how=(.*?) again_in_ms", service.log.read_text(errors="replace"))
@@ -174,6 +182,7 @@ def test_a_hub_that_dies_again_and_again_loses_and_doubles_nothing(make_service:
     runner.join(120)
     load.join()
     print(f"crash: {time.monotonic() - began:.0f} s: {tally.report()} newcomers={tally.counts['newcomers']}", flush=True)
+    wait_until(lambda: kernels_of(service) == USERS * len(SESSIONS), 30)  # none is left that no session has
     others = [how for how in hub_deaths(service) if "signal 9" not in how]
     assert not others, f"the hub ended by itself: {others}"
     assert len(hub_deaths(service)) == tally.counts["kills"] >= KILLS
