@@ -10,7 +10,7 @@ service_packages=(
     build-essential autoconf automake libtool pkg-config
     libzmq3-dev libczmq-dev libjansson-dev libsodium-dev libmicrohttpd-dev libwslay-dev libseccomp-dev libsqlite3-dev
     libcurl4-openssl-dev libcmocka-dev
-    podman runc crun uidmap mmdebstrap debian-archive-keyring ca-certificates procps
+    podman runc crun uidmap mmdebstrap debian-archive-keyring ca-certificates curl procps
 )
 
 say() { printf '==> %4d s  %s\n' "$SECONDS" "$*" >&2; }
