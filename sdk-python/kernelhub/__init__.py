@@ -7,7 +7,7 @@ with Client() as hub:
     print(hub.execute("print(x + 1)").stdout)
 """
 
-from ._requests import ExecuteOptions, HistoryFilters
+from ._requests import ExecuteOptions, HistoryFilters, SandboxChanges, SandboxOptions
 from ._retry import RetryPolicy
 from ._version import __version__
 from .async_client import AsyncClient
@@ -41,13 +41,15 @@ from .errors import (
 )
 from .event import Event
 from .execution import ErrorInfo, Execution, FileChange, ResourceUsage, Result, Timing
-from .info import Health, Image, Language, SessionInfo
+from .info import Health, Image, Language, SandboxInfo, SessionInfo
 from .run import AsyncRun, Run
+from .sandbox import AsyncSandbox, Sandbox
 from .session import AsyncSession, Session
 
 __all__ = [
     "AsyncClient",
     "AsyncRun",
+    "AsyncSandbox",
     "AsyncSession",
     "AuthenticationError",
     "BusyError",
@@ -83,7 +85,11 @@ __all__ = [
     "Result",
     "RetryPolicy",
     "Run",
+    "Sandbox",
+    "SandboxChanges",
     "SandboxFailedError",
+    "SandboxInfo",
+    "SandboxOptions",
     "Session",
     "SessionInfo",
     "TimeoutError_",

@@ -39,6 +39,33 @@ class ExecuteOptions(TypedDict, total=False):
     max_output_bytes: int | None
 
 
+class SandboxOptions(TypedDict, total=False):
+    """What a new sandbox is to be; the names are those of the REST body.
+
+    limits     memory_bytes, cpus, pids: at most the user's own
+    workspace  "shared" (the user's) or "private" (its own, gone with it)
+    """
+
+    name: str | None
+    template: str | None
+    image: str | None
+    ttl_seconds: int | None
+    idle_seconds: int | None
+    env: Mapping[str, str] | None
+    labels: Mapping[str, str] | None
+    limits: Mapping[str, float] | None
+    network: str | None
+    workspace: str | None
+
+
+class SandboxChanges(TypedDict, total=False):
+    """What may change while it lives; ttl_seconds counts from now."""
+
+    ttl_seconds: int | None
+    idle_seconds: int | None
+    labels: Mapping[str, str] | None
+
+
 class HistoryFilters(TypedDict, total=False):
     """Which executions are wanted; all filters must let one through.
 
@@ -210,6 +237,40 @@ def interrupt_session(name: str) -> Request:
     return Request("POST", f"{PREFIX}/sessions/{_segment(name)}/interrupt")
 
 
+def sandboxes(label: str | None, cursor: str | None) -> Request:
+    return get("/sandboxes", label=label, cursor=cursor)
+
+
+def sandbox(name: str) -> Request:
+    return get(f"/sandboxes/{_segment(name)}")
+
+
+def create_sandbox(options: SandboxOptions) -> Request:
+    _refuse_unknown("option of a sandbox", options, SandboxOptions)
+    return Request("POST", f"{PREFIX}/sandboxes", body=_given(options), seconds=START_SECONDS)
+
+
+def change_sandbox(name: str, changes: SandboxChanges) -> Request:
+    _refuse_unknown("change of a sandbox", changes, SandboxChanges)
+    return Request("PATCH", f"{PREFIX}/sandboxes/{_segment(name)}", body=_given(changes), safe=True)
+
+
+def delete_sandbox(name: str) -> Request:
+    return Request("DELETE", f"{PREFIX}/sandboxes/{_segment(name)}", seconds=START_SECONDS)
+
+
+def reset_sandbox(name: str) -> Request:
+    return Request("POST", f"{PREFIX}/sandboxes/{_segment(name)}/reset", seconds=START_SECONDS)
+
+
+def sandbox_stats(name: str) -> Request:
+    return get(f"/sandboxes/{_segment(name)}/stats")
+
+
+def sandbox_logs(name: str, tail: int | None) -> Request:
+    return get(f"/sandboxes/{_segment(name)}/logs", tail=tail)
+
+
 def health() -> Request:
     # Who asks for health wants to know how it is now.
     return Request("GET", f"{PREFIX}/health", retries=0, answers=(503,))
@@ -221,6 +282,14 @@ def languages() -> Request:
 
 def images() -> Request:
     return get("/images")
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def _refuse_unknown(what: str, given: Mapping[str, Any], known: type) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -17,8 +18,15 @@ from .executions import AsyncExecutions, AsyncJobs
 from .info import Health, Image, Language
 from .run import AsyncRun
 from .runner import AsyncRunner
+from .sandbox import AsyncSandbox, NewAsyncSandbox
+from .sandboxes import AsyncSandboxes
 from .session import AsyncSession
 from .sessions import AsyncSessions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._requests import SandboxOptions
 
 
 class AsyncClient(AsyncRunner):
@@ -46,6 +54,7 @@ class AsyncClient(AsyncRunner):
         self.url = settings.url
         self.executions = AsyncExecutions(self._wire)
         self.jobs = AsyncJobs(self._wire)
+        self.sandboxes = AsyncSandboxes(self._wire)
         self.sessions = AsyncSessions(self._wire)
 
     async def close(self) -> None:
@@ -68,6 +77,14 @@ class AsyncClient(AsyncRunner):
     def session(self, name: str, language: str | None = None) -> AsyncSession:
         """A session to work with. Asks the service nothing: its first run makes it."""
         return AsyncSession(self._wire, name, language)
+
+    def sandbox(self, **options: Unpack[SandboxOptions]) -> NewAsyncSandbox:
+        """A new sandbox: `async with` it, which also ends it, or `await` it."""
+        return NewAsyncSandbox(self._wire, options)
+
+    async def open_sandbox(self, name: str) -> AsyncSandbox:
+        """The sandbox with this id or name, which is there already."""
+        return AsyncSandbox(self._wire, (await self.sandboxes.get(name)).sandbox_id)
 
     async def attach(self, execution_id: str, after: int = 0) -> AsyncRun:
         """The run with this id; its events() begin behind number `after`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -17,8 +18,15 @@ from .executions import Executions, Jobs
 from .info import Health, Image, Language
 from .run import Run
 from .runner import Runner
+from .sandbox import Sandbox
+from .sandboxes import Sandboxes
 from .session import Session
 from .sessions import Sessions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._requests import SandboxOptions
 
 
 class Client(Runner):
@@ -46,6 +54,7 @@ class Client(Runner):
         self.url = settings.url
         self.executions = Executions(self._wire)
         self.jobs = Jobs(self._wire)
+        self.sandboxes = Sandboxes(self._wire)
         self.sessions = Sessions(self._wire)
 
     def close(self) -> None:
@@ -68,6 +77,14 @@ class Client(Runner):
     def session(self, name: str, language: str | None = None) -> Session:
         """A session to work with. Asks the service nothing: its first run makes it."""
         return Session(self._wire, name, language)
+
+    def sandbox(self, **options: Unpack[SandboxOptions]) -> Sandbox:
+        """Makes a sandbox and returns when it is up; `with` ends it at the end of its block."""
+        return Sandbox(self._wire, self.sandboxes.create(**options).sandbox_id)
+
+    def open_sandbox(self, name: str) -> Sandbox:
+        """The sandbox with this id or name, which is there already."""
+        return Sandbox(self._wire, self.sandboxes.get(name).sandbox_id)
 
     def attach(self, execution_id: str, after: int = 0) -> Run:
         """The run with this id; its events() begin behind number `after`."""

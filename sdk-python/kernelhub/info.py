@@ -1,4 +1,4 @@
-"""What the service tells about itself: health, languages, images, sessions."""
+"""What the service tells about itself: health, languages, images, sandboxes, sessions."""
 
 from __future__ import annotations
 
@@ -66,6 +66,43 @@ class Image:
     @classmethod
     def from_json(cls, raw: _json.Json) -> Image:
         return cls(name=_json.text(raw, "name"), raw=raw)
+
+
+@dataclass(frozen=True)
+class SandboxInfo:
+    """A sandbox as it was when asked for.
+
+    keeps_alive  what holds its idle limit off: a running cell, an attached client, the last call
+    """
+
+    sandbox_id: str
+    name: str = ""
+    template: str = ""
+    state: str = ""
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    keeps_alive: list[str] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_json(cls, value: Any) -> SandboxInfo:
+        raw = _json.as_object(value, "sandbox")
+        return cls(
+            sandbox_id=_json.text(raw, "sandbox_id"),
+            name=_json.text(raw, "name"),
+            template=_json.text(raw, "template"),
+            state=_json.text(raw, "state"),
+            created_at=_json.time(raw, "created_at"),
+            expires_at=_json.time(raw, "expires_at"),
+            last_used_at=_json.time(raw, "last_used_at"),
+            labels=_json.mapping(raw, "labels"),
+            keeps_alive=_json.texts(raw, "keeps_alive"),
+            sessions=_json.texts(raw, "sessions"),
+            raw=raw,
+        )
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,17 @@ from .runner import AsyncRunner, Runner
 from .sessions import AsyncSessions, Sessions
 
 
-def _defaults(name: str, language: str | None) -> ExecuteOptions:
-    return {"session": name, "language": language}
+def _defaults(name: str, language: str | None, sandbox: str | None) -> ExecuteOptions:
+    return {"session": name, "language": language, "sandbox": sandbox}
 
 
 class Session(Runner):
     """A session by name, made by its first run. `execute`, `stream` and `submit` run in it."""
 
-    def __init__(self, wire: Wire, name: str, language: str | None = None) -> None:
-        super().__init__(wire, _defaults(name, language))
+    def __init__(
+        self, wire: Wire, name: str, language: str | None = None, sandbox: str | None = None
+    ) -> None:
+        super().__init__(wire, _defaults(name, language, sandbox))
         self._sessions = Sessions(wire)
         self.name = name
         self.language = language
@@ -51,8 +53,10 @@ class Session(Runner):
 class AsyncSession(AsyncRunner):
     """A session by name, made by its first run. `execute`, `stream` and `submit` run in it."""
 
-    def __init__(self, wire: AsyncWire, name: str, language: str | None = None) -> None:
-        super().__init__(wire, _defaults(name, language))
+    def __init__(
+        self, wire: AsyncWire, name: str, language: str | None = None, sandbox: str | None = None
+    ) -> None:
+        super().__init__(wire, _defaults(name, language, sandbox))
         self._sessions = AsyncSessions(wire)
         self.name = name
         self.language = language

@@ -264,6 +264,90 @@ def test_a_session_runs_code_in_itself(driver):
     assert (body["session"], body["language"], body["timeout_seconds"]) == ("s", "r", 2)
 
 
+BOX = {"sandbox_id": "b-1", "name": "lab", "state": "running", "keeps_alive": ["called 1 s ago"]}
+BOX |= {"labels": {"a": "b"}, "expires_at": "2026-11-21T10:00:00Z", "tomorrow": 1}
+
+
+def test_sandboxes(driver):
+    hub = FakeHub(
+        items(BOX, following="c"),
+        items({"sandbox_id": "b-2"}),
+        httpx.Response(201, json=BOX),
+        httpx.Response(200, json=BOX),
+        httpx.Response(200, json=BOX),
+        httpx.Response(200, json=BOX),
+        httpx.Response(200, json={"pids": 3}),
+        items({"text": "up"}),
+        httpx.Response(204),
+    )
+    found = driver.call(hub, lambda client: client.sandboxes.list("a=b"))
+    assert [box.sandbox_id for box in found] == ["b-1", "b-2"]
+    assert (found[0].name, found[0].labels, found[0].expires_at.year) == ("lab", {"a": "b"}, 2026)
+    limits = {"memory_bytes": 1024, "cpus": 0.5}
+    new = driver.call(hub, lambda c: c.sandboxes.create(name="lab", limits=limits, image=None))
+    assert new.keeps_alive == ["called 1 s ago"]
+    assert driver.call(hub, lambda client: client.sandboxes.get("lab")).state == "running"
+    driver.call(hub, lambda client: client.sandboxes.update("lab", ttl_seconds=60))
+    driver.call(hub, lambda client: client.sandboxes.reset("lab"))
+    assert driver.call(hub, lambda client: client.sandboxes.stats("lab")) == {"pids": 3}
+    assert driver.call(hub, lambda client: client.sandboxes.logs("lab", 5)) == [{"text": "up"}]
+    driver.call(hub, lambda client: client.sandboxes.delete("lab"))
+    assert hub.lines() == [
+        "GET /api/v1/sandboxes?label=a%3Db",
+        "GET /api/v1/sandboxes?label=a%3Db&cursor=c",
+        "POST /api/v1/sandboxes",
+        "GET /api/v1/sandboxes/lab",
+        "PATCH /api/v1/sandboxes/lab",
+        "POST /api/v1/sandboxes/lab/reset",
+        "GET /api/v1/sandboxes/lab/stats",
+        "GET /api/v1/sandboxes/lab/logs?tail=5",
+        "DELETE /api/v1/sandboxes/lab",
+    ]
+    assert hub.bodies() == [{"name": "lab", "limits": limits}, {"ttl_seconds": 60}]
+
+
+def test_a_mistyped_option_of_a_sandbox_is_refused_here(driver):
+    with pytest.raises(TypeError, match="no such option of a sandbox: ttl"):
+        driver.call(FakeHub(), lambda client: client.sandboxes.create(ttl=1))
+
+
+GONE = error_reply(410, "gone")
+
+
+@pytest.mark.parametrize("last", [httpx.Response(204), GONE], ids=["there", "its lease has ended"])
+def test_a_sandbox_runs_code_in_itself_and_ends_with_its_block(last):
+    hub = FakeHub(httpx.Response(201, json=BOX), ENDED, ENDED, last)
+    client = kernelhub.Client(URL, TOKEN, transport=httpx.MockTransport(hub))
+    with client, client.sandbox(template="python") as box:
+        box.execute("1")
+        box.session("s", "r").execute("2")
+    bodies = hub.bodies()
+    assert bodies[0] == {"template": "python"}
+    assert [(b["sandbox"], b.get("session")) for b in bodies[1:]] == [("b-1", None), ("b-1", "s")]
+    assert hub.lines()[-1] == "DELETE /api/v1/sandboxes/b-1"
+
+
+@pytest.mark.parametrize("last", [httpx.Response(204), GONE], ids=["there", "its lease has ended"])
+def test_an_async_sandbox_too(last):
+    made = httpx.Response(201, json=BOX)
+    hub = FakeHub(made, ENDED, last, made, httpx.Response(200, json=BOX))
+
+    async def work():
+        async with AsyncClient(URL, TOKEN, transport=httpx.MockTransport(hub)) as client:
+            async with client.sandbox(template="python") as box:
+                await box.execute("1")
+            box = await client.sandbox()
+            return (await box.info()).name
+
+    assert asyncio.run(work()) == "lab"
+    assert hub.bodies()[1]["sandbox"] == "b-1"
+    assert hub.lines()[-3:] == [
+        "DELETE /api/v1/sandboxes/b-1",
+        "POST /api/v1/sandboxes",
+        "GET /api/v1/sandboxes/b-1",
+    ]
+
+
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_a_name_that_would_be_another_path_is_refused(driver, name):
     with pytest.raises(ValueError, match="not a name"):
