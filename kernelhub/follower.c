@@ -1,6 +1,7 @@
 /* Reads from memory what is in memory, else a page from the store; `after` is always the last number given out. */
 #include "kernelhub/follower.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -14,6 +15,7 @@ struct follower {
     struct user *user;
     uint64_t after;
     bool live, waiting, of_session, at_end, wants_events;
+    char session[128]; /* its name, when it is of one */
     void (*on_ready)(void *arg);
     void *arg;
     int64_t feed_number; /* -1: not yet known */
@@ -55,10 +57,20 @@ static struct follower *follower_new(struct hub *h, const struct user *u, uint64
     return f;
 }
 
+/* As long as it followed, its session's sandbox was not idle. */
+static void leave_session(const struct follower *f)
+{
+    struct session *s = f->feed ? session_find(f->hub, f->user, f->session) : NULL;
+    if (s && s->sandbox && feed_number(s->feed) == f->feed_number)
+        sandbox_use(s->sandbox, hub_unix_us(), SANDBOX_ATTACHED);
+}
+
 void follower_free(struct follower *f)
 {
     if (!f)
         return;
+    if (f->of_session)
+        leave_session(f);
     store_cancel(f->query);
     feed_unwatch(f->watch);
     feed_unref(f->feed);
@@ -115,6 +127,8 @@ struct follower *follower_of_session(struct hub *h, const struct user *u, const 
     struct follower *f = follower_new(h, u, after, live, on_ready, arg);
     struct session *s = session_find(h, u, name);
     f->of_session = true;
+    f->user = zhashx_lookup(h->users, u->id.text);
+    (void)snprintf(f->session, sizeof f->session, "%s", name); /* a longer one is none's */
     if (s)
         take_feed(f, s->feed);
     else

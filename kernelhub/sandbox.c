@@ -6,18 +6,16 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/catalog.h"
-#include "kernelhub/ended.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
 #include "kernelhub/session_internal.h"
 #include "kernelhub/wait.h"
 
-#define CREATE_TIMEOUT_MS  60000
-#define HELLO_TIMEOUT_MS   10000
-#define DESTROY_TIMEOUT_MS 60000
-#define RECONNECT_MS       50
-#define MAX_RECORD_BYTES   (32u << 20)
-#define MAX_OPTIONS_BYTES  (32u << 20) /* env and labels were bounded on their way in */
+#define CREATE_TIMEOUT_MS 60000
+#define HELLO_TIMEOUT_MS  10000
+#define RECONNECT_MS      50
+#define MAX_RECORD_BYTES  (32u << 20)
+#define MAX_OPTIONS_BYTES (32u << 20) /* env and labels were bounded on their way in */
 
 static const char *const STATES[] = {
     [SANDBOX_RECOVERED] = "recovering",  [SANDBOX_CREATING] = "creating",
@@ -25,26 +23,15 @@ static const char *const STATES[] = {
     [SANDBOX_RESETTING] = "resetting",   [SANDBOX_GONE] = "gone",
 };
 
-static const char *const CAUSES[] = {
-    [CAUSE_FAILED] = "failed",   [CAUSE_IDLE] = "idle", [CAUSE_LEASE] = "lease",
-    [CAUSE_DELETED] = "deleted", [CAUSE_DIED] = "died", [CAUSE_OOM] = "oom",
-    [CAUSE_LOST] = "lost",
-};
-
 const char *sandbox_state_name(enum sandbox_state state)
 {
     return STATES[state];
 }
 
-const char *sandbox_cause_name(enum sandbox_cause cause)
-{
-    return CAUSES[cause];
-}
-
 static void on_frame(void *arg, const struct link_frame *f);
 static void on_closed(void *arg, const char *why);
 
-static void save(const struct sandbox *s, int64_t ended_us, const char *reason)
+void sandbox_save_ended(const struct sandbox *s, int64_t ended_us, const char *reason)
 {
     CLEANUP_BUF struct buf options = BUF_INIT(MAX_OPTIONS_BYTES);
     sandbox_write_options(s, &options);
@@ -69,7 +56,7 @@ static void save(const struct sandbox *s, int64_t ended_us, const char *reason)
 
 void sandbox_save(const struct sandbox *s)
 {
-    save(s, 0, NULL);
+    sandbox_save_ended(s, 0, NULL);
 }
 
 void sandbox_note(struct sandbox *s, const char *event, struct slice text)
@@ -89,18 +76,25 @@ static int on_deadline(zloop_t *loop, int timer, void *arg)
     struct sandbox *s = arg;
     s->timer = -1;
     sandbox_end(s, CAUSE_FAILED, ERR_TIMEOUT,
-                s->state == SANDBOX_CREATING ? "the sandbox was not made in time"
-                                             : "the sandbox's warden did not answer in time",
+                s->state == SANDBOX_CONNECTING ? "the sandbox's warden did not answer in time"
+                                               : "the sandbox was not made in time",
                 STATUS_LOST);
     return 0;
 }
 
-static void enter(struct sandbox *s, enum sandbox_state state, int deadline_ms)
+void sandbox_enter(struct sandbox *s, enum sandbox_state state, int deadline_ms)
 {
     stop_timer(s);
     s->state = state;
     if (deadline_ms)
         s->timer = zloop_timer(s->hub->loop, (size_t)deadline_ms, 1, on_deadline, s);
+}
+
+void sandbox_new_link(struct sandbox *s)
+{
+    link_client_free(s->link);
+    s->link = link_client_new(s->hub, (struct link_handler){ on_frame, on_closed, s });
+    s->generation++;
 }
 
 static struct sandbox *make(struct hub *h, struct user *u, const struct uuid *id, const char *name,
@@ -126,7 +120,9 @@ static struct sandbox *make(struct hub *h, struct user *u, const struct uuid *id
     s->used_by = SANDBOX_CALLED;
     s->waits = wait_list_new();
     s->journal = journal_new();
-    s->link = link_client_new(h, (struct link_handler){ on_frame, on_closed, s });
+    s->samples = wait_list_new();
+    s->sample_timer = -1;
+    sandbox_new_link(s);
     zhashx_insert(h->sandboxes, s->id.text, s);
     return s;
 }
@@ -137,99 +133,14 @@ void sandbox_free(struct sandbox *s)
     if (s->retry_timer >= 0)
         zloop_timer_end(s->hub->loop, s->retry_timer);
     link_client_free(s->link);
+    if (s->sample_timer >= 0)
+        zloop_timer_end(s->hub->loop, s->sample_timer);
     wait_list_free(&s->waits);
+    wait_list_free(&s->samples);
     journal_free(s->journal);
     free(s->env);
     free(s->labels);
     free(s);
-}
-
-static int on_reap(zloop_t *loop, int timer, void *arg)
-{
-    struct sandbox *s = arg;
-    s->timer = -1;
-    sandbox_free(s);
-    return 0;
-}
-
-/* An ending under way in the keeper; the sandbox itself is forgotten by then. */
-struct ending {
-    struct hub *hub;
-    struct uuid id;
-    struct wait *wait; /* NULL: nobody waits */
-    bool *answered;    /* set when the answer comes within the call; NULL: that is over */
-};
-
-static void on_destroyed(void *arg, const struct err *e, struct slice body)
-{
-    struct ending *ending = arg;
-    if (e)
-        log_warning("keeper could not destroy sandbox id=%s: %s", ending->id.text, e->text);
-    struct wait *w = ending->wait;
-    if (ending->answered)
-        *ending->answered = true;
-    if (w) /* before the answer: it frees nothing of ours, but may ask for another ending */
-        wait_answer(w, e, SLICE_LITERAL("{}"));
-    free(ending);
-}
-
-static void destroy(struct sandbox *s, struct ending *ending)
-{
-    struct verb_request r = { .verb = VERB_DESTROY, .sandbox_id = s->id };
-    keeper_client_ask(s->hub->keeper, &r, DESTROY_TIMEOUT_MS, on_destroyed, ending);
-}
-
-static struct ending *end(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
-                          const char *reason, enum status status)
-{
-    int64_t now = hub_unix_us();
-    struct ending *ending = calloc(1, sizeof *ending);
-    if (!ending)
-        abort();
-    *ending = (struct ending){ .hub = s->hub, .id = s->id };
-    log_info("sandbox ended id=%s cause=%s reason=%s", s->id.text, CAUSES[cause],
-             log_quote(slice_str(reason)));
-    metric_counter_add(s->hub->sandboxes_ended_total, CAUSES[cause], NULL, 1);
-    enter(s, SANDBOX_GONE, 0);
-    zhashx_delete(s->hub->sandboxes, s->id.text);
-    save(s, now, reason);
-    ended_add(s->hub->ended, &s->id, &s->user->id, s->name, now, reason);
-    struct err e;
-    (void)err_set(&e, code, "%s", reason);
-    sessions_sandbox_gone(s, &e, status);
-    wait_list_answer(s->waits, &e, slice_of(NULL, 0));
-    return ending;
-}
-
-/* We may be inside a frame of its link: its memory goes in the loop's next turn. */
-static void reap_later(struct sandbox *s)
-{
-    s->timer = zloop_timer(s->hub->loop, 1, 1, on_reap, s);
-}
-
-void sandbox_end(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
-                 const char *reason, enum status status)
-{
-    if (s->state == SANDBOX_GONE)
-        return;
-    destroy(s, end(s, cause, code, reason, status));
-    reap_later(s);
-}
-
-struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
-                              const char *reason, enum status status, reply_fn done, void *arg)
-{
-    assert(s->state != SANDBOX_GONE);
-    struct ending *ending = end(s, cause, code, reason, status);
-    struct wait *w = wait_new_owned(&ending->wait, done, arg);
-    bool answered = false;
-    ending->wait = w;
-    ending->answered = &answered;
-    destroy(s, ending);
-    if (!answered)
-        ending->answered = NULL;
-    reap_later(s);
-    return answered ? NULL : w;
 }
 
 static int on_reconnect(zloop_t *loop, int timer, void *arg)
@@ -248,7 +159,7 @@ void sandbox_connect(struct sandbox *s)
     (void)snprintf(path, sizeof path, "%s/sandboxes/%s/link.sock",
                    config_text(s->hub->config, CONFIG_PATHS_RUN), s->id.text);
     if (s->state != SANDBOX_CONNECTING)
-        enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
+        sandbox_enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
     if (link_client_connect(s->link, path, s->epoch, &e) == 0)
         return;
     log_debug("sandbox id=%s: %s", s->id.text, e.text);
@@ -302,9 +213,9 @@ static void ask_keeper(struct sandbox *s)
 }
 
 /* The keeper makes one sandbox of an id, however often it is asked. */
-static void create(struct sandbox *s)
+void sandbox_ask(struct sandbox *s)
 {
-    enter(s, SANDBOX_CREATING, CREATE_TIMEOUT_MS + 1000);
+    sandbox_enter(s, SANDBOX_CREATING, CREATE_TIMEOUT_MS + 1000);
     ask_keeper(s);
 }
 
@@ -352,12 +263,12 @@ int sandbox_new(struct hub *h, struct user *u, const char *name, const char *tem
 void sandbox_begin(struct sandbox *s)
 {
     s->asked_us = hub_mono_us();
-    save(s, 0, NULL);
+    sandbox_save(s);
     log_info("sandbox asked for id=%s user=%s template=%s", s->id.text,
              log_quote(slice_str(s->user->name)), s->template_name);
     sandbox_note(s, "asked_for", slice_str(s->template_name));
     sandbox_lease_changed(s);
-    create(s);
+    sandbox_ask(s);
 }
 
 /* The user's `default` one, unless the default template has changed since it was made for want of another: then it keeps
@@ -370,7 +281,7 @@ static struct sandbox *present_default(struct hub *h, const struct user *u)
         sandbox_by_name(h, u, s->template_name))
         return s;
     (void)snprintf(s->name, sizeof s->name, "%s", s->template_name);
-    save(s, 0, NULL);
+    sandbox_save(s);
     return NULL;
 }
 
@@ -418,10 +329,12 @@ struct sandbox *sandbox_recover(struct hub *h, const struct sandbox_row *r)
     s->last_number = r->last_number;
     link_client_set_seen(s->link, r->last_number);
     s->created_us = s->lease.begun_us = r->created_us;
-    s->lease.used_us = r->used_us ? r->used_us : hub_unix_us();
     s->private_workspace = r->workspace && strcmp(r->workspace, "private") == 0;
     sandbox_read_options(s, slice_str(r->options));
-    enter(s, SANDBOX_RECOVERED, 0); /* a keeper that is away is no reason to give it up */
+    int64_t now = hub_unix_us(), used = r->used_us + sandbox_note_period_us(s);
+    s->noted_us = r->used_us;
+    s->lease.used_us = r->used_us && used < now ? used : now; /* rather late than early */
+    sandbox_enter(s, SANDBOX_RECOVERED, 0); /* a keeper that is away is no reason to give it up */
     sandbox_note(s, "recovered",
                  SLICE_LITERAL("the service was started again; older lines are not kept"));
     sandbox_lease_changed(s);
@@ -430,8 +343,12 @@ struct sandbox *sandbox_recover(struct hub *h, const struct sandbox_row *r)
 
 void sandbox_confirm(struct sandbox *s, bool runs)
 {
-    if (s->state == SANDBOX_RECOVERED && !s->epoch[0])
-        create(s); /* the hub before us died while it was made, or before it could ask */
+    if (s->state == SANDBOX_RESETTING)
+        return; /* what is asked of the keeper is asked again of the next */
+    if (s->state == SANDBOX_RECOVERED && s->resetting)
+        sandbox_remake(s); /* the hub before us died in the middle of it */
+    else if (s->state == SANDBOX_RECOVERED && !s->epoch[0])
+        sandbox_ask(s); /* the hub before us died while it was made, or before it could ask */
     else if (s->state == SANDBOX_RECOVERED && runs)
         sandbox_connect(s);
     else if (!runs && s->state != SANDBOX_CREATING && s->state != SANDBOX_GONE)
@@ -468,10 +385,11 @@ static void on_hello(struct sandbox *s, const struct link_frame *f)
         link_client_set_seen(
             s->link, (uint64_t)first - 1); /* what lies between was acknowledged without a commit */
     memcpy(s->epoch, epoch, sizeof s->epoch);
-    enter(s, SANDBOX_UP, 0);
+    s->resetting = false;
+    sandbox_enter(s, SANDBOX_UP, 0);
     if (!known)
         s->begun_us = s->lease.used_us = hub_unix_us(); /* nobody can have used it before */
-    save(s, 0, NULL);
+    sandbox_save(s);
     log_info("sandbox up id=%s phases=%s", s->id.text, s->phases[0] ? s->phases : "-");
     sandbox_note(s, "up", slice_str(s->phases));
     sessions_sandbox_up(s, hello);
@@ -485,7 +403,9 @@ static void on_frame(void *arg, const struct link_frame *f)
         on_hello(s, f);
         return;
     }
-    if (s->state == SANDBOX_UP)
+    if (s->state == SANDBOX_UP && f->type == LINK_USAGE)
+        sandbox_on_usage(s, f);
+    else if (s->state == SANDBOX_UP)
         session_on_frame(s, f);
 }
 
@@ -495,18 +415,22 @@ static void on_closed(void *arg, const char *why)
     if (s->state != SANDBOX_UP && s->state != SANDBOX_CONNECTING)
         return;
     log_warning("link lost sandbox=%s why=%s", s->id.text, log_quote(slice_str(why)));
+    sandbox_note(s, "link_lost", slice_str(why));
+    sandbox_fail_samples(s, ERR_UNAVAILABLE, "the sandbox is being reached again: try in a moment");
     if (strstr(why, "rules")) {
         sandbox_end(s, CAUSE_LOST, ERR_SANDBOX, why, STATUS_LOST);
         return;
     }
     if (s->state == SANDBOX_UP)
-        enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
+        sandbox_enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
     if (s->retry_timer < 0)
         s->retry_timer = zloop_timer(s->hub->loop, RECONNECT_MS, 1, on_reconnect, s);
 }
 
 void sandbox_exited(struct sandbox *s, struct slice event)
 {
+    if (s->state == SANDBOX_RESETTING)
+        return; /* that is what was asked for */
     struct slice reason = { 0 };
     char *message = json_member_dup(event, "message", 300), text[400];
     (void)json_member_string(event, "reason", &reason);
@@ -532,6 +456,7 @@ struct store_mark sandbox_take_mark(struct sandbox *s)
     if (!s || s->state != SANDBOX_UP)
         return mark;
     mark.sandbox_id = s->id;
+    mark.generation = s->generation;
     mark.number = link_client_take_mark(s->link);
     return mark;
 }
@@ -540,7 +465,7 @@ void sandbox_committed(struct hub *h, struct store_mark mark)
 {
     struct sandbox *s =
         uuid_is_set(&mark.sandbox_id) ? zhashx_lookup(h->sandboxes, mark.sandbox_id.text) : NULL;
-    if (s)
+    if (s && mark.generation == s->generation)
         link_client_committed(s->link, mark.number);
 }
 

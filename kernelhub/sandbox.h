@@ -36,6 +36,7 @@ struct sandbox {
     const char *used_by;  /* what the last use was: static words */
     int64_t noted_us;     /* the last use as the store knows it */
     unsigned n_attached;  /* clients at its terminals and the like */
+    bool resetting;       /* its container is being replaced; also in the store, until the new one is up */
     bool held;            /* its hard lease has ended: nothing new begins, the cell that runs may end */
     char epoch[37];       /* the warden's, "" before its hello */
     uint64_t last_number; /* committed, as of the store, when the hub started */
@@ -44,7 +45,11 @@ struct sandbox {
     char phases[256];     /* the keeper's figures, JSON */
     struct link_client *link;
     struct journal *journal;
+    unsigned generation;  /* of the link: marks of an earlier one mean nothing to this one */
     zlistx_t *waits;      /* for up */
+    zlistx_t *samples;    /* waits for the warden's figures */
+    int sample_timer;     /* until they are given up; -1: nobody waits */
+    int64_t sampled_cpu_us, sampled_mono_us; /* the sample before; 0: none of this container */
     int timer;            /* a deadline of the present state; -1: none */
     int retry_timer;      /* until the next attempt to connect; -1: none */
 };
@@ -77,6 +82,9 @@ void sandbox_end(struct sandbox *s, enum sandbox_cause cause, enum err_code code
 struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, enum err_code code, const char *reason,
                               enum status status, reply_fn done, void *arg);
 
+/* Takes its container away and makes it anew under the same id; its sessions are told and stay. Sets RESETTING. */
+void sandbox_remake(struct sandbox *s);
+
 /* The keeper's event `exited` (verb.h). */
 void sandbox_exited(struct sandbox *s, struct slice event);
 
@@ -95,6 +103,14 @@ void sandbox_mark_done(void *ticket);
 const char *sandbox_state_name(enum sandbox_state state);
 const char *sandbox_cause_name(enum sandbox_cause cause);
 
+/* For the files that are the sandbox. */
+void sandbox_enter(struct sandbox *s, enum sandbox_state state, int deadline_ms); /* 0: no deadline */
+void sandbox_ask(struct sandbox *s);      /* the keeper, to make it; again changes nothing */
+void sandbox_new_link(struct sandbox *s); /* not from inside a frame of the old one */
+void sandbox_save_ended(const struct sandbox *s, int64_t ended_us, const char *reason);
+void sandbox_on_usage(struct sandbox *s, const struct link_frame *f);
+void sandbox_fail_samples(struct sandbox *s, enum err_code code, const char *why);
+
 /* One line of its journal; `event` is static. */
 void sandbox_note(struct sandbox *s, const char *event, struct slice text);
 
@@ -107,6 +123,7 @@ void sandbox_write_reasons(const struct sandbox *s, int64_t now_us, struct buf *
 #define SANDBOX_RAN      "ran code until"
 #define SANDBOX_CALLED   "called"
 #define SANDBOX_ATTACHED "a client was attached until"
+int64_t sandbox_note_period_us(const struct sandbox *s); /* the store knows the last use as late as this */
 void sandbox_use(struct sandbox *s, int64_t now_us, const char *how); /* SANDBOX_RAN … */
 struct lease_hold sandbox_hold(const struct sandbox *s, int64_t now_us);
 void sandbox_lease_changed(struct sandbox *s);  /* begun, extended, shortened: perhaps due earlier */

@@ -11,7 +11,7 @@
 #define MIN_DELAY_MS 5
 #define MAX_DELAY_MS 86400000 /* a longer one is looked at again after a day */
 
-static int64_t note_period_us(const struct sandbox *s)
+int64_t sandbox_note_period_us(const struct sandbox *s)
 {
     int64_t eighth = s->lease.idle_seconds * 1000000 / 8;
     return eighth < NOTE_MAX_US ? eighth : NOTE_MAX_US;
@@ -21,7 +21,7 @@ void sandbox_use(struct sandbox *s, int64_t now_us, const char *how)
 {
     s->lease.used_us = now_us;
     s->used_by = how;
-    if (now_us - s->noted_us < note_period_us(s))
+    if (now_us - s->noted_us < sandbox_note_period_us(s))
         return;
     s->noted_us = now_us;
     sandbox_save(s);

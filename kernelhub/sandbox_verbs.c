@@ -210,6 +210,20 @@ int sandbox_change(struct sandbox *s, const struct sandbox_change *c, struct err
     return 0;
 }
 
+struct wait *sandbox_reset(struct sandbox *s, reply_fn done, void *arg)
+{
+    struct err e;
+    if (s->state != SANDBOX_UP && s->state != SANDBOX_CONNECTING) {
+        (void)err_set(&e, ERR_BUSY, "the sandbox is %s: try again when it runs",
+                      sandbox_state_name(s->state));
+        return refuse(&e, done, arg);
+    }
+    struct wait *wait = wait_new(s->waits, done, arg);
+    sandbox_remake(s);
+    return zlistx_find(s->waits, wait) ? wait
+                                       : NULL; /* answered at once when nobody can be asked */
+}
+
 static void close_sessions(struct sandbox *s, const char *why)
 {
     zlistx_t *all = zhashx_values(s->hub->sessions); /* closing takes them out */

@@ -46,6 +46,16 @@ struct sandbox_change {
 };
 int sandbox_change(struct sandbox *s, const struct sandbox_change *c, struct err *e);
 
+/* Ends every process in it and what was in memory (/tmp too), and makes its container anew: id, name, lease and workspace stay, its sessions
+ * stay as names. Answers the record when it is up again. ERR_BUSY while it is being made. */
+struct wait *sandbox_reset(struct sandbox *s, reply_fn done, void *arg);
+
+/* {"sandbox_id","ts","cpu_ms","cpu_percent","cpu_period_ms","memory_bytes","memory_peak_bytes","memory_limit_bytes","pids","pids_limit",
+ * "cpus_limit","oom_kills","uptime_seconds"}: percent of one CPU, since the sample before. ERR_UNAVAILABLE while it is not up. */
+struct wait *sandbox_stats(struct sandbox *s, reply_fn done, void *arg);
+/* journal.h: what is known of its life since this hub began. */
+void sandbox_write_logs(const struct sandbox *s, size_t tail, struct buf *out);
+
 /* Ends it with its sessions; answers {} when nothing of it is left. `why` is what later calls are told. */
 struct wait *sandbox_delete(struct sandbox *s, const char *why, reply_fn done, void *arg);
 

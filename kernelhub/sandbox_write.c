@@ -26,11 +26,12 @@ static void write_limits(const struct verb_limits *l, struct buf *out)
 void sandbox_write_options(const struct sandbox *s, struct buf *out)
 {
     buf_addf(out,
-             "{\"implicit\":%s,\"ttl_seconds\":%lld,\"idle_seconds\":%lld,\"lease_begun_us\":%lld,"
+             "{\"implicit\":%s,\"resetting\":%s,\"ttl_seconds\":%lld,\"idle_seconds\":%lld,\"lease_"
+             "begun_us\":%lld,"
              "\"begun_us\":%lld",
-             s->implicit ? "true" : "false", (long long)s->lease.ttl_seconds,
-             (long long)s->lease.idle_seconds, (long long)s->lease.begun_us,
-             (long long)s->begun_us);
+             s->implicit ? "true" : "false", s->resetting ? "true" : "false",
+             (long long)s->lease.ttl_seconds, (long long)s->lease.idle_seconds,
+             (long long)s->lease.begun_us, (long long)s->begun_us);
     write_limits(&s->limits, out);
     write_object(out, "env", s->env);
     write_object(out, "labels", s->labels);
@@ -51,6 +52,7 @@ void sandbox_read_options(struct sandbox *s, struct slice json)
     if (!json_valid(json)) /* a sandbox of a version before leases */
         return;
     (void)json_member_bool(json, "implicit", &s->implicit);
+    (void)json_member_bool(json, "resetting", &s->resetting);
     (void)json_member_int(json, "ttl_seconds", &s->lease.ttl_seconds);
     (void)json_member_int(json, "idle_seconds", &s->lease.idle_seconds);
     (void)json_member_int(json, "lease_begun_us", &s->lease.begun_us);

@@ -89,6 +89,7 @@ void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello);
 /* Ends the kernels that a warden's hello names and no session has: their START was sent, or their STOP was not, by a hub
  * that died over it. */
 void sessions_stop_unknown(struct sandbox *sandbox, struct slice hello);
+void sessions_sandbox_reset(struct sandbox *sandbox, const struct err *why); /* their kernels are gone, they stay */
 void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum status status);
 void session_on_frame(struct sandbox *sandbox, const struct link_frame *f);
 

@@ -9,6 +9,28 @@
 
 #define MAX_MOVES 2 /* to another sandbox in one start */
 
+/* An ephemeral one has only its kernel, so it goes with it. */
+static void lose_kernel(struct session *s, const struct outcome_end *end, const struct err *why)
+{
+    bool started = s->kernel == KERNEL_READY;
+    session_say_status(s, "dead", why->text);
+    (void)snprintf(s->lost_why, sizeof s->lost_why, "%.255s", why->text); /* cut is fine */
+    session_end_all(s, end, why->text, started ? NULL : why, (struct store_mark){ .number = 0 });
+    session_kernel_failed(s, why);
+    if (s->ephemeral)
+        session_close(s, why->text);
+}
+
+static zlistx_t *sessions_of(const struct sandbox *sandbox, bool homes)
+{
+    zlistx_t *mine = zlistx_new(); /* one may close while we walk */
+    zhashx_t *all = sandbox->hub->sessions;
+    for (struct session *s = zhashx_first(all); s; s = zhashx_next(all))
+        if (s->sandbox == sandbox || (homes && uuid_equal(&s->home, &sandbox->id)))
+            zlistx_add_end(mine, s);
+    return mine;
+}
+
 /* The state a warden's hello gives for a kernel; empty when it does not know it. */
 static struct slice kernel_in_hello(struct slice hello, const struct uuid *id)
 {
@@ -73,11 +95,7 @@ static void take_over(struct session *s, struct slice hello)
 
 void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello)
 {
-    zlistx_t *mine = zlistx_new(); /* a session may close while we walk */
-    for (struct session *s = zhashx_first(sandbox->hub->sessions); s;
-         s = zhashx_next(sandbox->hub->sessions))
-        if (s->sandbox == sandbox)
-            zlistx_add_end(mine, s);
+    zlistx_t *mine = sessions_of(sandbox, false);
     for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine)) {
         if (s->kernel == KERNEL_WAITING)
             session_send_start(s);
@@ -100,15 +118,21 @@ static void leave_sandbox(struct session *s, const struct outcome_end *end, cons
         session_need_kernel(s);
         return;
     }
-    if (sandbox) {
-        session_say_status(s, "dead", why->text);
-        (void)snprintf(s->lost_why, sizeof s->lost_why, "%.255s", why->text); /* cut is fine */
-        session_end_all(s, end, why->text, started ? NULL : why,
-                        (struct store_mark){ .number = 0 });
-        session_kernel_failed(s, why);
-    }
+    if (sandbox)
+        lose_kernel(s, end, why);
     if (!stays)
         session_close(s, why->text);
+}
+
+void sessions_sandbox_reset(struct sandbox *sandbox, const struct err *why)
+{
+    struct outcome_end end = { .how = "killed",
+                               .exit_code = OUTCOME_NO_CODE,
+                               .signal = OUTCOME_NO_CODE };
+    zlistx_t *mine = sessions_of(sandbox, false);
+    for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine))
+        lose_kernel(s, &end, why);
+    zlistx_destroy(&mine);
 }
 
 void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum status status)
@@ -121,11 +145,7 @@ void sessions_sandbox_gone(struct sandbox *sandbox, const struct err *why, enum 
     end.oom = status == STATUS_OOM;
     if (status == STATUS_KERNEL_DIED)
         end.signal = SIGKILL;
-    zlistx_t *mine = zlistx_new();
-    for (struct session *s = zhashx_first(sandbox->hub->sessions); s;
-         s = zhashx_next(sandbox->hub->sessions))
-        if (s->sandbox == sandbox || uuid_equal(&s->home, &sandbox->id))
-            zlistx_add_end(mine, s);
+    zlistx_t *mine = sessions_of(sandbox, true);
     for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine))
         leave_sandbox(s, &end, why);
     zlistx_destroy(&mine);

@@ -32,6 +32,7 @@ typedef void (*store_done_fn)(void *arg);
 struct store_mark {
     struct uuid sandbox_id; /* none: nothing to mark */
     uint64_t number;
+    unsigned generation; /* the caller's own: which of the sandbox's links gave it; not written */
 };
 
 /* ---- rows; strings are borrowed for the call, NULL is SQL NULL, times are unix µs, 0 is NULL ---- */

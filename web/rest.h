@@ -49,6 +49,9 @@ void rest_sandbox_create(struct request *r);
 void rest_sandbox(struct request *r);
 void rest_sandbox_change(struct request *r);
 void rest_sandbox_delete(struct request *r);
+void rest_sandbox_reset(struct request *r);
+void rest_sandbox_stats(struct request *r);
+void rest_sandbox_logs(struct request *r);
 void rest_admin_sandboxes(struct request *r);
 void rest_admin_sandbox_delete(struct request *r);
 

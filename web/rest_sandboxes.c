@@ -16,6 +16,7 @@
 #define MAX_LIMIT        (1ll << 50)
 #define MAX_LIST_BYTES   (64u << 20)
 #define MAX_RECORD_BYTES (32u << 20)
+#define MAX_TAIL         1000000
 
 struct body {
     struct sandbox_wish wish;
@@ -169,6 +170,41 @@ void rest_sandbox_delete(struct request *r)
     struct sandbox *s = named(r);
     if (s)
         request_wait(r, sandbox_delete(s, "it was deleted", on_gone, r));
+}
+
+void rest_sandbox_reset(struct request *r)
+{
+    struct sandbox *s = named(r);
+    if (!s || !request_has_empty_body(r))
+        return;
+    sandbox_called(s);
+    request_wait(r, sandbox_reset(s, request_answer, r));
+}
+
+void rest_sandbox_stats(struct request *r)
+{
+    struct sandbox *s = named(r);
+    if (!s)
+        return;
+    sandbox_called(s);
+    request_wait(r, sandbox_stats(s, request_answer, r));
+}
+
+void rest_sandbox_logs(struct request *r)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(MAX_RECORD_BYTES);
+    struct err e = ERR_INIT;
+    int64_t tail;
+    struct sandbox *s = named(r);
+    if (!s)
+        return;
+    sandbox_called(s);
+    if (query_number(&r->query, "tail", 1, MAX_TAIL, MAX_TAIL, &tail, &e) < 0) {
+        reply_error(r, &e);
+        return;
+    }
+    sandbox_write_logs(s, (size_t)tail, &json);
+    reply_buf(r, 200, &json);
 }
 
 void rest_admin_sandbox_delete(struct request *r)

@@ -44,6 +44,9 @@ static const struct route ROUTES[] = {
     { "GET", API "/sandboxes/{sandbox}", 0, "", rest_sandbox },
     { "PATCH", API "/sandboxes/{sandbox}", ROUTE_BODY, "", rest_sandbox_change },
     { "DELETE", API "/sandboxes/{sandbox}", 0, "", rest_sandbox_delete },
+    { "POST", API "/sandboxes/{sandbox}/reset", 0, "", rest_sandbox_reset },
+    { "GET", API "/sandboxes/{sandbox}/stats", 0, "", rest_sandbox_stats },
+    { "GET", API "/sandboxes/{sandbox}/logs", 0, "tail", rest_sandbox_logs },
 
     { "GET", API "/admin/users", ROUTE_ADMIN, PAGE, rest_admin_users },
     { "POST", API "/admin/users", ROUTE_ADMIN | ROUTE_BODY, "", rest_admin_user_create },

@@ -179,3 +179,182 @@ def test_deleting_one_ends_what_runs_there(http: httpx.Client) -> None:
     assert http.delete(f"{API}/busy").status_code == 204
     ends = {name: http.get(f"/api/v1/executions/{x['execution_id']}").json() for name, x in (("r", running), ("q", queued))}
     assert ends["r"]["status"] == "interrupted" and ends["q"]["status"] == "cancelled", ends
+
+
+def session_feed(client: httpx.Client, name: str) -> list[dict[str, object]]:
+    reply = client.get(f"/api/v1/sessions/{name}/events")
+    assert reply.status_code == 200, reply.text
+    events: list[dict[str, object]] = reply.json()["items"]
+    return events
+
+
+def test_a_reset_keeps_id_name_lease_and_files(http: httpx.Client, box: Callable[..., dict[str, object]]) -> None:
+    before = box(name="again", ttl_seconds=3600, labels={"a": "b"}, env={"WHO": "again"})
+    run(http, "x = 1; open('/tmp/t','w').write('t'); open('kept.txt','w').write('k')", sandbox="again")
+    running = http.post("/api/v1/execute/async", json={"code": "import time; time.sleep(60)", "sandbox": "again"}).json()
+    queued = http.post("/api/v1/execute/async", json={"code": "1", "sandbox": "again"}).json()
+    wait_until(lambda: http.get(f"/api/v1/executions/{running['execution_id']}").json()["status"] == "running")
+    after = http.post(f"{API}/again/reset")
+    assert after.status_code == 200, after.text
+    for same in ("sandbox_id", "name", "created_at", "ttl_seconds", "idle_seconds", "labels", "limits", "workspace"):
+        assert after.json()[same] == before[same], same
+    assert after.json()["state"] == "running" and after.json()["sessions"] == ["python@again"]
+    assert http.get(f"/api/v1/executions/{running['execution_id']}").json()["status"] == "interrupted"
+    assert http.get(f"/api/v1/executions/{queued['execution_id']}").json()["status"] == "cancelled"
+    code = "import os; print(os.path.exists('/tmp/t'), open('kept.txt').read(), 'x' in globals(), os.environ['WHO'])"
+    cell = run(http, code, sandbox="again")
+    assert cell["stdout"] == "False k False again\n" and cell["sandbox_id"] == before["sandbox_id"]
+    told = [e for e in session_feed(http, "python@again") if e["type"] == "restarted"]
+    assert told and told[-1]["reason"] == "the sandbox was reset"
+    for _ in range(3):  # again and again: nothing of the one before is in the way
+        assert http.post(f"{API}/again/reset").status_code == 200
+        assert run(http, "print(2)", sandbox="again")["stdout"] == "2\n"
+
+
+def test_stats_are_of_the_cgroup(http: httpx.Client, box: Callable[..., dict[str, object]]) -> None:
+    box(name="stats", limits={"memory_bytes": 256 << 20, "pids": 64})
+    run(http, "x = bytearray(64 << 20)\nimport time\nt = time.process_time()\nwhile time.process_time() - t < 0.3: pass", sandbox="stats")
+    stats = http.get(f"{API}/stats/stats").json()
+    assert stats["cpu_ms"] >= 300 and 0 < stats["cpu_percent"] <= 210 and stats["cpu_period_ms"] > 0
+    assert stats["memory_bytes"] >= 64 << 20 and stats["memory_peak_bytes"] >= stats["memory_bytes"]
+    assert stats["memory_limit_bytes"] == 256 << 20 and stats["pids_limit"] == 64 and 0 < stats["pids"] < 64
+    assert stats["oom_kills"] == 0 and 0 <= stats["uptime_seconds"] < 60
+    again = http.get(f"{API}/stats/stats").json()
+    assert again["cpu_ms"] >= stats["cpu_ms"] and again["cpu_period_ms"] < stats["cpu_period_ms"]
+
+
+def test_logs_tell_of_its_life(http: httpx.Client, box: Callable[..., dict[str, object]]) -> None:
+    box(name="logs")
+    run(http, "1", sandbox="logs")
+    assert run(http, "import os; os.write(2, b'x'); os._exit(9)", sandbox="logs")["status"] == "kernel_died"
+    lines = http.get(f"{API}/logs/logs").json()
+    assert [line["event"] for line in lines["items"]] == ["asked_for", "up", "kernel_ready", "kernel_died"] and lines["dropped"] == 0
+    assert lines["items"][3]["text"].startswith("session 'python@logs': the python kernel died: exited with code 9")
+    assert [line["event"] for line in http.get(f"{API}/logs/logs", params={"tail": 1}).json()["items"]] == ["kernel_died"]
+    check(http.get(f"{API}/logs/logs", params={"tail": 0}), 400, "invalid_request", "tail")
+
+
+def test_an_idle_default_sandbox_ends_and_the_next_execution_starts_anew(make_service: Callable[..., Service]) -> None:
+    service = make_service("sandbox/idle_seconds=2")
+    with service.client() as http:
+        first = run(http, "x = 1; print(x)")
+        wait_until(lambda: http.get(API).json()["items"] == [], 20)
+        gone(http, first["sandbox_id"], "idle for 2 s")
+        gone(http, "default", "idle for 2 s")
+        check(http.post("/api/v1/execute", json={"code": "1", "sandbox": first["sandbox_id"]}), 410, "gone", "idle for 2 s")
+        check(http.patch(f"{API}/default", json={"ttl_seconds": 9}), 410, "gone", "idle for 2 s")
+        check(http.delete(f"{API}/default"), 410, "gone", "idle for 2 s")
+        assert http.get("/api/v1/sessions/python").json()["status"] == "none"
+        second = run(http, "print('x' in globals())")
+        assert second["stdout"] == "False\n" and second["sandbox_id"] != first["sandbox_id"] and second["session"] == "python"
+        events = session_feed(http, "python")
+        dead = [e for e in events if e["type"] == "kernel_status" and e["state"] == "dead"]
+        restarted = [e for e in events if e["type"] == "restarted"]
+        assert dead and dead[-1]["reason"] == "the sandbox is gone: idle for 2 s"
+        assert restarted and restarted[-1]["reason"] == "the sandbox is gone: idle for 2 s"
+        metrics = http.get("/api/v1/metrics").text
+        assert 'kernelhub_sandboxes_ended_total{reason="idle"} 1' in metrics and 'kernelhub_sandboxes{state="running"} 1' in metrics
+
+
+def test_what_is_in_use_is_not_idle(make_service: Callable[..., Service]) -> None:
+    service = make_service()
+    with service.client() as http:
+        for name in ("called", "running", "watched", "left"):
+            make(http, name=name)
+        run(http, "1", sandbox="running")
+        http.post("/api/v1/sessions", json={"name": "w", "sandbox": "watched"}).raise_for_status()
+        for name in ("called", "running", "watched", "left"):
+            http.patch(f"{API}/{name}", json={"idle_seconds": 3}).raise_for_status()
+        cell = http.post("/api/v1/execute/async", json={"code": "import time; time.sleep(8)", "sandbox": "running"}).json()
+        with http.stream("GET", "/api/v1/sessions/w/events?follow=1", headers={"Accept": "text/event-stream"}):
+            until = time.monotonic() + 6
+            while time.monotonic() < until:
+                assert "called" in " ".join(get(http, "called")["keeps_alive"])  # type: ignore[arg-type]
+                time.sleep(0.3)
+            names = {item["name"]: item for item in http.get(API).json()["items"]}
+            assert set(names) == {"called", "running", "watched"}
+            assert f"running cell {cell['execution_id']}" in names["running"]["keeps_alive"]
+            assert names["running"]["expires_at"] is None
+            assert "attached client of session w" in names["watched"]["keeps_alive"]
+        wait_until(lambda: http.get(API).json()["items"] == [], 20)
+        assert http.get(f"/api/v1/executions/{cell['execution_id']}").json()["status"] == "ok"
+        for name in ("called", "running", "watched", "left"):
+            gone(http, name, "idle for 3 s")
+
+
+def test_a_hard_lease_ends_whatever_is_called_but_lets_a_cell_end(http: httpx.Client) -> None:
+    make(http, name="short")
+    run(http, "1", sandbox="short")
+    http.patch(f"{API}/short", json={"ttl_seconds": 3}).raise_for_status()
+    cell = http.post("/api/v1/execute/async", json={"code": "import time; time.sleep(6); print('done')", "sandbox": "short"}).json()
+    queued = http.post("/api/v1/execute/async", json={"code": "print('never')", "sandbox": "short"}).json()
+    until = time.monotonic() + 3.5
+    while time.monotonic() < until:
+        get(http, "short")
+        time.sleep(0.2)
+    assert get(http, "short")["state"] == "running"
+    late = http.post("/api/v1/execute/async", json={"code": "print('late')", "sandbox": "short", "session": "late"}).json()
+    wait_until(lambda: http.get(f"{API}/short").status_code == 410, 20)
+    gone(http, "short", "its lease of 3 s ended")
+    ends = {n: http.get(f"/api/v1/executions/{x['execution_id']}").json() for n, x in (("cell", cell), ("queued", queued), ("late", late))}
+    assert ends["cell"]["status"] == "ok" and ends["cell"]["stdout"] == "done\n"
+    for name in ("queued", "late"):
+        assert ends[name]["status"] == "cancelled" and ends[name]["stdout"] == "", ends[name]
+
+
+def test_a_lease_is_extended(http: httpx.Client, box: Callable[..., dict[str, object]]) -> None:
+    box(name="longer", ttl_seconds=3)
+    time.sleep(1.5)
+    changed = http.patch(f"{API}/longer", json={"ttl_seconds": 60, "idle_seconds": 120, "labels": {"x": "y"}})
+    assert changed.status_code == 200, changed.text
+    assert (changed.json()["ttl_seconds"], changed.json()["idle_seconds"], changed.json()["labels"]) == (60, 120, {"x": "y"})
+    time.sleep(2.5)
+    assert get(http, "longer")["state"] == "running"
+    shorter = http.patch(f"{API}/longer", json={"ttl_seconds": 1})
+    assert shorter.status_code == 200
+    wait_until(lambda: http.get(f"{API}/longer").status_code == 410, 10)
+    gone(http, "longer", "its lease of 1 s ended")
+
+
+def test_leases_and_reasons_outlive_the_hub(make_service: Callable[..., Service]) -> None:
+    service = make_service()
+    with service.client() as http:
+        make(http, name="gone", idle_seconds=1)
+        wait_until(lambda: http.get(f"{API}/gone").status_code == 410 if time.sleep(1.2) is None else False, 20)
+        before = make(http, name="kept", ttl_seconds=3600, idle_seconds=1000, labels={"a": "b"}, env={"WHO": "kept"}, limits={"pids": 50})
+        due = make(http, name="due", ttl_seconds=4)
+        run(http, "x = 5", sandbox="kept")
+        kill(service.pid_of("hub"))
+        wait_until(lambda: alive(service), 20)
+        after = get(http, "kept")
+        for same in ("sandbox_id", "created_at", "ttl_seconds", "idle_seconds", "labels", "limits", "workspace", "sessions"):
+            assert after[same] == before[same] or same == "sessions", same
+        assert after["sessions"] == ["python@kept"]
+        wait_until(lambda: get(http, "kept")["state"] == "running", 20)
+        assert run(http, "import os; print(x, os.environ['WHO'])", sandbox="kept")["stdout"] == "5 kept\n"
+        assert http.post("/api/v1/sessions/python@kept/restart").status_code == 200
+        assert run(http, "import os; print(os.environ['WHO'])", sandbox="kept")["stdout"] == "kept\n"
+        gone(http, "gone", "idle for 1 s")
+        wait_until(lambda: http.get(f"{API}/{due['sandbox_id']}").status_code == 410, 20)
+        gone(http, "due", "its lease of 4 s ended")
+
+
+def alive(service: Service) -> bool:
+    try:
+        return httpx.get(f"{service.url}/health", timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_user_has_so_many_sandboxes_and_no_more(make_service: Callable[..., Service]) -> None:
+    service = make_service("limits/max_user_sandboxes=2", "limits/max_ttl_seconds=100")
+    with service.client() as http:
+        one = make(http, name="one")
+        assert one["ttl_seconds"] == 100  # nobody may live longer
+        make(http, name="two", ttl_seconds=50)
+        check(http.post(API, json={"name": "three"}), 429, "quota_exceeded", "limits/max_user_sandboxes")
+        check(http.post("/api/v1/execute", json={"code": "1"}), 429, "quota_exceeded")
+        check(http.patch(f"{API}/two", json={"ttl_seconds": 101}), 400, "invalid_request", "limits/max_ttl_seconds")
+        assert http.delete(f"{API}/one").status_code == 204
+        check(http.post(API, json={"name": "three", "ttl_seconds": 101}), 400, "invalid_request", "limits/max_ttl_seconds")
+        make(http, name="three")
