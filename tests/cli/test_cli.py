@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pty
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +57,7 @@ def test_output_goes_where_it_belongs(service: FakeService) -> None:
     assert body.pop("execution_id")
     assert body == {
         "code": "x", "session": "s", "language": "python", "timeout_seconds": 2.5, "env": {"A": "1"}, "stdin": "in",
+        "interactive": False,
     }
 
 
@@ -138,6 +141,36 @@ def test_a_second_ctrl_c_leaves(service: FakeService) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert process.returncode == 130
+
+
+def test_an_answer_waits_for_a_service_that_is_away_for_a_moment(service: FakeService) -> None:
+    service.replies[EXECUTE] = [[event(1, "input_request", prompt="name? ", password=True), "hold", finished(2)]]
+    away = (503, {"error": {"code": "unavailable", "message": "in a moment", "hint": ""}})
+    service.replies["POST", "/api/v1/executions/*"] = [away, away, (200, {"status": "running"})]
+    argv, env = command(service, "run", "x")
+    master, slave = pty.openpty()
+    process = subprocess.Popen(argv, env=env, stdin=slave, stdout=subprocess.PIPE, stderr=slave)
+    try:
+        shown = b""
+        while b"name? " not in shown:
+            shown += os.read(master, 1024)
+        deadline = time.monotonic() + 10
+        while termios.tcgetattr(slave)[3] & termios.ECHO and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.write(master, "Bö\n".encode())
+        while len(service.requests) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert service.requests[0][2]["interactive"] is True
+        sent = service.requests[1:]
+        assert len(sent) == 3 and all(r[1].endswith("/input") and r[2] == {"value": "Bö"} for r in sent)
+        service.hold.set()
+        process.communicate(timeout=10)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+        os.close(slave)
 
 
 RUN_ID = "3f0c7f5e-1111-4222-8333-444455556666"
