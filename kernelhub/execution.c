@@ -18,17 +18,6 @@
 #define MAX_FIELDS_BYTES (LINK_MAX_FRAME_BYTES + (1u << 20))
 #define GRACE_MS         2000
 
-unsigned execution_position(const struct execution *x)
-{
-    unsigned n = x->session && x->session->running && x->session->running != x;
-    if (!x->session || x == x->session->running)
-        return 0;
-    for (struct execution *other = zlistx_first(x->session->queue); other && other != x;
-         other = zlistx_next(x->session->queue))
-        n++;
-    return n;
-}
-
 void execution_row(const struct execution *x, struct execution_row *ret)
 {
     *ret = (struct execution_row){
@@ -173,16 +162,6 @@ static void on_sent_committed(void *arg)
     struct execution *x = arg;
     if (!status_is_end(x->status))
         execution_transmit(x);
-}
-
-void execution_leave_queue(struct execution *x)
-{
-    if (x->queue_handle)
-        (void)zlistx_detach(x->session->queue, x->queue_handle);
-    x->queue_handle = NULL;
-    if (x->queue_timer >= 0)
-        zloop_timer_end(x->hub->loop, x->queue_timer);
-    x->queue_timer = -1;
 }
 
 bool execution_can_run(const struct execution *x)
@@ -366,11 +345,14 @@ void execution_on_end(struct execution *x, struct sandbox *sandbox, const struct
         return;
     struct outcome outcome = outcome_of(&x->reply, &end, x->saw_error);
     struct session *s = x->session;
-    bool one_run = s->ephemeral;
-    s->dying = strcmp(end.how, "done") != 0; /* what waits is not sent to it */
+    bool one_run = s->ephemeral,
+         dying = strcmp(end.how, "died") == 0 || strcmp(end.how, "killed") == 0;
     execution_finish(x, outcome, &end, NULL, sandbox_take_mark(sandbox));
     if (one_run)
         session_close(s, "its one execution has ended");
+    else if (dying)
+        session_kernel_is_dying(s);
     else
         session_pump(s);
+    execution_tell_positions(s);
 }

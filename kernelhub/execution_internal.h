@@ -34,6 +34,8 @@ struct execution {
     bool saving_gap, gap_grew; /* a write of what the ring holds is under way; more came since */
     void *queue_handle; /* in session->queue */
     int queue_timer;
+    int64_t queue_timeout_ms; /* 0: none */
+    unsigned told_position;   /* in its last `queued` event */
     zlistx_t *waits; /* for the end */
     struct wait *accept; /* for the commit of its acceptance */
     struct err failure;  /* why it never started */
@@ -54,7 +56,12 @@ void execution_add_event_then(struct execution *x, enum event_type type, struct 
                               struct store_mark mark, store_event_fn done);
 /* execution_add_event with large values put aside as blobs. */
 void execution_emit(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us, struct store_mark mark);
+/* Its place in the session's queue (execution_queue.c). */
+void execution_enter_queue(struct execution *x);
 void execution_leave_queue(struct execution *x);
+unsigned execution_position(const struct execution *x); /* how many are before it in its session */
+void execution_say_position(struct execution *x, unsigned position, int64_t unix_us);
+void execution_tell_positions(struct session *s); /* whoever watches one that waits, after others left */
 
 /* What the wire brings (session.c finds the execution). */
 void execution_on_message(struct execution *x, struct sandbox *sandbox, const struct link_frame *f, const char *msg_type);
@@ -95,7 +102,6 @@ void execution_leave_session(struct execution *x); /* its queue, or its running 
 void execution_row(const struct execution *x, struct execution_row *ret); /* borrows from x */
 struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq);
 void execution_free(struct execution *x);
-unsigned execution_position(const struct execution *x); /* how many are before it in its session */
 void execution_add_event(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us, struct store_mark mark);
 void execution_record_now(struct execution *x, struct buf *out); /* only when its feed is whole in memory */
 

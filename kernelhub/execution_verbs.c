@@ -19,6 +19,28 @@ static void on_json(void *arg, const struct err *e, struct slice json)
     wait_answer(arg, e, json);
 }
 
+/* What the store does not know: how many come before one that waits. */
+struct live {
+    struct hub *hub;
+    struct wait *wait;
+    struct uuid id;
+};
+
+static void on_live_record(void *arg, const struct err *e, struct slice json)
+{
+    struct live live = *(struct live *)arg;
+    const struct execution *x = zhashx_lookup(live.hub->executions, live.id.text);
+    free(arg);
+    if (e || !x || x->status != STATUS_QUEUED) {
+        wait_answer(live.wait, e, json);
+        return;
+    }
+    CLEANUP_BUF struct buf out = BUF_INIT(json.len + 64);
+    buf_add(&out, json.data, json.len - 1);
+    buf_addf(&out, ",\"position\":%u}", execution_position(x));
+    wait_answer(live.wait, NULL, buf_slice(&out));
+}
+
 struct wait *execution_record(struct hub *h, const struct user *u, const struct uuid *id,
                               bool until_end, reply_fn done, void *arg)
 {
@@ -28,7 +50,15 @@ struct wait *execution_record(struct hub *h, const struct user *u, const struct 
     if (x && until_end)
         return wait_new(x->waits, done, arg);
     struct wait *w = wait_new(NULL, done, arg);
-    wait_set_query(w, store_read_record(h->store, id, &u->id, on_json, w));
+    if (!x || x->status != STATUS_QUEUED) {
+        wait_set_query(w, store_read_record(h->store, id, &u->id, on_json, w));
+        return w;
+    }
+    struct live *live = calloc(1, sizeof *live);
+    if (!live)
+        abort();
+    *live = (struct live){ h, w, *id };
+    wait_set_ticket(w, store_read_record(h->store, id, &u->id, on_live_record, live), live);
     return w;
 }
 
@@ -125,8 +155,10 @@ struct wait *execution_interrupt(struct hub *h, const struct user *u, const stru
         return refuse(ERR_NOT_FOUND, "there is no such execution", done, arg);
     if (status_is_end(x->status))
         return answer(x, status_name(x->status), done, arg);
-    if (x->session->running != x) {
+    struct session *s = x->session;
+    if (s->running != x) {
         execution_cancel_queued(x, "it was interrupted before it ran", NULL);
+        execution_tell_positions(s);
         return answer(x, status_name(STATUS_CANCELLED), done, arg);
     }
     execution_send_interrupt(x);
@@ -143,7 +175,9 @@ struct wait *execution_cancel(struct hub *h, const struct user *u, const struct 
         return refuse(ERR_NOT_FOUND, "there is no such execution", done, arg);
     if (status_is_end(x->status) || x->session->running == x)
         return refuse(ERR_CONFLICT, "it is running already: interrupt it instead", done, arg);
+    struct session *s = x->session;
     execution_cancel_queued(x, "it was cancelled", NULL);
+    execution_tell_positions(s);
     return answer(x, status_name(STATUS_CANCELLED), done, arg);
 }
 

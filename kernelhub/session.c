@@ -17,9 +17,6 @@
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
 
-#define LATE_MAX_BYTES (256u * 1024) /* and so each fits a row of the store */
-#define LATE_OVERHEAD  256
-
 static void table_key(const struct user *u, const char *name, char ret[200])
 {
     (void)snprintf(ret, 200, "%s/%s", u->id.text, name);
@@ -188,6 +185,7 @@ struct session *session_recover(struct hub *h, const struct session_row *r)
         s->sandbox = sandbox;
         s->kernel_id = r->kernel_id;
         s->kernel = KERNEL_STARTING; /* until the warden's hello says more */
+        s->recovered = true;
         zhashx_insert(h->kernels, s->kernel_id.text, s);
     }
     return s;
@@ -238,6 +236,7 @@ void session_leave_kernel(struct session *s)
 {
     if (uuid_is_set(&s->kernel_id))
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
+    s->recovered = false;
     s->kernel = KERNEL_NONE;
     s->dying = false;
     s->kernel_id = (struct uuid){ "" };
@@ -324,6 +323,7 @@ void session_ready(struct session *s)
 {
     CLEANUP_BUF struct buf json = BUF_INIT(4096);
     s->kernel = KERNEL_READY;
+    s->recovered = false;
     session_write(s, &json);
     wait_list_answer(s->waits, NULL, buf_slice(&json));
     session_pump(s);
@@ -354,6 +354,24 @@ static void on_ready(struct session *s)
     session_ready(s);
 }
 
+static const char DIED_BEFORE[] = "the kernel died before it was this code's turn";
+
+void session_kernel_is_dying(struct session *s)
+{
+    s->dying = true;
+    for (struct execution *x = zlistx_first(s->queue); x; x = zlistx_first(s->queue))
+        execution_cancel_queued(x, DIED_BEFORE, NULL);
+}
+
+/* Its death was expected since its last execution ended: what was submitted since then is for the next kernel. */
+static void on_death_done(struct session *s, struct store_mark mark)
+{
+    store_mark(s->hub->store, mark, sandbox_mark_done, sandbox_mark_ticket(s->hub, mark));
+    session_leave_kernel(s);
+    session_save(s, 0);
+    session_pump(s);
+}
+
 static void on_dead(struct session *s, struct slice json, struct store_mark mark)
 {
     struct outcome_end end;
@@ -365,11 +383,14 @@ static void on_dead(struct session *s, struct slice json, struct store_mark mark
     char *output = json_member_dup(json, "output", 1 << 16),
          *reason = json_member_dup(json, "reason", 200);
     size_t n = output ? strlen(output) : 0;
-    bool starting = s->kernel == KERNEL_STARTING;
+    bool starting = s->kernel == KERNEL_STARTING && !s->recovered;
     (void)err_set(&why, ERR_KERNEL_DIED, "the %s kernel died%s: %s%s%s", s->language,
                   starting ? " while starting" : "",
                   reason && *reason ? reason : "it ended by itself",
                   n ? "; the end of its output: " : "", n ? output + (n > 300 ? n - 300 : 0) : "");
+    if (!starting)
+        (void)snprintf(s->lost_why, sizeof s->lost_why, "%.200s; its state is lost",
+                       reason && *reason ? reason : "the kernel ended by itself");
     session_note_death(s, &why, slice_str(output));
     free(output);
     free(reason);
@@ -378,8 +399,14 @@ static void on_dead(struct session *s, struct slice json, struct store_mark mark
     session_say_status(s, "dead", NULL);
     if (starting)
         metric_counter_add(s->hub->kernel_starts_total, "failed", s->language, 1);
-    session_end_all(s, &end, "the kernel died before it was this code's turn",
-                    starting ? &why : NULL, mark);
+    if (s->dying) {
+        on_death_done(s, mark);
+        return;
+    }
+    /* the warden would have told of its end: it never got there */
+    if (s->running && !s->running->started)
+        execution_cancel_queued(s->running, DIED_BEFORE, NULL);
+    session_end_all(s, &end, DIED_BEFORE, starting ? &why : NULL, mark);
     session_kernel_failed(s, &why);
 }
 
@@ -398,39 +425,6 @@ static void on_kernel(struct session *s, struct sandbox *sandbox, const struct l
         on_dead(s, json, sandbox_take_mark(sandbox));
 }
 
-static void say_late_gap(struct session *s, const struct link_frame *f, struct store_mark mark)
-{
-    CLEANUP_BUF struct buf fields = BUF_INIT(512);
-    buf_addf(
-        &fields,
-        ",\"of\":\"%s\",\"bytes\":null,\"messages\":null,\"reason\":\"late output over %u bytes is "
-        "dropped until the session's next execution\"",
-        f->execution_id.text, LATE_MAX_BYTES);
-    session_add_event(s, EVENT_GAP, buf_slice(&fields), mark);
-}
-
-/* What comes when its execution has ended. Bounded between two executions, or a thread that prints for ever would fill the disk. */
-static void add_late(struct session *s, struct sandbox *sandbox, const struct link_frame *f,
-                     const char *msg_type)
-{
-    enum event_type type;
-    if (!uuid_is_set(&f->execution_id) || s->late_bytes > LATE_MAX_BYTES)
-        return;
-    CLEANUP_BUF struct buf fields = BUF_INIT(LINK_MAX_FRAME_BYTES),
-                           late = BUF_INIT(LINK_MAX_FRAME_BYTES);
-    if (!event_from_message(msg_type, f->parts[3], &type, &fields))
-        return;
-    s->late_bytes += fields.len + LATE_OVERHEAD;
-    if (s->late_bytes > LATE_MAX_BYTES) {
-        say_late_gap(s, f, sandbox_take_mark(sandbox));
-        return;
-    }
-    buf_addf(&late, ",\"of\":\"%s\",\"output\":\"%s\"", f->execution_id.text,
-             event_type_name(type));
-    buf_add_slice(&late, buf_slice(&fields));
-    session_add_event(s, EVENT_LATE, buf_slice(&late), sandbox_take_mark(sandbox));
-}
-
 static void on_message(struct session *s, struct sandbox *sandbox, const struct link_frame *f)
 {
     struct jupyter_header header;
@@ -440,7 +434,7 @@ static void on_message(struct session *s, struct sandbox *sandbox, const struct 
     if (x && x->session == s && x == s->running)
         execution_on_message(x, sandbox, f, header.msg_type);
     else if (f->channel == LINK_IOPUB)
-        add_late(s, sandbox, f, header.msg_type);
+        session_add_late(s, sandbox, f, header.msg_type);
     else if (f->channel == LINK_STDIN && uuid_is_set(&f->execution_id) &&
              strcmp(header.msg_type, "input_request") == 0)
         execution_reply_input(sandbox, &s->kernel_id, f->parts[0],

@@ -29,6 +29,7 @@ struct session {
     bool removed;     /* taken out of the tables; memory goes in the loop's next turn */
     bool restarting;
     bool dying;       /* an execution's end said that the kernel died; that it is dead comes next */
+    bool recovered;   /* the hub before us had a kernel for it; nobody has said yet whether it lives */
     size_t late_bytes; /* late output since the last execution was sent */
     unsigned moves;   /* to another sandbox since the kernel was last ready */
     bool env_by_metadata, stdin_by_metadata;
@@ -62,6 +63,10 @@ void session_add_event(struct session *s, enum event_type type, struct slice fie
 void session_save(const struct session *s, int64_t ended_us);
 /* Ends kernel and session (also an ephemeral one's). */
 void session_close(struct session *s, const char *reason);
+/* Its execution ended with its kernel, which says so itself next: what waits is cancelled, what comes now is for the next one. */
+void session_kernel_is_dying(struct session *s);
+/* Output of an execution that has ended. */
+void session_add_late(struct session *s, struct sandbox *sandbox, const struct link_frame *f, const char *msg_type);
 const char *session_status(const struct session *s);
 
 /* Between session.c and session_sandbox.c. */

@@ -114,6 +114,8 @@ static void leave_sandbox(struct session *s, const struct outcome_end *end, cons
     if (sandbox && stays && !started && !s->running && sandbox->epoch[0] &&
         s->moves++ < MAX_MOVES) {
         /* it worked once, and died under a kernel that was only starting: nothing of this session is lost, it starts in another */
+        if (s->recovered)
+            (void)snprintf(s->lost_why, sizeof s->lost_why, "%.255s", why->text); /* cut is fine */
         session_leave_kernel(s);
         session_need_kernel(s);
         return;

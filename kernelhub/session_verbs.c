@@ -186,10 +186,9 @@ static void send_stop(struct sandbox *sandbox, const struct uuid *kernel_id, int
 {
     CLEANUP_BUF struct buf json = BUF_INIT(64);
     buf_addf(&json, "{\"grace_ms\":%d}", grace_ms);
-    struct link_frame f = { .type = LINK_STOP,
-                            .kernel_id = *kernel_id,
-                            .n_parts = 1,
-                            .parts = { buf_slice(&json) } };
+    struct link_frame f = {
+        .type = LINK_STOP, .kernel_id = *kernel_id, .n_parts = 1, .parts = { buf_slice(&json) }
+    };
     sandbox_send(sandbox, &f);
 }
 

@@ -121,6 +121,7 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
     x->input_len = r->stdin_text.len;
     x->timeout_ms =
         (int64_t)(1000 * (r->timeout_seconds > 0 ? r->timeout_seconds : DEFAULT_TIMEOUT_SECONDS));
+    x->queue_timeout_ms = (int64_t)(1000 * r->queue_timeout_seconds);
     x->max_output_bytes =
         r->max_output_bytes ? r->max_output_bytes : config_number(h->config, CONFIG_LIMITS_OUTPUT);
     output_init(&x->output, x->max_output_bytes);
@@ -134,11 +135,13 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
 static void write_options(const struct execution *x, struct buf *out)
 {
     buf_addf(out,
-             "{\"timeout_ms\":%lld,\"max_output_bytes\":%lld,\"has_stdin\":%s,\"interactive\":%s,"
+             "{\"timeout_ms\":%lld,\"queue_timeout_ms\":%lld,\"max_output_bytes\":%lld,\"has_"
+             "stdin\":%s,\"interactive\":%s,"
              "\"env\":"
              "%s,\"input\":",
-             (long long)x->timeout_ms, (long long)x->max_output_bytes,
-             x->has_stdin ? "true" : "false", x->interactive ? "true" : "false",
+             (long long)x->timeout_ms, (long long)x->queue_timeout_ms,
+             (long long)x->max_output_bytes, x->has_stdin ? "true" : "false",
+             x->interactive ? "true" : "false",
              x->env            ? x->env
              : x->session->env ? x->session->env
                                : "null");
@@ -183,6 +186,7 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
                            &x->has_stdin); /* what is missing keeps its default */
     (void)json_member_bool(r->options, "interactive", &x->interactive);
     (void)json_member_int(r->options, "timeout_ms", &x->timeout_ms);
+    (void)json_member_int(r->options, "queue_timeout_ms", &x->queue_timeout_ms);
     (void)json_member_int(r->options, "max_output_bytes", &max);
     output_init(&x->output, x->max_output_bytes = max);
     execution_read_input(x, r->input);
@@ -206,7 +210,7 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
         x->status = x->asked ? STATUS_WAITING_INPUT : STATUS_RUNNING;
         s->running = x;
     } else {
-        x->queue_handle = zlistx_add_end(s->queue, x);
+        execution_enter_queue(x);
     }
     return x;
 }
@@ -283,14 +287,6 @@ static void attach(struct execution *x)
 
 /* ---- it is new ---- */
 
-static int on_queue_timeout(zloop_t *loop, int timer, void *arg)
-{
-    struct execution *x = arg;
-    x->queue_timer = -1;
-    execution_cancel_queued(x, "it waited longer than queue_timeout_seconds", NULL);
-    return 0;
-}
-
 static void drop_new(struct execution *x)
 {
     struct session *s = x->session;
@@ -325,11 +321,8 @@ static void on_inserted(void *arg, bool exists)
     } else if (s->running == x) {
         execution_transmit(x);
     } else {
-        if (position) {
-            CLEANUP_BUF struct buf fields = BUF_INIT(64);
-            buf_addf(&fields, ",\"position\":%u", position);
-            execution_add_event(x, EVENT_QUEUED, buf_slice(&fields), x->created_us, NO_MARK);
-        }
+        if (position)
+            execution_say_position(x, position, x->created_us);
         session_pump(s);
     }
     if (x->accept)
@@ -377,10 +370,7 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
     s->last_used_us = x->created_us;
     if (s->sandbox)
         sandbox_use(s->sandbox, x->created_us, SANDBOX_CALLED);
-    x->queue_handle = zlistx_add_end(s->queue, x);
-    if (r->queue_timeout_seconds > 0)
-        x->queue_timer =
-            zloop_timer(h->loop, (size_t)(1000 * r->queue_timeout_seconds), 1, on_queue_timeout, x);
+    execution_enter_queue(x);
     (void)snprintf(x->feed_key, sizeof x->feed_key, "%lld", (long long)feed_number(x->feed));
     zhashx_insert(h->submitted, x->feed_key, x);
     x->accept = wait_new_owned(&x->accept, on_accepted, arg);

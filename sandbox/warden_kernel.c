@@ -382,9 +382,12 @@ static void on_answer(struct warden_kernel *k, unsigned order, const struct init
     } CONFIRMS[] = { { INIT_START, CONFIRM_START },
                      { INIT_SIGNAL, CONFIRM_SIGNAL },
                      { INIT_KILL, CONFIRM_KILL } };
+    bool was_signalled = order == INIT_SIGNAL && k->confirm_ms[CONFIRM_SIGNAL] != 0;
     for (size_t i = 0; i < ARRAY_LEN(CONFIRMS); i++)
         if (CONFIRMS[i].order == order)
             k->confirm_ms[CONFIRMS[i].confirm] = 0;
+    if (was_signalled && p->type == INIT_DONE && k->state == WK_READY && k->n_runs > 0)
+        wk_nudge(k);
     if (order == INIT_START && p->type == INIT_FAILED) {
         (void)snprintf(k->reason, sizeof k->reason, "cannot start: %.*s",
                        (int)(p->payload_len < 200 ? p->payload_len : 200), p->payload);

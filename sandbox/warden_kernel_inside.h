@@ -81,7 +81,8 @@ void wk_close_lines(struct warden_kernel *k);
 int wk_dial(struct warden_kernel *k, enum link_channel which, struct err *e);
 void wk_on_line_closed(struct warden_kernel *k, enum link_channel which);
 void wk_redial_due(struct warden_kernel *k, int64_t now_ms);
-void wk_ask(struct warden_kernel *k); /* kernel_info_request */
+void wk_ask(struct warden_kernel *k);
+void wk_nudge(struct warden_kernel *k); /* kernel_info_request */
 bool wk_say(struct warden_kernel *k, enum link_channel which, const char *type, const char *content);
 int wk_pass_on(struct warden_kernel *k, enum link_channel which, const struct slice *parts, size_t n, struct err *e);
 bool wk_is_drained(struct warden_kernel *k);

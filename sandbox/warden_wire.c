@@ -152,6 +152,14 @@ void wk_ask(struct warden_kernel *k)
     (void)wk_say(k, LINK_SHELL, "kernel_info_request", "{}"); /* refused: asked again later */
 }
 
+/* A kernel that awaits something sleeps in its event loop; ipykernel's handler of SIGINT only queues a callback there, which
+ * nothing wakes (seen with 7.4: the interrupt came when the sleep was over). Any message on shell does. */
+void wk_nudge(struct warden_kernel *k)
+{
+    (void)wk_say(k, LINK_SHELL, "kernel_info_request",
+                 "{}"); /* refused: much waits there already, which wakes it as well */
+}
+
 static void check_ready(struct warden_kernel *k)
 {
     /* An iopub message shows that the kernel knows our subscription: nothing printed from now on is lost. */
