@@ -7,23 +7,22 @@
  *                      └── the client vanished ──────────►┘
  *
  * LINGERING, because to close with bytes unread would reset the connection under the close frame.
- *
- * Who is dead? A ping goes out when nothing was heard for a while and nothing waits to be sent; it carries how many
- * messages went before it. Its pong tells that the client has read them all. When nothing comes for three pings'
- * time, a client that had read everything is dead. One that had not may only be slow: it stays, and TCP says when its
- * machine is gone. */
+ */
 #include "web/websocket.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "web/liveness.h"
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/ws_handshake.h"
@@ -35,7 +34,6 @@
 #define MAX_TICK_MS    5000
 #define CLOSING_MS     5000 /* for the close frame and what waits before it */
 #define LINGER_MS      2000
-#define DEAD_PINGS     3
 
 enum state { ASKED, OPEN, CLOSING, LINGERING, GONE };
 
@@ -62,9 +60,8 @@ struct websocket {
     uint32_t watched;        /* what epoll is asked for */
     bool is_in_turn;         /* what is said now is sent at its end */
     void *place, *due_place; /* in `open`, in `due` */
-    uint64_t n_sent,
-        n_read; /* messages that went out, and how many of them the client has surely read */
-    int64_t heard_ms, pinged_ms;
+    struct liveness liveness;
+    uint64_t n_bytes;    /* given to the socket */
     int64_t deadline_ms; /* of CLOSING and LINGERING */
 };
 
@@ -140,7 +137,7 @@ static void watch(struct websocket *w)
 
 static void take(struct websocket *w, struct slice bytes)
 {
-    w->heard_ms = zclock_mono();
+    liveness_heard(&w->liveness, zclock_mono());
     ws_wire_take(w->wire, bytes);
     if (ws_wire_is_closing(w->wire))
         enter_closing(w, true);
@@ -177,6 +174,7 @@ static bool flush(struct websocket *w, size_t *sent)
         if (n < 0)
             return false;
         ws_wire_sent(w->wire, (size_t)n);
+        w->n_bytes += (size_t)n;
         *sent += (size_t)n;
         if ((size_t)n < out.len)
             return false;
@@ -251,18 +249,13 @@ static void on_text(void *arg, struct slice text)
 static void on_pong(void *arg, struct slice payload)
 {
     struct websocket *w = arg;
-    char text[24] = "";
-    if (payload.len < sizeof text)
-        memcpy(text, payload.data ? payload.data : "", payload.len);
-    uint64_t n = strtoull(text, NULL, 10);
-    if (n <= w->n_sent && n > w->n_read)
-        w->n_read = n;
+    liveness_pong(&w->liveness, payload);
 }
 
 void websocket_text(struct websocket *w, struct slice text)
 {
     ws_wire_text(w->wire, text);
-    w->n_sent++;
+    liveness_sent(&w->liveness);
     w->all->n_out++;
     websocket_wake(w);
 }
@@ -281,25 +274,40 @@ void websocket_close(struct websocket *w, enum ws_close code, const char *reason
 
 /* ---- time ---- */
 
-static void ping(struct websocket *w, int64_t now_ms)
+static struct liveness_view look(const struct websocket *w)
 {
-    char text[24];
-    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)w->n_sent);
-    w->pinged_ms = now_ms;
-    ws_wire_ping(w->wire, slice_of(text, (size_t)n));
-    websocket_wake(w);
+    struct tcp_info info = { .tcpi_retransmits = 0 };
+    socklen_t size = sizeof info;
+    int n_unacknowledged = 0;
+    /* both only fail for what is no TCP socket */
+    (void)getsockopt(w->fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+    (void)ioctl(w->fd, SIOCOUTQ, &n_unacknowledged);
+    return (struct liveness_view){
+        .n_taken = w->n_bytes - (uint64_t)n_unacknowledged,
+        .is_deaf = info.tcpi_retransmits > 1 || info.tcpi_probes > 1,
+        .has_waiting = ws_wire_out(w->wire).len > 0,
+    };
 }
 
 static void tick_open(struct websocket *w, int64_t now_ms)
 {
-    int64_t ping_ms = w->all->ping_ms;
-    bool was_asked = w->pinged_ms > w->heard_ms;
-    if (w->request->user->removed)
+    char payload[LIVENESS_PAYLOAD_BYTES];
+    const struct liveness_view view = look(w);
+    if (w->request->user->removed) {
         websocket_close(w, WS_CLOSE_POLICY, "the user was removed");
-    else if (was_asked && w->n_read == w->n_sent && now_ms - w->pinged_ms > DEAD_PINGS * ping_ms)
+        return;
+    }
+    switch (liveness_tick(&w->liveness, &view, now_ms)) {
+    case LIVENESS_FINE:
+        return;
+    case LIVENESS_PING:
+        ws_wire_ping(w->wire, liveness_ping(&w->liveness, now_ms, payload));
+        websocket_wake(w);
+        return;
+    case LIVENESS_DEAD:
         vanish(w);
-    else if (!was_asked && now_ms - w->heard_ms > ping_ms && ws_wire_out(w->wire).len == 0)
-        ping(w, now_ms);
+        return;
+    }
 }
 
 static int on_tick(zloop_t *loop, int id, void *arg)
@@ -349,7 +357,7 @@ static void on_upgraded(void *arg, struct MHD_Connection *mhd, void *context, co
     w->fd = fd;
     w->state = OPEN;
     w->watched = event.events;
-    w->heard_ms = zclock_mono();
+    liveness_init(&w->liveness, all->ping_ms, zclock_mono());
     w->place = zlistx_add_end(all->open, w);
     w->arg = w->use->begin(w, w->request);
     keep_alive(fd);

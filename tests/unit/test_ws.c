@@ -1,0 +1,195 @@
+/* ws_handshake.c and ws_wire.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "web/ws_handshake.h"
+#include "web/ws_wire.h"
+
+#define MASK "\0\0\0\0"
+
+static struct ws_wire *wire;
+static char heard[4096]; /* messages, each followed by a bar */
+
+static void on_text(void *arg, struct slice text)
+{
+    size_t n = strlen(heard);
+    (void)snprintf(heard + n, sizeof heard - n, "%.*s|", (int)text.len, text.data);
+}
+
+static void on_pong(void *arg, struct slice payload)
+{
+    on_text(arg, SLICE_LITERAL("pong"));
+}
+
+static int make(void **state)
+{
+    static const struct ws_wire_events EVENTS = { on_text, on_pong };
+    wire = ws_wire_new(1000, &EVENTS, NULL);
+    heard[0] = '\0';
+    return 0;
+}
+
+static int unmake(void **state)
+{
+    ws_wire_free(wire);
+    return 0;
+}
+
+#define TAKE_IN(literal) ws_wire_take(wire, SLICE_LITERAL(literal))
+
+static void sends(const char *bytes, size_t n)
+{
+    struct slice out = ws_wire_out(wire);
+    assert_int_equal(out.len, n);
+    assert_memory_equal(out.data, bytes, n);
+    ws_wire_sent(wire, n);
+    assert_int_equal(ws_wire_out(wire).len, 0);
+}
+#define SENDS(literal) sends(literal, sizeof(literal) - 1)
+
+static void the_accept_key_is_that_of_the_rfc(void **state)
+{
+    char accept[WS_ACCEPT_CHARS + 1];
+    ws_handshake_accept("dGhlIHNhbXBsZSBub25jZQ==", accept);
+    assert_string_equal(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+static void lists_are_read_word_by_word(void **state)
+{
+    assert_true(ws_handshake_names("keep-alive, Upgrade", "upgrade"));
+    assert_true(ws_handshake_names("UPGRADE", "upgrade"));
+    assert_false(ws_handshake_names("upgraded", "upgrade"));
+    assert_false(ws_handshake_names("not-upgrade,x", "upgrade"));
+    assert_false(ws_handshake_names("", "upgrade"));
+    assert_false(ws_handshake_names(NULL, "upgrade"));
+}
+
+static void origins_are_ours_or_named(void **state)
+{
+    const char *allowed = "https://a.example,http://b.example:8080";
+    assert_true(ws_handshake_origin_allowed(NULL, "h:1", ""));
+    assert_true(ws_handshake_origin_allowed("http://h:1", "h:1", ""));
+    assert_true(ws_handshake_origin_allowed("https://a.example", "h", allowed));
+    assert_true(ws_handshake_origin_allowed("http://b.example:8080", "h", allowed));
+    assert_false(ws_handshake_origin_allowed("http://a.example", "h", allowed));
+    assert_false(ws_handshake_origin_allowed("https://a.example.evil", "h", allowed));
+    assert_false(ws_handshake_origin_allowed("null", "h", allowed));
+    assert_false(ws_handshake_origin_allowed("", "h", allowed));
+    assert_false(ws_handshake_origin_allowed("http://h", NULL, ""));
+}
+
+static void a_message_is_taken_and_one_is_sent(void **state)
+{
+    TAKE_IN("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"); /* RFC 6455, 5.7: a masked "Hello" */
+    assert_string_equal(heard, "Hello|");
+    ws_wire_text(wire, SLICE_LITERAL("Hello"));
+    SENDS("\x81\x05Hello");
+}
+
+static void fragments_are_one_message_with_control_frames_between(void **state)
+{
+    TAKE_IN("\x01\x82" MASK "He\x89\x81" MASK "p\x8a\x80" MASK "\x80\x83" MASK "llo");
+    assert_string_equal(heard, "pong|Hello|");
+    SENDS("\x8a\x01p");
+}
+
+static void broken_framing_closes_with_1002(void **state)
+{
+    TAKE_IN("\x81\x80" MASK "\x09\x80" MASK);
+    assert_true(ws_wire_is_closing(wire));
+    SENDS("\x88\x02\x03\xea");
+    TAKE_IN("\x81\x81" MASK "x");
+    assert_string_equal(heard, "|");
+}
+
+static void what_is_only_announced_costs_nothing(void **state)
+{
+    TAKE_IN("\x81\xff\0\0\0\0\xff\xff\xff\xff" MASK "x");
+    SENDS("\x88\x02\x03\xf1");
+}
+
+static void fragments_above_the_limit_close_with_1009(void **state)
+{
+    char part[8 + 600] = "\x01\xfe\x02\x58" MASK;
+    ws_wire_take(wire, slice_of(part, sizeof part));
+    assert_false(ws_wire_is_closing(wire));
+    part[0] = 0;
+    ws_wire_take(wire, slice_of(part, sizeof part));
+    assert_true(ws_wire_is_closing(wire));
+    assert_memory_equal(ws_wire_out(wire).data + 2, "\x03\xf1", 2);
+    assert_string_equal(heard, "");
+}
+
+static void its_close_is_answered_and_nothing_comes_after(void **state)
+{
+    TAKE_IN("\x88\x85" MASK "\x03\xe8"
+            "bye\x81\x81" MASK "x");
+    ws_wire_text(wire, SLICE_LITERAL("late"));
+    ws_wire_close(wire, WS_CLOSE_RESTART, "too late");
+    SENDS("\x88\x05\x03\xe8"
+          "bye");
+    assert_string_equal(heard, "");
+}
+
+static void our_close_says_why_once(void **state)
+{
+    ws_wire_close(wire, WS_CLOSE_RESTART, "why");
+    ws_wire_close(wire, WS_CLOSE_POLICY, "other");
+    TAKE_IN("\x81\x81" MASK "x");
+    SENDS("\x88\x05\x03\xf4why");
+    assert_string_equal(heard, "");
+}
+
+static void a_large_message_goes_out_in_pieces_and_room_is_told(void **state)
+{
+    static char large[300000];
+    size_t total = 0;
+    memset(large, 'x', sizeof large);
+    assert_true(ws_wire_has_room(wire));
+    ws_wire_text(wire, slice_of(large, sizeof large));
+    assert_false(ws_wire_has_room(wire));
+    for (struct slice out; (out = ws_wire_out(wire)).len;) {
+        assert_true(out.len <= 129 * 1024);
+        size_t n = out.len > 1000 ? out.len - 7 : out.len;
+        ws_wire_sent(wire, n);
+        total += n;
+    }
+    assert_int_equal(total, sizeof large + 10);
+    assert_true(ws_wire_has_room(wire));
+}
+
+static void many_small_answers_leave_no_room(void **state)
+{
+    for (int i = 0; i < 256; i++)
+        TAKE_IN("\x89\x80" MASK);
+    assert_false(ws_wire_has_room(wire));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_accept_key_is_that_of_the_rfc),
+        cmocka_unit_test(lists_are_read_word_by_word),
+        cmocka_unit_test(origins_are_ours_or_named),
+        cmocka_unit_test_setup_teardown(a_message_is_taken_and_one_is_sent, make, unmake),
+        cmocka_unit_test_setup_teardown(fragments_are_one_message_with_control_frames_between, make,
+                                        unmake),
+        cmocka_unit_test_setup_teardown(broken_framing_closes_with_1002, make, unmake),
+        cmocka_unit_test_setup_teardown(what_is_only_announced_costs_nothing, make, unmake),
+        cmocka_unit_test_setup_teardown(fragments_above_the_limit_close_with_1009, make, unmake),
+        cmocka_unit_test_setup_teardown(its_close_is_answered_and_nothing_comes_after, make,
+                                        unmake),
+        cmocka_unit_test_setup_teardown(our_close_says_why_once, make, unmake),
+        cmocka_unit_test_setup_teardown(a_large_message_goes_out_in_pieces_and_room_is_told, make,
+                                        unmake),
+        cmocka_unit_test_setup_teardown(many_small_answers_leave_no_room, make, unmake),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
