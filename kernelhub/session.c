@@ -495,6 +495,7 @@ void session_on_frame(struct sandbox *sandbox, const struct link_frame *f)
     case LINK_INTERRUPT:
     case LINK_ACK:
     case LINK_SAMPLE:
+    case LINK_EXEC:
     case LINK_USAGE:
         break;
     }

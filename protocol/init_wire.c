@@ -15,7 +15,7 @@ static void put32(unsigned char *at, uint32_t v)
 
 static bool known_type(unsigned type)
 {
-    return (type >= INIT_START && type <= INIT_SHUTDOWN) ||
+    return (type >= INIT_START && type <= INIT_EXEC) ||
            (type >= INIT_HELLO && type <= INIT_FAILED);
 }
 
@@ -40,8 +40,9 @@ bool init_decode(const void *data, size_t len, struct init_packet *ret)
         return false;
     if (ret->type == INIT_OUTPUT && ret->channel != 1 && ret->channel != 2)
         return false;
-    bool payload = ret->type == INIT_START || ret->type == INIT_CHANNEL ||
-                   ret->type == INIT_OUTPUT || ret->type == INIT_FAILED;
+    bool payload = ret->type == INIT_START || ret->type == INIT_EXEC ||
+                   ret->type == INIT_CHANNEL || ret->type == INIT_OUTPUT ||
+                   ret->type == INIT_FAILED;
     return payload || ret->payload_len == 0;
 }
 
@@ -72,7 +73,7 @@ static const char *take_string(const char **at, const char *end)
     return s;
 }
 
-bool init_decode_start(const char *payload, size_t len, struct init_start *ret)
+static bool decode(const char *payload, size_t len, struct init_start *ret)
 {
     if (len < 8)
         return false;
@@ -84,7 +85,7 @@ bool init_decode_start(const char *payload, size_t len, struct init_start *ret)
         return false;
     ret->cwd = take_string(&at, end);
     ret->file_path = take_string(&at, end);
-    if (!ret->cwd || ret->cwd[0] != '/' || !ret->file_path || ret->file_path[0] != '/')
+    if (!ret->cwd || ret->cwd[0] != '/' || !ret->file_path)
         return false;
     for (size_t i = 0; i < argc; i++)
         if (!(ret->argv[i] = take_string(&at, end)))
@@ -97,6 +98,16 @@ bool init_decode_start(const char *payload, size_t len, struct init_start *ret)
     ret->file = at;
     ret->file_len = file_len;
     return (size_t)(end - at) == file_len;
+}
+
+bool init_decode_start(const char *payload, size_t len, struct init_start *ret)
+{
+    return decode(payload, len, ret) && ret->file_path[0] == '/';
+}
+
+bool init_decode_exec(const char *payload, size_t len, struct init_start *ret)
+{
+    return decode(payload, len, ret) && ret->file_path[0] == '\0' && ret->file_len == 0;
 }
 
 static bool put(char **at, const char *end, const char *data, size_t n)

@@ -1,10 +1,10 @@
 /* init_wire.h - the messages between warden and init (init.sock, a Unix SOCK_SEQPACKET socket: one
- * packet, one message; a file descriptor may ride along by SCM_RIGHTS). Includes nothing but libc's
+ * packet, one message; file descriptors may ride along by SCM_RIGHTS). Includes nothing but libc's
  * headers, because init has no other library.
  *
  *     u8 type | u8 channel | u16 zero | u32 kernel | i32 value | payload        (little-endian)
  *
- * `kernel` is a number the warden chooses, 1 … INIT_MAX_KERNELS; used again only after EXITED.
+ * `kernel` is a number the warden chooses, 1 … INIT_MAX_KERNELS, for a kernel or a command; used again only after EXITED.
  * Orders are answered as each line below says. What init says is a claim from the enemy's house. */
 #ifndef PROTOCOL_INIT_WIRE_H
 #define PROTOCOL_INIT_WIRE_H
@@ -14,10 +14,11 @@
 #include <stdint.h>
 
 #define INIT_WIRE_VERSION   1
-#define INIT_MAX_PACKET     (96u * 1024)
+#define INIT_MAX_PACKET     (176u * 1024) /* a socket's buffer as it comes (208 KiB) takes one */
 #define INIT_MAX_KERNELS    64
 #define INIT_HEADER_BYTES   12
-#define INIT_MAX_STRINGS    1024 /* argv and env together */
+#define INIT_MAX_STRINGS    2048 /* argv and env together */
+#define INIT_MAX_FDS        3
 #define INIT_PAYLOAD_OUTPUT (8u * 1024)
 
 enum init_type {
@@ -31,12 +32,18 @@ enum init_type {
     INIT_SIGNAL = 3,   /* kernel, value = signal number, to its process group. Answer: DONE or FAILED */
     INIT_KILL = 4,     /* kernel: SIGKILL for everything it started (group, descendants, daemonised ones). DONE once sent; EXITED follows */
     INIT_SHUTDOWN = 5, /* kill all, exit 0 */
+    INIT_EXEC = 6,     /* kernel, two or three fds: a command's stdout, stderr and, when there is one, stdin (else /dev/null);
+                        * payload = init_start without a file (file_path ""). Its process says by itself, on its stderr
+                        * and by 127 or 126, that there is nothing to execute. Answer: STARTED or FAILED, then EXITED as soon as
+                        * that process has ended: what it started lives on. SIGNAL and KILL as for a kernel. Only for an
+                        * init whose HELLO has INIT_CAN_EXEC */
 
     /* init → warden */
-    INIT_HELLO = 16,     /* value = INIT_WIRE_VERSION, first packet on a connection; kernel = how many STARTED (each
+    INIT_HELLO = 16,     /* value = INIT_WIRE_VERSION, channel = bits of enum init_can, first packet on a connection;
+                          * kernel = how many STARTED (each
                           * kernel that lives) and EXITED (each end that no warden has heard of) follow it at once. A
                           * kernel a warden knew of and that is not among them is gone */
-    INIT_STARTED = 17,   /* kernel, value = pid inside the container */
+    INIT_STARTED = 17,   /* kernel, value = pid inside the container, channel = 1 for a command's */
     INIT_CONNECTED = 18, /* kernel, channel */
     INIT_CLOSED = 19,    /* kernel, channel, value = errno or 0 */
     INIT_EXITED = 20,    /* kernel, value = wait status as of waitpid(2); all its relays are closed */
@@ -45,6 +52,8 @@ enum init_type {
     INIT_DONE = 22,      /* kernel, value = type of the order */
     INIT_FAILED = 23,    /* kernel, value = errno, channel = type of the order, payload = text */
 };
+
+enum init_can { INIT_CAN_EXEC = 1 };
 
 struct init_packet {
     enum init_type type;
@@ -57,7 +66,8 @@ struct init_packet {
 
 /* START's payload:
  *     u16 argc | u16 envc | u32 file_len | cwd NUL | file_path NUL | argv… NUL each | env… ("A=b") NUL each | file bytes
- * env is added to init's own environment, which is the image's. file_path is where init writes the connection file (mode 0600) before it starts the kernel. Paths must be absolute. */
+ * env is added to init's own environment, which is the image's. file_path is where init writes the connection file (mode 0600) before it starts the kernel. Paths must be absolute.
+ * EXEC's is the same with file_path "" and no file. */
 struct init_start {
     const char *cwd;
     const char *file_path;
@@ -73,6 +83,7 @@ bool init_decode(const void *data, size_t len, struct init_packet *ret);
 size_t init_encode(const struct init_packet *p, void *out, size_t size);
 
 bool init_decode_start(const char *payload, size_t len, struct init_start *ret);
+bool init_decode_exec(const char *payload, size_t len, struct init_start *ret);
 /* argv and env NULL-terminated. Returns the payload's length, 0 when it does not fit. */
 size_t init_encode_start(const struct init_start *s, void *out, size_t size);
 

@@ -14,7 +14,7 @@ const char *link_channel_name(enum link_channel channel)
 
 static bool known_type(unsigned type)
 {
-    return (type >= LINK_HELLO && type <= LINK_SAMPLE) ||
+    return (type >= LINK_HELLO && type <= LINK_EXEC) ||
            (type >= LINK_KERNEL && type <= LINK_ERROR);
 }
 

@@ -40,11 +40,18 @@ enum link_type {
     LINK_INTERRUPT = 6, /* kernel; execution: only if that one is running; none: whatever runs */
     LINK_ACK = 7,       /* number: everything up to it is committed */
     LINK_SAMPLE = 8,    /* asks for USAGE */
+    LINK_EXEC = 9,      /* kernel (the process's id, the hub's choice), execution: run a command, part 0 = {"argv":[…],"env":{…},
+                         * "cwd":"/…","timeout_ms":N (0: none),"grace_ms":N}, part 1, when there is one: its stdin, then
+                         * end of file; else /dev/null. Answers are MESSAGEs on iopub as a kernel would say them
+                         * (execute_input when the process is there, stream) and END, whose exit_code and signal are the
+                         * process's. INTERRUPT: SIGINT; past timeout_ms the same, then after grace_ms KILL with all it started;
+                         * STOP: KILL. A repeat of a known execution id is ignored. Only when the warden's
+                         * HELLO has "exec" among its features */
 
     /* warden → hub (HELLO and MESSAGE too) */
     /* HELLO part 0: {"version":1,"sandbox_id","epoch":UUID,"first":N (lowest number still kept or next),
      * "kernels":[{"kernel_id","state":"starting|ready|dead"}],
-     * "executions":[{"execution_id","kernel_id","state":"running|ended"}]}
+     * "executions":[{"execution_id","kernel_id","state":"running|ended"}],"features":["exec"]}
      * MESSAGE: number; execution id is set when its parent header names an execution of EXECUTE */
     LINK_KERNEL = 16, /* number, kernel; part 0 = {"state":"starting|ready|dead","exit_code":N|null,"signal":N|null,
                        * "oom":bool,"expected":bool (we were asked to end it),"reason":"…","output":"tail of its stdout

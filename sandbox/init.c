@@ -33,23 +33,22 @@ struct init {
     struct init_timer reap;
 };
 
-static void order(void *owner, const struct init_packet *p, int fd)
+static void order(void *owner, const struct init_packet *p, int fds[INIT_MAX_FDS])
 {
     struct init *init = owner;
-    if (p->type == INIT_CHANNEL)
-        return init_kernels_channel(&init->kernels, p, fd);
-    if (fd >= 0)
-        (void)close(fd); /* nothing else takes one */
     switch (p->type) {
     case INIT_START:
         return init_kernels_start(&init->kernels, p);
+    case INIT_EXEC:
+        return init_kernels_exec(&init->kernels, p, fds);
+    case INIT_CHANNEL:
+        return init_kernels_channel(&init->kernels, p, TAKE_FD(fds[0]));
     case INIT_SIGNAL:
         return init_kernels_signal(&init->kernels, p);
     case INIT_KILL:
         return init_kernels_kill(&init->kernels, p);
     case INIT_SHUTDOWN:
         return init_loop_end(&init->loop, 0);
-    case INIT_CHANNEL:
     case INIT_HELLO:
     case INIT_STARTED:
     case INIT_CONNECTED:

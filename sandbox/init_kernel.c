@@ -94,15 +94,22 @@ static void close_output(struct init_kernel *k, struct init_watch *w)
     init_watch_close(k->among->loop, w);
 }
 
+/* Whatever is there now is only the sandbox's: user code may have been quicker. */
+static void remove_file(const struct init_kernel *k)
+{
+    if (!k->is_command)
+        (void)unlink(k->marker + strlen(INIT_MARKER));
+}
+
 static void exec_failed(struct init_kernel *k, int error)
 {
     for (int i = 0; i < INIT_N_CHANNELS; i++)
         close_relay(&k->relays[i], error);
     init_watch_close(k->among->loop, &k->out);
     init_watch_close(k->among->loop, &k->err);
-    (void)unlink(k->marker + strlen(INIT_MARKER)); /* user code may have been quicker */
+    remove_file(k);
     k->life = INIT_FREE;
-    (void)say(k, INIT_FAILED, INIT_START, error, "cannot execute it");
+    (void)say(k, INIT_FAILED, k->is_command ? INIT_EXEC : INIT_START, error, "cannot execute it");
 }
 
 static void exec_ready(struct init_watch *w, uint32_t events)
@@ -115,14 +122,31 @@ static void exec_ready(struct init_watch *w, uint32_t events)
     if (n == (ssize_t)sizeof error)
         return exec_failed(k, error);
     k->life = INIT_RUNNING;
-    (void)say(k, INIT_STARTED, 0, k->pid, NULL);
+    (void)say(k, INIT_STARTED, k->is_command, k->pid, NULL);
+}
+
+static void born(struct init_kernel *k, const struct init_child *child)
+{
+    struct init_loop *l = k->among->loop;
+    k->pid = child->pid;
+    k->kill_asked = k->sweeping = false;
+    k->life = INIT_SPAWNING;
+    /* A pipe that cannot be watched is closed: the kernel then lives without it. */
+    if (child->out_fd >= 0)
+        (void)init_watch_open(l, &k->out, child->out_fd, EPOLLIN, out_ready);
+    if (child->err_fd >= 0)
+        (void)init_watch_open(l, &k->err, child->err_fd, EPOLLIN, err_ready);
+    if (init_watch_open(l, &k->exec, child->exec_fd, EPOLLIN, exec_ready) < 0) {
+        (void)kill(k->pid, SIGKILL); /* reaped like any other; its end is this order's answer */
+        exec_failed(k, errno);
+    }
 }
 
 static int start(struct init_kernel *k, const struct init_packet *p)
 {
-    struct init_loop *l = k->among->loop;
     struct init_start s;
     struct init_child child;
+    k->is_command = false;
     if (!init_decode_start(p->payload, p->payload_len, &s))
         return EBADMSG;
     if (strlen(s.file_path) >= sizeof k->marker - strlen(INIT_MARKER))
@@ -131,17 +155,36 @@ static int start(struct init_kernel *k, const struct init_packet *p)
     int error = init_spawn(&s, k->marker, &child);
     if (error)
         return error;
-    k->pid = child.pid;
-    k->kill_asked = k->sweeping = false;
-    k->life = INIT_SPAWNING;
-    /* A pipe that cannot be watched is closed: the kernel then lives without it. */
-    (void)init_watch_open(l, &k->out, child.out_fd, EPOLLIN, out_ready);
-    (void)init_watch_open(l, &k->err, child.err_fd, EPOLLIN, err_ready);
-    if (init_watch_open(l, &k->exec, child.exec_fd, EPOLLIN, exec_ready) < 0) {
-        (void)kill(k->pid, SIGKILL); /* reaped like any other; its end is this START's answer */
-        exec_failed(k, errno);
-    }
+    born(k, &child);
     return 0;
+}
+
+/* Of all commands there ever were: what a later one starts is not killed for an earlier one. */
+static void write_marker(struct init_kernel *k)
+{
+    char digits[16];
+    size_t n = 0;
+    char *at = stpcpy(k->marker, INIT_COMMAND_MARKER);
+    for (uint32_t rest = ++k->among->n_commands; rest || n == 0; rest /= 10)
+        digits[n++] = (char)('0' + rest % 10);
+    while (n)
+        *at++ = digits[--n];
+    *at = '\0';
+}
+
+static int exec_command(struct init_kernel *k, const struct init_packet *p,
+                        const int fds[INIT_MAX_FDS])
+{
+    struct init_start s;
+    struct init_child child;
+    k->is_command = true;
+    if (fds[0] < 0 || fds[1] < 0 || !init_decode_exec(p->payload, p->payload_len, &s))
+        return EBADMSG;
+    write_marker(k);
+    int error = init_spawn_command(&s, k->marker, fds, &child);
+    if (!error)
+        born(k, &child);
+    return error;
 }
 
 void init_kernels_start(struct init_kernels *all, const struct init_packet *p)
@@ -154,11 +197,22 @@ void init_kernels_start(struct init_kernels *all, const struct init_packet *p)
         refuse(all, p, error, "cannot start it");
 }
 
+void init_kernels_exec(struct init_kernels *all, const struct init_packet *p,
+                       const int fds[INIT_MAX_FDS])
+{
+    struct init_kernel *k = find(all, p->kernel);
+    if (k->life != INIT_FREE)
+        return refuse(all, p, EBUSY, "the number is in use");
+    int error = exec_command(k, p, fds);
+    if (error)
+        refuse(all, p, error, "cannot start it");
+}
+
 void init_kernels_channel(struct init_kernels *all, const struct init_packet *p, int fd)
 {
     struct init_kernel *k = find(all, p->kernel);
     int error = ESRCH;
-    if (k->life == INIT_SPAWNING || k->life == INIT_RUNNING)
+    if (!k->is_command && (k->life == INIT_SPAWNING || k->life == INIT_RUNNING))
         error = init_relay_open(&k->relays[p->channel], fd, p->payload, p->payload_len);
     else if (fd >= 0)
         (void)close(fd);
@@ -189,7 +243,8 @@ static bool only_one(const struct init_kernel *k)
 static void sweep_due(struct init_timer *t)
 {
     struct init_kernel *k = INIT_OWNER(t, struct init_kernel, sweep);
-    bool all = getpid() == 1 && only_one(k); /* then nothing else in the namespace may live on */
+    /* then nothing else in the namespace may live on; but what commands left behind may */
+    bool all = getpid() == 1 && !k->among->n_commands && only_one(k);
     unsigned left = all ? init_census_kill_all() : init_census_kill(k->pid, k->marker);
     if (left && k->rounds < SWEEP_MAX_ROUNDS) {
         int64_t in_ms = 1 << (k->rounds < SWEEP_MAX_SHIFT ? k->rounds : SWEEP_MAX_SHIFT);
@@ -243,7 +298,7 @@ static void settle(struct init_kernel *k)
         if (k->relays[i].state != INIT_RELAY_IDLE)
             return;
     init_timer_disarm(k->among->loop, &k->flush);
-    (void)unlink(k->marker + strlen(INIT_MARKER)); /* whatever is there now is only the sandbox's */
+    remove_file(k);
     k->life = INIT_ENDED;
     tell_end(k);
 }
@@ -284,6 +339,8 @@ void init_kernels_reaped(struct init_kernels *all, pid_t pid, int status)
         init_relay_settle(&k->relays[i]); /* its death may be heard before its answer */
     k->life = INIT_ENDING;
     k->status = status;
+    if (k->is_command)
+        return settle(k); /* a KILL that is under way first comes to its end */
     k->flushes = 0;
     k->moved_before = moved(k);
     for (int i = 0; i < INIT_N_CHANNELS; i++)
@@ -314,12 +371,12 @@ void init_kernels_hello(struct init_kernels *all)
     uint32_t count = 0;
     for (size_t i = 0; i < INIT_MAX_KERNELS; i++)
         count += all->table[i].life >= INIT_RUNNING;
-    if (!init_warden_say(all->warden, INIT_HELLO, count, 0, INIT_WIRE_VERSION, NULL))
+    if (!init_warden_say(all->warden, INIT_HELLO, count, INIT_CAN_EXEC, INIT_WIRE_VERSION, NULL))
         return;
     for (size_t i = 0; i < INIT_MAX_KERNELS; i++) {
         struct init_kernel *k = &all->table[i];
         if (k->life == INIT_RUNNING || k->life == INIT_ENDING)
-            (void)say(k, INIT_STARTED, 0, k->pid,
+            (void)say(k, INIT_STARTED, k->is_command, k->pid,
                       NULL); /* lost with the line: the next HELLO says it */
         else if (k->life == INIT_ENDED)
             tell_end(k);

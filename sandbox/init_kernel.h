@@ -1,4 +1,5 @@
-/* init_kernel.h - the kernels of the sandbox: started, signalled, killed, relayed, buried. */
+/* init_kernel.h - the kernels and commands of the sandbox: started, signalled, killed, relayed, buried.
+ * A command is a kernel without channels and without a burial: what it started lives on. */
 #ifndef SANDBOX_INIT_KERNEL_H
 #define SANDBOX_INIT_KERNEL_H
 
@@ -15,7 +16,8 @@
  *  SPAWNING  forked, exec not known                   exec: STARTED, RUNNING; failed: FAILED, FREE
  *  RUNNING   it lives                                 its process was reaped
  *  ENDING    what it started is killed, its last      all gone and flushed, or patience ended:
- *            bytes are passed on                      EXITED, FREE; ENDED when no warden hears it
+ *            bytes are passed on (a command: only     EXITED, FREE; ENDED when no warden hears it
+ *            when KILL was asked for)
  *  ENDED     its exit waits for a warden              HELLO: EXITED, FREE */
 enum init_life { INIT_FREE, INIT_SPAWNING, INIT_RUNNING, INIT_ENDING, INIT_ENDED };
 
@@ -25,6 +27,7 @@ struct init_kernel {
     enum init_life life;
     pid_t pid; /* leads its session and group */
     int status;
+    bool is_command;
     bool kill_asked; /* owes DONE for KILL */
     bool sweeping;
     unsigned rounds;  /* sweeps so far */
@@ -33,21 +36,23 @@ struct init_kernel {
     struct init_watch exec, out, err;
     struct init_timer sweep, flush;
     struct init_relay relays[INIT_N_CHANNELS];
-    char marker[1024]; /* "KERNELHUB_KERNEL=" file_path */
+    char marker[1024]; /* "KERNELHUB_KERNEL=" file_path; of a command "KERNELHUB_COMMAND=" and a number */
 };
 
 struct init_kernels {
     struct init_loop *loop;
     struct init_warden *warden;
     struct init_relays relays;
+    uint32_t n_commands; /* so far: what they left behind is to live on */
     struct init_kernel table[INIT_MAX_KERNELS];
 };
 
 void init_kernels_init(struct init_kernels *all, struct init_loop *l, struct init_folders *f,
                        struct init_warden *w);
 
-/* What the orders of init_wire.h say; each answers by itself. `fd` is taken in any case. */
+/* What the orders of init_wire.h say; each answers by itself. `fd` is taken in any case, `fds` are borrowed. */
 void init_kernels_start(struct init_kernels *all, const struct init_packet *p);
+void init_kernels_exec(struct init_kernels *all, const struct init_packet *p, const int fds[INIT_MAX_FDS]);
 void init_kernels_channel(struct init_kernels *all, const struct init_packet *p, int fd);
 void init_kernels_signal(struct init_kernels *all, const struct init_packet *p);
 void init_kernels_kill(struct init_kernels *all, const struct init_packet *p);

@@ -47,17 +47,17 @@ static int write_file(const char *path, const char *bytes, size_t len)
 
 static void set_marker(struct init_start *s, const char *marker)
 {
-    size_t n = 0;
+    size_t n = 0, name_len = strcspn(marker, "=") + 1;
     for (size_t i = 0; s->env[i]; i++)
-        if (strncmp(s->env[i], INIT_MARKER, strlen(INIT_MARKER)) != 0)
+        if (strncmp(s->env[i], marker, name_len) != 0)
             s->env[n++] = s->env[i];
     s->env[n++] = marker; /* argc is at least 1, so there is room for this and the NULL */
     s->env[n] = NULL;
 }
 
 /* In the child. Everything init changed about signals is undone; all other descriptors are
- * CLOEXEC. Returns only when there is nothing to exec. */
-static void become_kernel(const struct init_start *s, int out, int err)
+ * CLOEXEC. in -1: /dev/null. */
+static int be_clean(int in, int out, int err)
 {
     sigset_t none;
     for (int sig = 1; sig < NSIG; sig++)
@@ -65,16 +65,48 @@ static void become_kernel(const struct init_start *s, int out, int err)
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setsid(); /* a fresh child leads no group: cannot fail */
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
-        return;
-    if (chdir(s->cwd) < 0 && chdir("/") < 0)
-        return;
+    if (in < 0)
+        in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return in < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0 ? -1 : 0;
+}
+
+/* Returns only when there is nothing to exec. */
+static void become(const struct init_start *s)
+{
     /* On top of the image's own environment, which is ours; execvp searches the PATH that results. */
     for (size_t i = 0; s->env[i]; i++)
         if (putenv((char *)(uintptr_t)s->env[i]) != 0)
             return;
     (void)execvp(s->argv[0], (char *const *)(uintptr_t)s->argv);
+}
+
+static void become_kernel(const struct init_start *s, int out, int err)
+{
+    if (be_clean(-1, out, err) == 0 && (chdir(s->cwd) == 0 || chdir("/") == 0))
+        become(s);
+}
+
+/* As a shell would say it. */
+static void complain(const char *name, int error)
+{
+    const char *why = strerrordesc_np(error);
+    const char *parts[] = { "kernelhub: ", name, ": ", why ? why : "it cannot be executed", "\n" };
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        (void)!write(2, parts[i], strlen(parts[i])); /* the exit code says it too */
+}
+
+static int become_command(const struct init_start *s, const int fds[INIT_MAX_FDS])
+{
+    if (be_clean(fds[2], fds[0], fds[1]) < 0)
+        return 126;
+    if (chdir(s->cwd) < 0) {
+        complain(s->cwd, errno);
+        return 126;
+    }
+    become(s);
+    int why = errno;
+    complain(s->argv[0], why);
+    return why == ENOENT || why == ENOTDIR ? 127 : 126;
 }
 
 int init_spawn(struct init_start *s, const char *marker, struct init_child *ret)
@@ -102,5 +134,22 @@ int init_spawn(struct init_start *s, const char *marker, struct init_child *ret)
         _exit(127);
     }
     *ret = (struct init_child){ pid, TAKE_FD(exec_read), TAKE_FD(out_read), TAKE_FD(err_read) };
+    return 0;
+}
+
+int init_spawn_command(struct init_start *s, const char *marker, const int fds[INIT_MAX_FDS],
+                       struct init_child *ret)
+{
+    int exec[2];
+    set_marker(s, marker);
+    if (pipe2(exec, O_CLOEXEC | O_NONBLOCK) < 0)
+        return errno;
+    CLEANUP_FD int exec_read = exec[0], exec_write = exec[1];
+    pid_t pid = fork();
+    if (pid < 0)
+        return errno;
+    if (pid == 0)
+        _exit(become_command(s, fds));
+    *ret = (struct init_child){ pid, TAKE_FD(exec_read), -1, -1 };
     return 0;
 }

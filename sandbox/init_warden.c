@@ -80,30 +80,30 @@ void init_warden_output(struct init_warden *w, uint32_t kernel, unsigned channel
         (void)send_packet(w, &p); /* dropped when the warden does not read: see the header */
 }
 
-/* Receives one packet and its descriptor. Returns its length, 0 at the end, -1 with errno. */
-static ssize_t receive(struct init_warden *w, int *ret_fd)
+/* Receives one packet and its descriptors. Returns its length, 0 at the end, -1 with errno. */
+static ssize_t receive(struct init_warden *w, int ret_fds[INIT_MAX_FDS])
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(4 * sizeof(int))];
+        char bytes[CMSG_SPACE((INIT_MAX_FDS + 1) * sizeof(int))];
     } control;
+    size_t n_fds = 0;
     struct iovec part = { .iov_base = w->packet, .iov_len = sizeof w->packet };
     struct msghdr m = { .msg_iov = &part,
                         .msg_iovlen = 1,
                         .msg_control = control.bytes,
                         .msg_controllen = sizeof control.bytes };
     ssize_t n = recvmsg(w->watch.fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    *ret_fd = -1;
     for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
         for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (*ret_fd < 0)
-                *ret_fd = fd;
+            if (n_fds < INIT_MAX_FDS)
+                ret_fds[n_fds++] = fd;
             else
-                (void)close(fd); /* one order, one descriptor */
+                (void)close(fd); /* no order has so many */
         }
     }
     return n >= 0 && (m.msg_flags & MSG_TRUNC) ? INIT_MAX_PACKET + 1 : n;
@@ -112,8 +112,8 @@ static ssize_t receive(struct init_warden *w, int *ret_fd)
 static void hear(struct init_warden *w)
 {
     for (int i = 0; i < ORDERS_A_WAKE && init_warden_connected(w) && !w->n_notes; i++) {
-        CLEANUP_FD int fd = -1;
-        ssize_t n = receive(w, &fd);
+        int fds[INIT_MAX_FDS] = { -1, -1, -1 };
+        ssize_t n = receive(w, fds);
         if (n < 0 && errno == EAGAIN)
             return;
         if (n <= 0)
@@ -123,7 +123,9 @@ static void hear(struct init_warden *w)
         if (!init_decode(w->packet, (size_t)n, &p) || p.type >= INIT_HELLO)
             (void)init_warden_say(w, INIT_FAILED, 0, 0, EBADMSG, "not an order"); /* a courtesy */
         else
-            w->on_order(w->owner, &p, TAKE_FD(fd));
+            w->on_order(w->owner, &p, fds);
+        for (size_t f = 0; f < INIT_MAX_FDS; f++)
+            close_fd_at(&fds[f]);
     }
 }
 

@@ -32,8 +32,8 @@ struct init_warden {
     unsigned first_note, n_notes;
     char packet[INIT_MAX_PACKET];
     void (*on_connected)(void *owner); /* has to say HELLO and the kernels that live */
-    /* fd: what came along or -1, the receiver's to close. */
-    void (*on_order)(void *owner, const struct init_packet *p, int fd);
+    /* fds: what came along, else -1; those not taken are closed afterwards. */
+    void (*on_order)(void *owner, const struct init_packet *p, int fds[INIT_MAX_FDS]);
     /* An EXITED that init_warden_say had taken will not be heard: say it again after the next
      * HELLO. */
     void (*on_unheard)(void *owner, uint32_t kernel);

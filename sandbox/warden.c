@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "sandbox/keep.h"
+#include "sandbox/warden_command.h"
 #include "sandbox/warden_init.h"
 #include "sandbox/warden_keeper.h"
 #include "sandbox/warden_kernel.h"
@@ -27,6 +28,7 @@ struct warden {
     struct warden_keeper *keeper;
     struct warden_kernel_env env;
     struct warden_kernel *kernels[INIT_MAX_KERNELS + 1]; /* by number */
+    struct warden_command *commands[WARDEN_MAX_COMMANDS];
     uint64_t strangers; /* bit n: number n is init's, not ours: being killed */
     unsigned last_number;
     const char *stuck; /* init is to be given up, and why */
@@ -44,12 +46,29 @@ static struct warden_kernel *find(struct warden *w, const struct uuid *id)
     return NULL;
 }
 
+static struct warden_command *find_command(struct warden *w, const struct uuid *id)
+{
+    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+        if (w->commands[i] && uuid_equal(warden_command_id(w->commands[i]), id))
+            return w->commands[i];
+    return NULL;
+}
+
+static struct warden_command *command_of(struct warden *w, unsigned number)
+{
+    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+        if (w->commands[i] && warden_command_number(w->commands[i]) == number)
+            return w->commands[i];
+    return NULL;
+}
+
 /* Round and round, so that a number rests before it is used again; 0: none is free. */
 static unsigned free_number(struct warden *w)
 {
     for (unsigned tries = 0; tries < INIT_MAX_KERNELS; tries++) {
         w->last_number = w->last_number % INIT_MAX_KERNELS + 1;
-        if (!w->kernels[w->last_number] && !(w->strangers >> (w->last_number - 1) & 1))
+        if (!w->kernels[w->last_number] && !command_of(w, w->last_number) &&
+            !(w->strangers >> (w->last_number - 1) & 1))
             return w->last_number;
     }
     return 0;
@@ -66,7 +85,8 @@ static int order_start(struct warden *w, const struct link_frame *f, struct err 
         return warden_kernel_start(k, f->parts[0], e);
     unsigned number = free_number(w);
     if (number == 0)
-        return err_set(e, ERR_QUOTA, "%d kernels run in this sandbox, the limit", INIT_MAX_KERNELS);
+        return err_set(e, ERR_QUOTA, "%d kernels and commands run in this sandbox, the limit",
+                       INIT_MAX_KERNELS);
     k = warden_kernel_new(&w->env, &f->kernel_id, number);
     if (warden_kernel_start(k, f->parts[0], e) < 0) {
         warden_kernel_free(k);
@@ -84,7 +104,12 @@ static int no_kernel(struct err *e)
 static int order_stop(struct warden *w, const struct link_frame *f, struct err *e)
 {
     struct warden_kernel *k = find(w, &f->kernel_id);
+    struct warden_command *c = find_command(w, &f->kernel_id);
     int64_t grace_ms = 2000;
+    if (c)
+        warden_command_stop(c);
+    if (c)
+        return 0;
     if (!k)
         return no_kernel(e);
     if (f->n_parts > 0 && json_valid(f->parts[0]))
@@ -101,6 +126,38 @@ static int order_execute(struct warden *w, const struct link_frame *f, struct er
     return k ? warden_kernel_execute(k, f, e) : no_kernel(e);
 }
 
+static void begin_command(struct warden *w, struct warden_command *c)
+{
+    unsigned number = free_number(w);
+    if (number)
+        warden_command_begin(c, number);
+    else
+        warden_command_stop(c); /* so many kernels run: it ends as cancelled */
+}
+
+static int order_exec(struct warden *w, const struct link_frame *f, struct err *e)
+{
+    size_t place = WARDEN_MAX_COMMANDS, held_input = 0;
+    if (run_table_find(w->runs, &f->execution_id))
+        return 0; /* exactly once */
+    if (find(w, &f->kernel_id) || find_command(w, &f->kernel_id))
+        return err_set(e, ERR_CONFLICT, "something with this id runs here");
+    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++) {
+        if (!w->commands[i])
+            place = i;
+        else
+            held_input += warden_command_input(w->commands[i]);
+    }
+    if (place == WARDEN_MAX_COMMANDS)
+        return err_set(e, ERR_QUOTA, "%d commands run in this sandbox, the limit",
+                       WARDEN_MAX_COMMANDS);
+    if (warden_command_new(&w->env, f, held_input, &w->commands[place], e) < 0)
+        return -1;
+    if (warden_init_is_there(w->init))
+        begin_command(w, w->commands[place]);
+    return 0;
+}
+
 static int order_message(struct warden *w, const struct link_frame *f, struct err *e)
 {
     struct warden_kernel *k = find(w, &f->kernel_id);
@@ -110,9 +167,13 @@ static int order_message(struct warden *w, const struct link_frame *f, struct er
 static int order_interrupt(struct warden *w, const struct link_frame *f, struct err *e)
 {
     struct warden_kernel *k = find(w, &f->kernel_id);
-    if (!k)
+    struct warden_command *c = find_command(w, &f->kernel_id);
+    if (!k && !c)
         return no_kernel(e);
-    warden_kernel_interrupt(k, &f->execution_id);
+    if (k)
+        warden_kernel_interrupt(k, &f->execution_id);
+    else
+        warden_command_interrupt(c);
     return 0;
 }
 
@@ -137,6 +198,7 @@ static const struct {
     { LINK_START, order_start },         { LINK_STOP, order_stop },
     { LINK_EXECUTE, order_execute },     { LINK_MESSAGE, order_message },
     { LINK_INTERRUPT, order_interrupt }, { LINK_SAMPLE, order_sample },
+    { LINK_EXEC, order_exec },
 };
 
 static void say_error(struct warden *w, const struct link_frame *f, const struct err *e)
@@ -186,7 +248,7 @@ static void write_hello(void *owner, struct buf *out)
                  r->state == RUN_OVER ? "ended" : "running");
         comma = ",";
     }
-    buf_add_char(out, ']');
+    buf_add_str(out, "],\"features\":[\"exec\"]");
 }
 
 /* Init's side */
@@ -198,6 +260,9 @@ static void on_hello(void *owner)
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         if (w->kernels[i])
             warden_kernel_on_init(w->kernels[i]);
+    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+        if (w->commands[i] && warden_command_is_waiting(w->commands[i]))
+            begin_command(w, w->commands[i]);
 }
 
 /* A kernel of an earlier warden: we have no key to speak to it. */
@@ -225,7 +290,10 @@ static void on_packet(void *owner, const struct init_packet *p)
     struct warden *w = owner;
     if (p->kernel == 0)
         return;
-    if (w->kernels[p->kernel] && !warden_kernel_is_waiting(w->kernels[p->kernel]))
+    struct warden_command *c = command_of(w, p->kernel);
+    if (c)
+        warden_command_on_packet(c, p);
+    else if (w->kernels[p->kernel] && !warden_kernel_is_waiting(w->kernels[p->kernel]))
         warden_kernel_on_packet(w->kernels[p->kernel], p);
     else
         on_stranger(w, p);
@@ -238,6 +306,9 @@ static void on_gone(void *owner)
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         if (w->kernels[i])
             warden_kernel_on_init_gone(w->kernels[i]);
+    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+        if (w->commands[i])
+            warden_command_on_init_gone(w->commands[i]);
 }
 
 static void on_stuck(void *owner, const char *why)
@@ -250,14 +321,19 @@ static void on_stuck(void *owner, const char *why)
 
 static int on_timer(zloop_t *loop, int timer_id, void *arg);
 
+static void sooner(int64_t *due, int64_t at)
+{
+    if (at && (!*due || at < *due))
+        *due = at;
+}
+
 static void arm(struct warden *w)
 {
     int64_t due = 0;
-    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++) {
-        int64_t at = w->kernels[i] ? warden_kernel_due_ms(w->kernels[i]) : 0;
-        if (at && (!due || at < due))
-            due = at;
-    }
+    for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
+        sooner(&due, w->kernels[i] ? warden_kernel_due_ms(w->kernels[i]) : 0);
+    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+        sooner(&due, w->commands[i] ? warden_command_due_ms(w->commands[i]) : 0);
     /* a timer that fires too early finds nothing due and arms again */
     if (!due || (w->timer >= 0 && w->timer_ms <= due))
         return;
@@ -291,6 +367,9 @@ static void after(void *owner)
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         if (w->kernels[i] && warden_kernel_is_over(w->kernels[i]))
             warden_kernel_free(TAKE(w->kernels[i]));
+    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+        if (w->commands[i] && warden_command_is_over(w->commands[i]))
+            warden_command_free(TAKE(w->commands[i]));
     warden_link_flush(w->link);
     give_memory_back(w);
     arm(w);
@@ -305,6 +384,11 @@ static int on_timer(zloop_t *loop, int timer_id, void *arg)
         int64_t due = w->kernels[i] ? warden_kernel_due_ms(w->kernels[i]) : 0;
         if (due && due <= now)
             warden_kernel_on_due(w->kernels[i], now);
+    }
+    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++) {
+        int64_t due = w->commands[i] ? warden_command_due_ms(w->commands[i]) : 0;
+        if (due && due <= now)
+            warden_command_on_due(w->commands[i], now);
     }
     after(w);
     return 0;
@@ -382,6 +466,8 @@ void warden_free(struct warden *w)
         return;
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         warden_kernel_free(w->kernels[i]);
+    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+        warden_command_free(w->commands[i]);
     warden_link_free(w->link);
     warden_init_free(w->init);
     warden_keeper_free(w->keeper);

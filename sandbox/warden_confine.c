@@ -53,6 +53,9 @@ static const char *const CALLS[] = {
     "epoll_wait",
     "epoll_pwait",
     "eventfd2",
+    /* a command's stdin, stdout and stderr; it may open them by name */
+    "pipe2",
+    "fchmod",
     /* ZeroMQ removes what stands where it binds */
     "unlink",
     "unlinkat",
@@ -99,7 +102,6 @@ static const char *const CALLS[] = {
     "lseek",
     "getdents64",
     "process_vm_readv",
-    "pipe2",
     "arch_prctl",
     "uname",
     "ioctl",

@@ -15,7 +15,8 @@
 #define MAX_IN_BYTES (INIT_HEADER_BYTES + INIT_PAYLOAD_OUTPUT)
 
 struct order {
-    int fd;
+    int fds[INIT_MAX_FDS];
+    size_t n_fds;
     size_t len;
     char bytes[];
 };
@@ -26,6 +27,7 @@ struct warden_init {
     pid_t pid;
     int listener, fd;
     bool greeted, settled;
+    unsigned can; /* bits of enum init_can */
     uint32_t to_come; /* STARTED and EXITED packets that init's HELLO announced */
     bool listening, wants_write;
     int rest_timer, settle_timer;
@@ -35,7 +37,8 @@ struct warden_init {
 static void order_destroy(void **item)
 {
     struct order *o = *item;
-    close_fd_at(&o->fd);
+    for (size_t i = 0; i < o->n_fds; i++)
+        close_fd_at(&o->fds[i]);
     free(o);
     *item = NULL;
 }
@@ -158,16 +161,16 @@ static bool send_order(struct warden_init *in, const struct order *o)
     struct iovec iov = { .iov_base = (void *)o->bytes, .iov_len = o->len };
     union {
         struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(INIT_MAX_FDS * sizeof(int))];
     } control = { 0 };
     struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-    if (o->fd >= 0) {
+    if (o->n_fds > 0) {
         control.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
                                          .cmsg_type = SCM_RIGHTS,
-                                         .cmsg_len = CMSG_LEN(sizeof(int)) };
-        memcpy(CMSG_DATA(&control.head), &o->fd, sizeof(int));
+                                         .cmsg_len = CMSG_LEN(o->n_fds * sizeof(int)) };
+        memcpy(CMSG_DATA(&control.head), o->fds, o->n_fds * sizeof(int));
         m.msg_control = control.bytes;
-        m.msg_controllen = sizeof control.bytes;
+        m.msg_controllen = CMSG_SPACE(o->n_fds * sizeof(int));
     }
     return sendmsg(in->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
 }
@@ -182,11 +185,14 @@ static void flush(struct warden_init *in)
         watch(in, full);
 }
 
-void warden_init_send(struct warden_init *in, const struct init_packet *p, int fd)
+void warden_init_send_fds(struct warden_init *in, const struct init_packet *p, const int *fds,
+                          size_t n)
 {
     struct order *o = malloc(sizeof *o + INIT_HEADER_BYTES + p->payload_len);
-    assert(o);
-    o->fd = fd;
+    assert(o && n <= INIT_MAX_FDS);
+    o->n_fds = n;
+    for (size_t i = 0; i < n; i++)
+        o->fds[i] = fds[i];
     o->len = init_encode(p, o->bytes, INIT_HEADER_BYTES + p->payload_len);
     if (!in->greeted || o->len == 0 || zlistx_size(in->waiting) >= WARDEN_INIT_MAX_WAITING) {
         /* an order that is forgotten is not confirmed: its owner's deadline tells */
@@ -197,9 +203,19 @@ void warden_init_send(struct warden_init *in, const struct init_packet *p, int f
     flush(in);
 }
 
+void warden_init_send(struct warden_init *in, const struct init_packet *p, int fd)
+{
+    warden_init_send_fds(in, p, &fd, fd >= 0);
+}
+
 bool warden_init_is_there(const struct warden_init *in)
 {
     return in->settled;
+}
+
+bool warden_init_can(const struct warden_init *in, enum init_can what)
+{
+    return in->settled && (in->can & what);
 }
 
 /* The kernels of an earlier warden are heard of: init gets orders from now on. */
@@ -236,6 +252,7 @@ static bool take_packet(struct warden_init *in, const struct init_packet *p)
     if (p->value != INIT_WIRE_VERSION)
         return false;
     in->greeted = true;
+    in->can = p->channel;
     in->to_come = p->kernel;
     if (in->to_come)
         in->settle_timer = zloop_timer(in->loop, SETTLE_MS, 1, on_settle_timeout, in);

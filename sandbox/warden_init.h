@@ -29,7 +29,9 @@ DEFINE_CLEANUP(struct warden_init, warden_init_free)
 
 /* Takes `fd` (-1: none) in any case. Without a connection the order is forgotten. */
 void warden_init_send(struct warden_init *in, const struct init_packet *p, int fd);
+void warden_init_send_fds(struct warden_init *in, const struct init_packet *p, const int *fds, size_t n); /* at most INIT_MAX_FDS */
 bool warden_init_is_there(const struct warden_init *in);
+bool warden_init_can(const struct warden_init *in, enum init_can what); /* it is there and said so */
 
 /* Hangs up; on_gone is called. */
 void warden_init_drop(struct warden_init *in, const char *why);

@@ -1,5 +1,6 @@
 #include "sandbox/warden_order.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -73,13 +74,13 @@ int warden_order_read(struct slice json, struct warden_order *ret, struct err *e
     return 0;
 }
 
-/* Appends `text` with each placeholder replaced, and a NUL. */
+/* Appends `text` and a NUL, with each placeholder replaced unless there is no connection file. */
 static void add_argument(struct buf *out, struct slice text, const char *connection_file)
 {
     static const struct slice FILE_MARK = { "{connection_file}", 17 },
                               RESOURCE_MARK = { "{resource_dir}", 14 };
     for (size_t i = 0; i < text.len;) {
-        struct slice rest = slice_of(text.data + i, text.len - i);
+        struct slice rest = slice_of(text.data + i, connection_file ? text.len - i : 0);
         if (rest.len >= FILE_MARK.len && memcmp(rest.data, FILE_MARK.data, FILE_MARK.len) == 0) {
             buf_add_str(out, connection_file);
             i += FILE_MARK.len;
@@ -111,7 +112,7 @@ static bool unquote(struct slice value, struct buf *out)
 
 static bool read_argv(struct strings *s, struct slice json, const char *connection_file)
 {
-    CLEANUP_BUF struct buf text = BUF_INIT(WARDEN_ORDER_MAX_BYTES);
+    CLEANUP_BUF struct buf text = BUF_INIT(INIT_MAX_PACKET);
     struct slice argv;
     if (!json_member(json, "argv", &argv))
         return false;
@@ -127,7 +128,7 @@ static bool read_argv(struct strings *s, struct slice json, const char *connecti
 
 static bool read_env(struct strings *s, struct slice json)
 {
-    CLEANUP_BUF struct buf text = BUF_INIT(WARDEN_ORDER_MAX_BYTES);
+    CLEANUP_BUF struct buf text = BUF_INIT(INIT_MAX_PACKET);
     struct slice env;
     if (!json_member(json, "env", &env))
         return true;
@@ -163,28 +164,27 @@ static void strings_done(struct strings **s)
     free(*s);
 }
 
-int warden_order_write(struct buf *out, struct slice json, const struct warden_order *o,
-                       const char *folder, unsigned number, const char *key, struct err *e)
+/* connection_file NULL: a command's order. */
+static int write_order(struct buf *out, struct slice json, const char *connection_file,
+                       struct slice file, struct err *e)
 {
-    char file_path[160], cwd[1024] = "/";
+    char cwd[PATH_MAX] = "/";
     struct slice raw;
-    CLEANUP_BUF struct buf file = BUF_INIT(4096);
     __attribute__((cleanup(strings_done))) struct strings *s = calloc(1, sizeof *s);
-    buf_init(&s->bytes, WARDEN_ORDER_MAX_BYTES * 2);
-    (void)snprintf(file_path, sizeof file_path, "%s/connection.json", folder);
-    write_connection_file(&file, o, folder, number, key);
+    buf_init(&s->bytes, INIT_MAX_PACKET);
     if (json_member_string(json, "cwd", &raw) &&
         (!json_copy_string(raw, cwd, sizeof cwd) || cwd[0] != '/'))
         return err_set(e, ERR_INVALID, "cwd is no absolute path");
-    if (!read_argv(s, json, file_path))
+    if (!read_argv(s, json, connection_file))
         return err_set(e, ERR_INVALID,
                        "argv is empty, too long or holds something else than strings");
     size_t argc = s->n;
     if (!read_env(s, json) || s->bytes.failed)
         return err_set(e, ERR_INVALID, "env is too long or holds something else than strings");
-    struct init_start start = {
-        .cwd = cwd, .file_path = file_path, .file = file.data, .file_len = file.len
-    };
+    struct init_start start = { .cwd = cwd,
+                                .file_path = connection_file ? connection_file : "",
+                                .file = file.data,
+                                .file_len = file.len };
     for (size_t i = 0; i < argc; i++)
         start.argv[i] = s->bytes.data + s->at[i];
     for (size_t i = argc; i < s->n; i++)
@@ -196,4 +196,28 @@ int warden_order_write(struct buf *out, struct slice json, const struct warden_o
                        INIT_MAX_PACKET);
     out->len += n;
     return 0;
+}
+
+int warden_order_write(struct buf *out, struct slice json, const struct warden_order *o,
+                       const char *folder, unsigned number, const char *key, struct err *e)
+{
+    char file_path[160];
+    CLEANUP_BUF struct buf file = BUF_INIT(4096);
+    (void)snprintf(file_path, sizeof file_path, "%s/connection.json", folder);
+    write_connection_file(&file, o, folder, number, key);
+    return write_order(out, json, file_path, buf_slice(&file), e);
+}
+
+int warden_order_write_exec(struct buf *out, struct slice json, struct err *e)
+{
+    struct slice value;
+    if (json.len > WARDEN_ORDER_MAX_EXEC_BYTES || !json_valid(json) ||
+        json_type(json) != JSON_OBJECT)
+        return err_set(e, ERR_INVALID, "the exec order is no JSON object of at most %u bytes",
+                       WARDEN_ORDER_MAX_EXEC_BYTES);
+    if (!json_member(json, "argv", &value) || json_type(value) != JSON_ARRAY)
+        return err_set(e, ERR_INVALID, "argv is no array");
+    if (json_member(json, "env", &value) && json_type(value) != JSON_OBJECT)
+        return err_set(e, ERR_INVALID, "env is no object");
+    return write_order(out, json, NULL, slice_of(NULL, 0), e);
 }

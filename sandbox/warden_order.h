@@ -6,7 +6,8 @@
 #include "base/err.h"
 #include "protocol/link.h"
 
-#define WARDEN_ORDER_MAX_BYTES (64u << 10) /* of the JSON; init takes packets of 96 KiB */
+#define WARDEN_ORDER_MAX_BYTES (64u << 10) /* of the JSON; init takes packets of 176 KiB */
+#define WARDEN_ORDER_MAX_EXEC_BYTES (2u << 20) /* of a LINK_EXEC's: escapes may be six times as long as what they stand for */
 
 struct warden_order {
     bool tcp;             /* transport */
@@ -21,6 +22,9 @@ int warden_order_read(struct slice json, struct warden_order *ret, struct err *e
  * chooses the TCP ports, key is what messages are signed with. */
 int warden_order_write(struct buf *out, struct slice json, const struct warden_order *o, const char *folder,
                        unsigned number, const char *key, struct err *e);
+
+/* Appends EXEC's payload: argv, env and cwd (absolute) of a LINK_EXEC. */
+int warden_order_write_exec(struct buf *out, struct slice json, struct err *e);
 
 /* Where the kernel listens, as INIT_CHANNEL's payload: "ipc:/run/kernel/7/ch-1" or "tcp:20057". */
 void warden_order_endpoint(const struct warden_order *o, const char *folder, unsigned number,

@@ -1,4 +1,4 @@
-/* Property: what init_decode and init_decode_start accept is encoded to the same bytes again. */
+/* Property: what init_decode, init_decode_start and init_decode_exec accept is encoded to the same bytes again. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > INIT_HEADER_BYTES)
         check(init_encode(&p, again, size - 1) == 0);
     struct init_start s;
-    if (p.type == INIT_START && init_decode_start(p.payload, p.payload_len, &s)) {
+    if ((p.type == INIT_START && init_decode_start(p.payload, p.payload_len, &s)) ||
+        (p.type == INIT_EXEC && init_decode_exec(p.payload, p.payload_len, &s))) {
         check(init_encode_start(&s, again, size) == p.payload_len);
         check(!memcmp(again, p.payload, p.payload_len));
         check(init_encode_start(&s, again, p.payload_len - 1) == 0);

@@ -13,11 +13,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-START, CHANNEL, SIGNAL, KILL, SHUTDOWN = 1, 2, 3, 4, 5
+START, CHANNEL, SIGNAL, KILL, SHUTDOWN, EXEC = 1, 2, 3, 4, 5, 6
 HELLO, STARTED, CONNECTED, CLOSED, EXITED, OUTPUT, DONE, FAILED = range(16, 24)
 HEADER = struct.Struct("<BBHIi")
-MAX_PACKET = 96 * 1024
+MAX_PACKET = 176 * 1024
 CONTAINER_BASE_UID = 700_000_000
 FIRST_UID = 60000 + os.getpid() % 30000  # RLIMIT_NPROC counts per uid: one for each init
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,6 +41,13 @@ class Packet:
     kernel: int
     value: int
     payload: bytes
+
+
+@dataclass(frozen=True)
+class Command:
+    answer: Packet
+    stdout: BinaryIO
+    stderr: BinaryIO
 
 
 class InitDriver:
@@ -169,6 +177,27 @@ class InitDriver:
             packet = self.receive()
             if packet.type in (STARTED, FAILED) and packet.kernel == kernel:
                 return packet
+
+    def exec(self, number: int, argv: list[str], *, env: dict[str, str] | None = None, cwd: str = "/",
+             stdin: bytes | None = None) -> Command:  # fmt: skip
+        """Sends EXEC with pipes as the warden makes them; waits for STARTED or FAILED."""
+        env = {"PATH": self.search_path, **(env or {})}
+        payload = struct.pack("<HHI", len(argv), len(env), 0)
+        payload += b"".join(s.encode() + b"\0" for s in [cwd, "", *argv, *(f"{k}={v}" for k, v in env.items())])
+        pipes = [os.pipe(), os.pipe()] + ([os.pipe()[::-1]] if stdin is not None else [])
+        theirs = [pipe[1] for pipe in pipes]
+        for fd in theirs[:2]:
+            os.chmod(fd, 0o666)
+        self.send(EXEC, number, payload=payload, fds=theirs)
+        for fd in theirs:
+            os.close(fd)
+        if stdin is not None:
+            os.write(pipes[2][0], stdin)
+            os.close(pipes[2][0])
+        while True:
+            packet = self.receive()
+            if packet.type in (STARTED, FAILED) and packet.kernel == number:
+                return Command(packet, open(pipes[0][0], "rb"), open(pipes[1][0], "rb"))
 
     def channel(self, kernel: int, channel: int, where: str) -> socket.socket:
         """Sends CHANNEL with one end of a socket pair; returns the other."""

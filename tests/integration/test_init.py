@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from init_driver import (
-    CHANNEL, CLOSED, CONNECTED, DONE, EXITED, FAILED, HELLO, KILL, MAX_PACKET, OUTPUT, SHUTDOWN, SIGNAL,
+    CHANNEL, CLOSED, CONNECTED, DONE, EXEC, EXITED, FAILED, HELLO, KILL, MAX_PACKET, OUTPUT, SHUTDOWN, SIGNAL,
     START, STARTED, InitDriver, find_binary,
 )  # fmt: skip
 
@@ -748,3 +748,137 @@ def test_a_bad_command_line_is_refused() -> None:
 
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, "-q"]))
+
+
+# Commands
+
+
+def ended(init: InitDriver, number: int) -> int:
+    return os.waitstatus_to_exitcode(init.wait_for(EXITED, number).value)
+
+
+def test_a_command_has_the_warden_s_pipes_and_its_own_exit_code(init: InitDriver) -> None:
+    command = init.exec(3, ["sh", "-c", "cat; echo err >&2; exit 7"], stdin=b"in")
+    assert (command.answer.type, command.answer.channel) == (STARTED, 1)
+    assert (command.stdout.read(), command.stderr.read()) == (b"in", b"err\n")
+    assert ended(init, 3) == 7
+    assert not [p for p in init.seen if p.type == OUTPUT]
+    init.exec(3, ["true"])  # the number is free again
+    assert ended(init, 3) == 0
+
+
+def test_a_command_gets_three_descriptors_and_nothing_of_init(init: InitDriver) -> None:
+    assert init.start(1, ["sleep", "1000"]).type == STARTED, "something whose descriptors could leak"
+    code = (
+        "import os,resource,signal;"
+        "print(sorted(os.listdir('/proc/self/fd')), os.getsid(0) == os.getpid() == os.getpgid(0), os.getcwd(),"
+        "resource.getrlimit(resource.RLIMIT_CORE), os.readlink('/proc/self/fd/0'), os.environ.get('A'),"
+        "{s.name for s in signal.pthread_sigmask(signal.SIG_BLOCK, [])},"
+        "signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, os.environ['KERNELHUB_COMMAND'], os.environ.get('KERNELHUB_KERNEL'))"
+    )
+    command = init.exec(2, [PYTHON, "-c", code], env={"A": "1", "KERNELHUB_COMMAND": "mine"}, cwd="/tmp")
+    # the fourth is the folder that is being listed
+    assert command.stdout.read().decode() == (
+        "['0', '1', '2', '3'] True /tmp (0, 0) /dev/null 1 set() True 1 None\n"
+    )
+    assert ended(init, 2) == 0
+
+
+def test_a_command_may_open_its_own_stdout_and_stderr(init: InitDriver) -> None:
+    command = init.exec(1, ["sh", "-c", "echo a > /proc/self/fd/1; echo b > /proc/self/fd/2"])
+    assert (command.stdout.read(), command.stderr.read()) == (b"a\n", b"b\n")
+    assert ended(init, 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "cwd", "code", "text"),
+    [
+        (["/no/such"], "/", 127, b"kernelhub: /no/such: No such file or directory\n"),
+        (["no-such"], "/", 127, b"kernelhub: no-such: No such file or directory\n"),
+        (["/etc"], "/", 126, b"kernelhub: /etc: Permission denied\n"),
+        (["true"], "/no/such", 126, b"kernelhub: /no/such: No such file or directory\n"),
+    ],
+)
+def test_what_cannot_be_executed_says_so_as_a_shell_does(
+    init: InitDriver, argv: list[str], cwd: str, code: int, text: bytes
+) -> None:
+    # not root's own folders, which another user may not even look into
+    command = init.exec(1, argv, cwd=cwd, env={"PATH": "/usr/local/bin:/usr/bin:/bin"})
+    assert command.answer.type == STARTED
+    assert (command.stdout.read(), command.stderr.read()) == (b"", text)
+    assert ended(init, 1) == code
+
+
+def test_what_a_command_leaves_behind_lives_on(init: InitDriver) -> None:
+    word = f"3{os.getpid()}"  # no other test's
+    assert init.start(2, ["sleep", "1000"]).type == STARTED
+    command = init.exec(1, ["sh", "-c", f"sleep {word} & echo done"])
+    assert ended(init, 1) == 0
+    assert os.read(command.stdout.fileno(), 100) == b"done\n"
+    assert init.processes(word)
+    # nor does the end of the last kernel end it, which else takes everything with it
+    init.send(KILL, 2)
+    init.wait_for(EXITED, 2)
+    assert init.processes(word)
+    init.send(SHUTDOWN)
+    wait_until(lambda: not init.processes(word) or not init.pid1)
+    for pid in init.processes(word):  # a plain init cannot see it any more
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_killed_command_takes_its_own_along_and_nobody_else(init: InitDriver) -> None:
+    word, other = f"4{os.getpid()}", f"5{os.getpid()}"
+    init.exec(1, ["sleep", other])
+    code = f"setsid sleep {word} & (setsid sleep {word} &) ; trap '' INT TERM; sleep {word}; sleep {word}"
+    init.exec(2, ["sh", "-c", code])
+    wait_until(lambda: len(init.processes(f"sleep\0{word}")) == 3)
+    init.send(KILL, 2)
+    assert ended(init, 2) == -signal.SIGKILL
+    assert not init.processes(word)
+    assert init.processes(other)
+    init.send(SIGNAL, 1, value=signal.SIGINT)
+    assert ended(init, 1) == -signal.SIGINT
+
+
+def test_a_running_command_is_named_to_the_next_warden(init: InitDriver) -> None:
+    init.exec(5, ["sleep", "1000"])
+    init.hang_up()
+    init.listen()
+    hello = init.accept()
+    assert (hello.type, hello.kernel, hello.channel) == (HELLO, 1, 1)
+    started = init.receive()
+    assert (started.type, started.kernel, started.channel) == (STARTED, 5, 1)
+    init.send(KILL, 5)
+    assert ended(init, 5) == -signal.SIGKILL
+
+
+def test_bad_exec_orders_are_failed(init: InitDriver) -> None:
+    good = b"\1\0\0\0\0\0\0\0/\0\0true\0"
+    with open("/dev/null", "r+b") as null:
+        fd = null.fileno()
+        for payload, fds in [(good, []), (good, [fd]), (b"", [fd, fd]), (good[:-1], [fd, fd]), (good.replace(b"/\0\0", b"/\0/x\0"), [fd, fd])]:
+            init.send(EXEC, 1, payload=payload, fds=fds)
+            failed = init.receive()
+            assert (failed.type, failed.value, failed.channel) == (FAILED, errno.EBADMSG, EXEC), payload
+        init.send(EXEC, 1, payload=good, fds=[fd] * 9)  # more than any order has
+        assert init.receive().type == STARTED
+        assert ended(init, 1) == 0
+        init.exec(1, ["sleep", "1000"])
+        init.send(EXEC, 1, payload=good, fds=[fd, fd])
+        assert (init.receive().value, init.exec(2, ["true"]).answer.type) == (errno.EBUSY, STARTED)
+    # none of the descriptors stayed with init
+    assert len(os.listdir(f"/proc/{init.pid}/fd")) < 12
+
+
+def test_channels_are_not_for_commands(init: InitDriver) -> None:
+    init.exec(1, ["sleep", "1000"])
+    init.channel(1, IOPUB, "tcp:1").close()
+    closed = init.receive()
+    assert (closed.type, closed.value) == (CLOSED, errno.ESRCH)
+
+
+def test_a_command_of_the_greatest_size(init: InitDriver) -> None:
+    argv = ["sh", "-c", 'printf %s "$*" | wc -c', "x"] + ["y" * 127] * 1020
+    command = init.exec(1, argv)
+    assert command.stdout.read().strip() == str(128 * 1020 - 1).encode()
+    assert ended(init, 1) == 0

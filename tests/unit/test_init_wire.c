@@ -59,7 +59,7 @@ static void every_type_comes_back_as_it_went(void **state)
                                             INIT_KILL,    INIT_SHUTDOWN,  INIT_HELLO,
                                             INIT_STARTED, INIT_CONNECTED, INIT_CLOSED,
                                             INIT_EXITED,  INIT_OUTPUT,    INIT_DONE,
-                                            INIT_FAILED };
+                                            INIT_FAILED,  INIT_EXEC };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct init_packet in = { .type = types[i], .channel = 2, .kernel = 3, .value = -5 }, back;
         char bytes[64];
@@ -78,7 +78,7 @@ static void unknown_types_and_kernels_are_refused(void **state)
     (void)state;
     assert_true(decodes_with(0, INIT_KILL));
     for (unsigned type = 0; type < 256; type++) {
-        bool known = (type >= 1 && type <= 5) || (type >= 16 && type <= 23);
+        bool known = (type >= 1 && type <= 6) || (type >= 16 && type <= 23);
         assert_int_equal(decodes_with(0, (unsigned char)type) && type != INIT_OUTPUT,
                          known && type != INIT_OUTPUT);
     }
@@ -124,8 +124,8 @@ static void a_payload_only_where_it_belongs(void **state)
     unsigned char packet[INIT_HEADER_BYTES + 1] = { 0, 1, 0, 0, 1 };
     for (unsigned char type = 1; type <= INIT_FAILED; type++) {
         packet[0] = type;
-        bool may = type == INIT_START || type == INIT_CHANNEL || type == INIT_OUTPUT ||
-                   type == INIT_FAILED;
+        bool may = type == INIT_START || type == INIT_EXEC || type == INIT_CHANNEL ||
+                   type == INIT_OUTPUT || type == INIT_FAILED;
         assert_int_equal(decodes(packet, sizeof packet), may);
     }
 }
@@ -229,7 +229,7 @@ static void as_many_strings_as_allowed_and_not_one_more(void **state)
 {
     (void)state;
     struct init_start s = EXAMPLE, back;
-    char bytes[8192];
+    char bytes[4 * INIT_MAX_STRINGS + 64];
     for (size_t i = 0; i < INIT_MAX_STRINGS - 2; i++)
         s.env[i] = "A=b";
     s.env[INIT_MAX_STRINGS - 2] = NULL;
@@ -241,6 +241,29 @@ static void as_many_strings_as_allowed_and_not_one_more(void **state)
     assert_int_equal(init_encode_start(&s, bytes, sizeof bytes), 0);
     s.argv[0] = NULL;
     assert_int_equal(init_encode_start(&s, bytes, sizeof bytes), 0);
+}
+
+static void a_command_is_a_start_without_a_file(void **state)
+{
+    (void)state;
+    struct init_start s = { .cwd = "/w", .file_path = "", .argv = { "ls", "-l", NULL } }, back;
+    char bytes[64];
+    size_t len = init_encode_start(&s, bytes, sizeof bytes);
+    assert_true(len > 0 && init_decode_exec(bytes, len, &back));
+    assert_string_equal(back.argv[1], "-l");
+    assert_null(back.argv[2]);
+    assert_false(init_decode_start(bytes, len, &back));
+    for (size_t i = 0; i < len; i++)
+        assert_false(init_decode_exec(bytes, i, &back));
+    len = init_encode_start(&EXAMPLE, bytes, sizeof bytes);
+    assert_true(len > 0);
+    assert_false(init_decode_exec(bytes, len, &back));
+    s.file = "x";
+    s.file_len = 1;
+    len = init_encode_start(&s, bytes, sizeof bytes);
+    assert_false(init_decode_exec(bytes, len, &back));
+    assert_false(init_decode_exec("\1\0\0\0\0\0\0\0w\0\0a\0", 13, &back));
+    assert_true(init_decode_exec("\1\0\0\0\0\0\0\0/\0\0a\0", 13, &back));
 }
 
 int main(void)
@@ -258,6 +281,7 @@ int main(void)
         cmocka_unit_test(no_part_of_a_start_is_a_start),
         cmocka_unit_test(a_start_needs_a_program_absolute_paths_and_an_environment),
         cmocka_unit_test(as_many_strings_as_allowed_and_not_one_more),
+        cmocka_unit_test(a_command_is_a_start_without_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
