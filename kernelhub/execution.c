@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "kernelhub/command.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/record.h"
 #include "kernelhub/wait.h"
@@ -27,7 +28,7 @@ void execution_row(const struct execution *x, struct execution_row *ret)
         .kernel_id = x->kernel_id,
         .sandbox_id = x->sandbox_id,
         .replay_of = x->replay_of,
-        .session = x->session_name,
+        .session = x->session_name[0] ? x->session_name : NULL,
         .session_feed = x->session_feed,
         .language = x->language,
         .client = x->client,
@@ -83,7 +84,7 @@ void execution_add_event_then(struct execution *x, enum event_type type, struct 
     *t = (struct execution_ticket){ x, mark };
     struct event_head head = { .unix_us = unix_us,
                                .execution_id = x->id,
-                               .session = x->session_name,
+                               .session = x->session_name[0] ? x->session_name : NULL,
                                .kernel_id = x->kernel_id,
                                .type = type };
     bool late = type != EVENT_FINISHED && !feed_is_watched(x->feed);
@@ -124,7 +125,7 @@ static void write_metadata(const struct execution *x, struct buf *out)
     buf_add_str(out, "}}");
 }
 
-void execution_transmit(struct execution *x)
+static void send_code(struct execution *x)
 {
     CLEANUP_BUF struct buf options = BUF_INIT(256), header = BUF_INIT(1024),
                            metadata = BUF_INIT(32u << 20), content = BUF_INIT(MAX_FIELDS_BYTES);
@@ -138,10 +139,18 @@ void execution_transmit(struct execution *x)
                             .n_parts = 5,
                             .parts = { buf_slice(&options), buf_slice(&header), SLICE_LITERAL("{}"),
                                        buf_slice(&metadata), buf_slice(&content) } };
-    x->sent_mono_us = hub_mono_us();
     sandbox_send(x->session->sandbox, &f);
+}
+
+void execution_transmit(struct execution *x)
+{
+    x->sent_mono_us = hub_mono_us();
+    if (x->command)
+        command_transmit(x);
+    else
+        send_code(x);
     x->interrupt_sent = false;
-    if (x->interrupt_asked)
+    if (x->interrupt_asked && x->session)
         execution_send_interrupt(x);
 }
 
@@ -343,7 +352,7 @@ void execution_on_end(struct execution *x, struct sandbox *sandbox, const struct
     struct outcome_end end;
     if (f->n_parts < 1 || !outcome_read_end(f->parts[0], &end))
         return;
-    struct outcome outcome = outcome_of(&x->reply, &end, x->saw_error);
+    struct outcome outcome = execution_outcome(x, &end);
     struct session *s = x->session;
     bool one_run = s->ephemeral,
          dying = strcmp(end.how, "died") == 0 || strcmp(end.how, "killed") == 0;

@@ -8,6 +8,9 @@
 /* What a client asks for; strings are borrowed for the call. NULL and 0 stand for "not given". */
 struct execution_request {
     struct slice code;
+    struct slice command;    /* JSON array of 1 to 1024 strings, checked by the caller: a command instead of code; of what stands
+                              * below only sandbox, execution_id, timeout, env, stdin, labels, output, client count */
+    const char *cwd;         /* of a command; NULL, or beneath the workspace unless it begins with '/' */
     const char *language;    /* name or alias */
     const char *session;     /* session's name */
     const char *execution_id; /* the client's choice; a UUID */
@@ -29,7 +32,8 @@ struct execution_request {
 };
 
 /* Accepts an execution, or attaches to it when its id was seen before with the same code (ERR_CONFLICT with
- * other code). on_accepted comes when it is committed: json = {"execution_id","status","position","session","attached":bool}. */
+ * other code). on_accepted comes when it is committed: json = {"execution_id","status","position","session","attached":bool}. A
+ * command's session is null, its language "command", its kernel_id the process's own. */
 struct wait *execution_submit(struct hub *h, struct user *u, const struct execution_request *r,
                               reply_fn on_accepted, void *arg);
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "kernelhub/command.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/record.h"
 #include "kernelhub/wait.h"
@@ -34,9 +35,15 @@ static void add_usage(struct buf *out, const struct outcome_end *end)
     buf_add_char(out, '}');
 }
 
-static void add_exit(struct buf *out, const struct outcome_end *end)
+struct outcome execution_outcome(const struct execution *x, const struct outcome_end *end)
 {
-    bool died = end && strcmp(end->how, "died") == 0;
+    return x->command ? outcome_of_command(end) : outcome_of(&x->reply, end, x->saw_error);
+}
+
+/* A command's process has an end in any case; a kernel's only when it died. */
+static void add_exit(struct buf *out, const struct outcome_end *end, bool is_command)
+{
+    bool died = end && (is_command || strcmp(end->how, "died") == 0);
     if (died && end->signal > 0)
         buf_addf(out, ",\"exit\":{\"signal\":%lld}", (long long)end->signal);
     else if (died && end->exit_code != OUTCOME_NO_CODE)
@@ -53,7 +60,7 @@ static void write_finished(const struct execution *x, const struct outcome *outc
     int64_t queued = x->sent_mono_us ? x->sent_mono_us - x->created_mono_us : total;
     buf_addf(out, ",\"status\":\"%s\"", status_name(outcome->status));
     add_number(out, "exit_code", outcome->exit_code, outcome->exit_code != OUTCOME_NO_CODE);
-    add_exit(out, end);
+    add_exit(out, end, x->command != NULL);
     buf_addf(out,
              ",\"duration_ms\":%lld,\"timing\":{\"queued_us\":%lld,\"kernel_us\":%lld,\"total_us\":"
              "%lld}",
@@ -161,6 +168,8 @@ void execution_leave_session(struct execution *x)
         sandbox_use(x->session->sandbox, x->session->last_used_us, SANDBOX_RAN);
         sandbox_cell_ended(x->session->sandbox);
     }
+    if (x->session->is_command)
+        command_retire(x->session);
     x->session = NULL;
 }
 
@@ -216,6 +225,7 @@ void execution_free(struct execution *x)
     output_done(&x->output);
     feed_unref(x->feed);
     free(x->code);
+    free(x->command);
     free(x->labels);
     free(x->env);
     free(x->input);

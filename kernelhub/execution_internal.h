@@ -13,9 +13,10 @@ struct execution {
     struct session *session; /* NULL once ended, or given up before its insert was committed */
     struct feed *feed;
     struct uuid id, kernel_id, sandbox_id, replay_of;
-    char session_name[128], language[64], client[32];
+    char session_name[128] /* "": a command's */, language[64], client[32];
     int64_t session_feed;
     enum status status;
+    char *command; /* command.h's order; NULL: it is code */
     char *code, *labels, *env, *input; /* owned; NULL: none. input: the whole stdin, used up to input_at */
     size_t code_len, input_at, input_len;
     char *asked;       /* header of the input_request that waits for an answer; NULL: none */
@@ -75,6 +76,9 @@ void execution_on_input_request(struct execution *x, struct sandbox *sandbox, co
 void execution_answer_input(struct execution *x, struct slice value);
 /* One input_reply to the request with this header; its sandbox is up. */
 void execution_reply_input(struct sandbox *sandbox, const struct uuid *kernel_id, struct slice request_header, struct slice value);
+/* What its end comes to. */
+struct outcome execution_outcome(const struct execution *x, const struct outcome_end *end);
+
 /* What a hub that comes after us has to know of this, as JSON; nothing when nothing was ever asked. */
 void execution_write_input(const struct execution *x, struct buf *out);
 void execution_read_input(struct execution *x, struct slice json);

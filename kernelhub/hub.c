@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/catalog.h"
+#include "kernelhub/command.h"
 #include "kernelhub/ended.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/keeper_client.h"
@@ -213,6 +214,10 @@ static int recover(struct hub *h, struct err *e)
         if (uuid_is_set(&s->home) && !session_home(s))
             session_close(s, "its sandbox was gone when the service came back");
     zlistx_destroy(&all);
+    /* of commands whose execution was never written down, or has ended */
+    for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
+        if (s->is_command && !s->running && zlistx_size(s->queue) == 0)
+            command_retire(s);
     return 0;
 }
 
@@ -385,16 +390,19 @@ static void write_sandbox_metrics(struct hub *h, struct buf *out)
 
 void hub_write_metrics(struct hub *h, struct buf *out)
 {
-    unsigned kernels = 0, queued = 0, running = 0, waiting = 0;
+    unsigned sessions = 0, kernels = 0, commands = 0, queued = 0, running = 0, waiting = 0;
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions)) {
-        kernels += s->kernel == KERNEL_READY;
+        sessions += !s->is_command;
+        commands += s->is_command;
+        kernels += s->kernel == KERNEL_READY && !s->is_command;
         queued += (unsigned)zlistx_size(s->queue);
         running += s->running != NULL;
         waiting += s->running && s->running->status == STATUS_WAITING_INPUT;
     }
     write_sandbox_metrics(h, out);
-    metric_gauge_write(out, "kernelhub_sessions", "Sessions that are open.",
-                       (double)zhashx_size(h->sessions));
+    metric_gauge_write(out, "kernelhub_sessions", "Sessions that are open.", sessions);
+    metric_gauge_write(out, "kernelhub_commands", "Commands that run or wait for their sandbox.",
+                       commands);
     metric_gauge_write(out, "kernelhub_kernels", "Kernels that are ready.", kernels);
     metric_gauge_write(out, "kernelhub_executions_running", "Executions that run.", running);
     metric_gauge_write(out, "kernelhub_executions_waiting_input",

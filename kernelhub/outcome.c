@@ -1,5 +1,6 @@
 #include "kernelhub/outcome.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -165,4 +166,37 @@ struct outcome outcome_of(const struct outcome_reply *reply, const struct outcom
     }
     return (struct outcome){ STATUS_LOST, OUTCOME_NO_CODE, false,
                              "what became of the code cannot be known" };
+}
+
+static struct outcome command_timeout(const struct outcome_end *end)
+{
+    return (struct outcome){ STATUS_TIMEOUT, 124, false,
+                             end->signal == SIGKILL
+                                 ? "the time limit was reached; the command did not stop when "
+                                   "interrupted and was killed with all it started"
+                                 : "the time limit was reached and the command was interrupted" };
+}
+
+struct outcome outcome_of_command(const struct outcome_end *end)
+{
+    int64_t code = end->signal > 0 ? 128 + end->signal : end->exit_code;
+    bool died = strcmp(end->how, "died") == 0;
+    if (end->oom)
+        return (struct outcome){ STATUS_OOM, 137, false,
+                                 "the sandbox ran out of memory and the command was killed" };
+    if (strcmp(end->how, "killed") == 0)
+        return (struct outcome){ STATUS_INTERRUPTED, code == OUTCOME_NO_CODE ? 130 : code, false,
+                                 "the command was stopped" };
+    if (died)
+        return (struct outcome){ STATUS_KERNEL_DIED, code, false,
+                                 "the sandbox ended while the command ran" };
+    if (strcmp(end->how, "done") != 0)
+        return (struct outcome){ STATUS_LOST, OUTCOME_NO_CODE, false,
+                                 "what became of the command cannot be known" };
+    if (end->timed_out)
+        return command_timeout(end);
+    if (code == 0)
+        return (struct outcome){ STATUS_OK, 0, false, NULL };
+    return (struct outcome){ end->interrupted ? STATUS_INTERRUPTED : STATUS_ERROR, code, false,
+                             NULL };
 }

@@ -43,4 +43,7 @@ struct outcome {
 
 struct outcome outcome_of(const struct outcome_reply *reply, const struct outcome_end *end, bool saw_error);
 
+/* A command's: exit_code is its own status or 128 + signal, 124 past the time limit, 137 out of memory. */
+struct outcome outcome_of_command(const struct outcome_end *end);
+
 #endif

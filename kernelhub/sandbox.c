@@ -364,6 +364,18 @@ static void answer_waits(struct sandbox *s)
     wait_list_answer(s->waits, NULL, buf_slice(&json));
 }
 
+static bool has_feature(struct slice hello, const char *name)
+{
+    struct slice list;
+    struct json_iter it =
+        json_iter(json_member(hello, "features", &list) ? list : slice_of(NULL, 0));
+    while (json_next(&it))
+        if (json_type(it.value) == JSON_STRING &&
+            slice_is(slice_of(it.value.data + 1, it.value.len - 2), name))
+            return true;
+    return false;
+}
+
 static void on_hello(struct sandbox *s, const struct link_frame *f)
 {
     struct slice v, hello = f->n_parts ? f->parts[0] : slice_of(NULL, 0);
@@ -385,6 +397,7 @@ static void on_hello(struct sandbox *s, const struct link_frame *f)
         link_client_set_seen(
             s->link, (uint64_t)first - 1); /* what lies between was acknowledged without a commit */
     memcpy(s->epoch, epoch, sizeof s->epoch);
+    s->can_exec = has_feature(hello, "exec");
     s->resetting = false;
     sandbox_enter(s, SANDBOX_UP, 0);
     if (!known)

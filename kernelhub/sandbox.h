@@ -39,6 +39,7 @@ struct sandbox {
     bool resetting;       /* its container is being replaced; also in the store, until the new one is up */
     bool held;            /* its hard lease has ended: nothing new begins, the cell that runs may end */
     char epoch[37];       /* the warden's, "" before its hello */
+    bool can_exec;        /* the warden said so */
     uint64_t last_number; /* committed, as of the store, when the hub started */
     int64_t created_us, asked_us;
     int64_t begun_us;     /* the present container */

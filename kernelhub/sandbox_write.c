@@ -98,10 +98,13 @@ static void add_session_reasons(const struct session *x, struct buf *out, const 
 {
     char text[240];
     if (x->running) {
-        (void)snprintf(text, sizeof text, "running cell %s", x->running->id.text);
+        (void)snprintf(text, sizeof text, "running %s %s", x->is_command ? "command" : "cell",
+                       x->running->id.text);
         add_reason(out, comma, text);
     }
-    if (x->kernel == KERNEL_WAITING || x->kernel == KERNEL_STARTING) {
+    if (x->is_command && x->kernel == KERNEL_WAITING) {
+        add_reason(out, comma, "a command waits for it");
+    } else if (x->kernel == KERNEL_WAITING || x->kernel == KERNEL_STARTING) {
         (void)snprintf(text, sizeof text, "starting kernel of session %s", x->name);
         add_reason(out, comma, text);
     }

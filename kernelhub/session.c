@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/catalog.h"
+#include "kernelhub/command.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
@@ -26,11 +27,12 @@ struct session *session_find(struct hub *h, const struct user *u, const char *na
 {
     char key[200];
     table_key(u, name, key);
-    return zhashx_lookup(h->sessions, key);
+    struct session *s = zhashx_lookup(h->sessions, key);
+    return s && s->is_command ? NULL : s; /* nobody's but its command's */
 }
 
-static struct session *session_new(struct hub *h, struct user *u, const char *name, int64_t feed,
-                                   uint64_t last_seq)
+struct session *session_new(struct hub *h, struct user *u, const char *name, int64_t feed,
+                            uint64_t last_seq)
 {
     char key[200];
     struct session *s = calloc(1, sizeof *s);
@@ -41,6 +43,7 @@ static struct session *session_new(struct hub *h, struct user *u, const char *na
     s->feed = feed_new(feed, last_seq);
     s->queue = zlistx_new();
     s->waits = wait_list_new();
+    s->retire_timer = -1;
     (void)snprintf(s->name, sizeof s->name, "%s", name);
     table_key(u, name, key);
     zhashx_insert(h->sessions, key, s);
@@ -81,7 +84,7 @@ static unsigned sessions_of(struct hub *h, const struct user *u)
 {
     unsigned n = 0;
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
-        n += s->user == u;
+        n += s->user == u && !s->is_command;
     return n;
 }
 
@@ -125,6 +128,8 @@ void session_refresh(struct session *s)
 {
     const struct catalog_kernel *k;
     struct err e;
+    if (s->is_command)
+        return;
     if (catalog_find(s->hub->catalog, s->template_name, s->kernelspec, &k, &e) == 0)
         take_spec(s, k);
     else
@@ -172,6 +177,7 @@ struct session *session_recover(struct hub *h, const struct session_row *r)
     struct session *s = session_new(h, u, r->name, r->feed, store_last_seq(h->store, r->feed));
     s->ephemeral = r->ephemeral;
     s->home = r->home;
+    s->is_command = r->ephemeral && strcmp(r->language, COMMAND_LANGUAGE) == 0;
     s->created_us = s->last_used_us = r->created_us;
     (void)snprintf(s->language, sizeof s->language, "%s", r->language);
     (void)snprintf(s->kernelspec, sizeof s->kernelspec, "%s", r->kernelspec ? r->kernelspec : "");
@@ -250,7 +256,7 @@ void session_end_all(struct session *s, const struct outcome_end *end, const cha
     bool marked = false;
     if (s->running) {
         struct execution *x = s->running;
-        struct outcome outcome = outcome_of(&x->reply, end, x->saw_error);
+        struct outcome outcome = execution_outcome(x, end);
         execution_finish(x, outcome, end, NULL, mark);
         marked = true;
     }
@@ -271,6 +277,10 @@ void session_kernel_failed(struct session *s, const struct err *why)
 
 void session_send_start(struct session *s)
 {
+    if (s->is_command) {
+        command_sandbox_up(s, false);
+        return;
+    }
     s->kernel = KERNEL_STARTING;
     struct link_frame f = { .type = LINK_START,
                             .kernel_id = s->kernel_id,
@@ -281,7 +291,8 @@ void session_send_start(struct session *s)
 
 void session_need_kernel(struct session *s)
 {
-    const struct catalog_kernel *k;
+    const struct catalog_kernel *k =
+        NULL; /* a command runs in any sandbox, whichever kernels its image has */
     struct sandbox *sandbox;
     struct err e;
     if (s->kernel != KERNEL_NONE)
@@ -289,17 +300,15 @@ void session_need_kernel(struct session *s)
     if (catalog_is_empty(s->hub->catalog) &&
         hub_unix_us() - s->hub->started_us < HUB_CATALOG_PATIENCE_MS * 1000LL)
         return; /* the keeper is still looking at the images: hub.c pumps when it knows, or when it took too long */
-    if (catalog_find(s->hub->catalog, s->template_name, s->kernelspec, &k, &e) < 0 ||
-        session_choose_sandbox(s, k->template_name, &sandbox, &e) < 0) {
+    if ((!s->is_command &&
+         catalog_find(s->hub->catalog, s->template_name, s->kernelspec, &k, &e) < 0) ||
+        session_choose_sandbox(s, k ? k->template_name : command_template(s), &sandbox, &e) < 0) {
         session_kernel_failed(s, &e);
         return;
     }
-    s->sandbox = sandbox;
-    take_spec(s, k);
-    s->kernel_id = uuid_new();
-    zhashx_insert(s->hub->kernels, s->kernel_id.text, s);
-    s->kernel = KERNEL_WAITING;
-    s->start_us = hub_mono_us();
+    session_enter_sandbox(s, sandbox);
+    if (k)
+        take_spec(s, k);
     session_save(s, 0);
     session_say_status(s, "starting", NULL);
     if (sandbox->state == SANDBOX_UP)

@@ -26,6 +26,7 @@ struct session {
     struct uuid home; /* the named sandbox it belongs to and ends with; none: the default one of its template, whichever that is */
     char lost_why[256]; /* why its last kernel is gone, when nobody asked for that; "" once the next one is ready */
     bool ephemeral;   /* for one execution alone: hidden, ended with it */
+    bool is_command;  /* the holder of a command (command.h); ephemeral too. Its kernel is the command's process */
     bool removed;     /* taken out of the tables; memory goes in the loop's next turn */
     bool restarting;
     bool dying;       /* an execution's end said that the kernel died; that it is dead comes next */
@@ -41,6 +42,7 @@ struct session {
     struct execution *running;
     zlistx_t *queue;  /* struct execution, not owned, oldest first */
     zlistx_t *waits;  /* for ready */
+    int retire_timer; /* a command's; -1: none */
     int64_t created_us, last_used_us, start_us;
     int64_t execution_count; /* the kernel's own, as last heard */
 };
@@ -49,6 +51,10 @@ struct session {
  * else the default one. */
 int session_open(struct hub *h, struct user *u, const char *name, const char *language, const char *template_name,
                  struct sandbox *in, bool ephemeral, struct session **ret, struct err *e);
+/* A new one in the tables, of no language yet. */
+struct session *session_new(struct hub *h, struct user *u, const char *name, int64_t feed, uint64_t last_seq);
+/* A kernel of a new id in this sandbox, KERNEL_WAITING for it. */
+void session_enter_sandbox(struct session *s, struct sandbox *sandbox);
 struct session *session_recover(struct hub *h, const struct session_row *r);
 void session_free(struct session *s); /* of memory only */
 

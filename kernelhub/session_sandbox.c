@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "kernelhub/command.h"
 #include "kernelhub/ended.h"
-#include "kernelhub/execution_internal.h"
 #include "kernelhub/wait.h"
 
 #define MAX_MOVES 2 /* to another sandbox in one start */
@@ -69,6 +69,10 @@ static void take_over(struct session *s, struct slice hello)
 {
     struct slice state = kernel_in_hello(hello, &s->kernel_id);
     struct execution *x = s->running;
+    if (s->is_command) {
+        command_sandbox_up(s, x && execution_in_hello(hello, &x->id));
+        return;
+    }
     if (state.len == 0 && !x && s->moves++ < MAX_MOVES) {
         start_again(s);
         return;

@@ -122,6 +122,15 @@ struct wait *session_create(struct hub *h, struct user *u, const struct session_
     return zlistx_find(s->waits, wait) ? wait : NULL; /* answered at once when it cannot start */
 }
 
+void session_enter_sandbox(struct session *s, struct sandbox *sandbox)
+{
+    s->sandbox = sandbox;
+    s->kernel_id = uuid_new();
+    zhashx_insert(s->hub->kernels, s->kernel_id.text, s);
+    s->kernel = KERNEL_WAITING;
+    s->start_us = hub_mono_us();
+}
+
 static void end_work(struct session *s, const char *reason)
 {
     if (s->running) {
@@ -216,8 +225,11 @@ void session_close(struct session *s, const char *reason)
     if (s->removed)
         return;
     s->removed = true;
+    if (s->retire_timer >= 0)
+        zloop_timer_end(s->hub->loop, s->retire_timer);
+    bool runs = !s->is_command || s->running; /* a command that has ended has nothing to stop */
     end_work(s, reason);
-    if (s->kernel != KERNEL_NONE)
+    if (runs && s->kernel != KERNEL_NONE)
         send_stop(s->sandbox, &s->kernel_id, s->ephemeral ? 0 : STOP_GRACE_MS);
     if (uuid_is_set(&s->kernel_id))
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
@@ -225,8 +237,9 @@ void session_close(struct session *s, const char *reason)
     feed_end(s->feed);
     (void)snprintf(key, sizeof key, "%s/%s", s->user->id.text, s->name);
     zhashx_delete(s->hub->sessions, key);
-    log_info("session closed name=%s reason=%s", log_quote(slice_str(s->name)),
-             log_quote(slice_str(reason)));
+    if (!s->is_command)
+        log_info("session closed name=%s reason=%s", log_quote(slice_str(s->name)),
+                 log_quote(slice_str(reason)));
     /* a caller up the stack may still hold it */
     (void)zloop_timer(s->hub->loop, 1, 1, on_reap, s);
 }

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/catalog.h"
-#include "kernelhub/execution_internal.h"
+#include "kernelhub/command.h"
 #include "kernelhub/wait.h"
 
 #define DEFAULT_TIMEOUT_SECONDS 30
@@ -55,6 +55,8 @@ static int open_session(struct hub *h, struct user *u, const struct execution_re
     struct sandbox *in;
     if (sandbox_named(h, u, r->sandbox, &in, e) < 0)
         return -1;
+    if (r->command.len)
+        return command_open(h, u, r, in, ret, e);
     session_default_name(catalog_language(r->language ? r->language : "python"), in, name);
     if (!r->not_persistent)
         return session_open(h, u, r->session ? r->session : name, r->language, r->template_name, in,
@@ -108,13 +110,16 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
     x->execution_count = -1;
     x->reply = (struct outcome_reply){ .execution_count = -1, .exit_code = OUTCOME_NO_CODE };
     x->session_feed = feed_number(s->feed);
-    (void)snprintf(x->session_name, sizeof x->session_name, "%s", s->name);
+    if (!s->is_command)
+        (void)snprintf(x->session_name, sizeof x->session_name, "%s", s->name);
     (void)snprintf(x->language, sizeof x->language, "%s", s->language);
     (void)snprintf(x->client, sizeof x->client, "%s", r->client ? r->client : "rest");
     x->code = copy(r->code);
     x->code_len = r->code.len;
     x->labels = copy(r->labels);
-    x->env = s->ephemeral ? NULL : copy(r->env); /* an ephemeral kernel is started with it */
+    x->command = r->command.len ? command_write_order(r) : NULL;
+    /* an ephemeral kernel is started with it */
+    x->env = s->ephemeral && !s->is_command ? NULL : copy(r->env);
     x->has_stdin = r->has_stdin;
     x->interactive = r->interactive;
     x->input = copy(r->stdin_text);
@@ -146,14 +151,14 @@ static void write_options(const struct execution *x, struct buf *out)
              : x->session->env ? x->session->env
                                : "null");
     json_quote_str(out, x->input);
-    buf_add_char(out, '}');
+    buf_addf(out, ",\"command\":%s}", x->command ? x->command : "null");
 }
 
-static char *dup_env(struct slice options)
+static char *dup_object(struct slice options, const char *name)
 {
-    struct slice env;
-    return json_member(options, "env", &env) && json_type(env) == JSON_OBJECT
-               ? strndup(env.data, env.len)
+    struct slice value;
+    return json_member(options, name, &value) && json_type(value) == JSON_OBJECT
+               ? strndup(value.data, value.len)
                : NULL;
 }
 
@@ -166,7 +171,9 @@ static int64_t mono_of(int64_t unix_us)
 struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq)
 {
     struct user *u = zhashx_lookup(h->users, r->user_id.text);
-    struct session *s = u ? session_find(h, u, r->session) : NULL;
+    struct session *s = !u           ? NULL
+                        : r->session ? session_find(h, u, r->session)
+                                     : command_find_holder(h, r->session_feed);
     if (!s)
         return NULL;
     struct execution_request request = {
@@ -176,10 +183,11 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     int64_t max = x->max_output_bytes;
     feed_unref(x->feed);
     x->feed = feed_new(r->feed, last_seq);
-    if (s->ephemeral && !s->env)
-        s->env = dup_env(r->options);
+    x->command = dup_object(r->options, "command");
+    if (s->ephemeral && !s->is_command && !s->env)
+        s->env = dup_object(r->options, "env");
     else
-        x->env = dup_env(r->options);
+        x->env = dup_object(r->options, "env");
     x->input = json_member_dup(r->options, "input", 16u << 20);
     x->input_len = x->input ? strlen(x->input) : 0;
     (void)json_member_bool(r->options, "has_stdin",
@@ -221,7 +229,7 @@ static void write_accepted(const struct uuid *id, const char *status, const char
     buf_addf(out,
              "{\"execution_id\":\"%s\",\"status\":\"%s\",\"position\":%u,\"session\":", id->text,
              status, position);
-    json_quote_str(out, session);
+    json_quote_str(out, session[0] ? session : NULL);
     buf_addf(out, ",\"attached\":%s}", attached ? "true" : "false");
 }
 
@@ -335,8 +343,8 @@ static struct wait *refuse(const struct err *e, reply_fn done, void *arg)
     return NULL;
 }
 
-struct wait *execution_submit(struct hub *h, struct user *u, const struct execution_request *r,
-                              reply_fn on_accepted, void *arg)
+static struct wait *submit(struct hub *h, struct user *u, const struct execution_request *r,
+                           reply_fn on_accepted, void *arg)
 {
     struct session *s;
     struct err e = ERR_INIT;
@@ -364,7 +372,7 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
             session_close(s, "its execution was refused");
         return refuse(&e, on_accepted, arg);
     }
-    if (s->ephemeral && r->env.len && !s->env)
+    if (s->ephemeral && !s->is_command && r->env.len && !s->env)
         s->env = copy(r->env);
     struct execution *x = execution_new(h, u, s, r, &id);
     s->last_used_us = x->created_us;
@@ -383,4 +391,16 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
     row.options = buf_slice(&options);
     store_insert_execution(h->store, &row, on_inserted, x);
     return x->accept;
+}
+
+struct wait *execution_submit(struct hub *h, struct user *u, const struct execution_request *r,
+                              reply_fn on_accepted, void *arg)
+{
+    if (!r->command.len)
+        return submit(h, u, r, on_accepted, arg);
+    CLEANUP_BUF struct buf line = BUF_INIT(8u << 20);
+    struct execution_request with_line = *r;
+    command_write_line(r->command, &line);
+    with_line.code = buf_slice(&line);
+    return submit(h, u, &with_line, on_accepted, arg);
 }

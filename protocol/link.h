@@ -22,6 +22,7 @@
 #define LINK_MAX_FRAME_BYTES (96u << 20) /* a kernel's message may be 64 MiB and some */
 #define LINK_WINDOW_BYTES    (8u << 20)
 #define LINK_MAX_PARTS       512
+#define LINK_MAX_COMMANDS    16 /* that run in one sandbox */
 
 enum link_type {
     /* hub → warden */
@@ -50,7 +51,7 @@ enum link_type {
 
     /* warden → hub (HELLO and MESSAGE too) */
     /* HELLO part 0: {"version":1,"sandbox_id","epoch":UUID,"first":N (lowest number still kept or next),
-     * "kernels":[{"kernel_id","state":"starting|ready|dead"}],
+     * "kernels":[{"kernel_id","state":"starting|ready|dead"}] (commands too: ready),
      * "executions":[{"execution_id","kernel_id","state":"running|ended"}],"features":["exec"]}
      * MESSAGE: number; execution id is set when its parent header names an execution of EXECUTE */
     LINK_KERNEL = 16, /* number, kernel; part 0 = {"state":"starting|ready|dead","exit_code":N|null,"signal":N|null,

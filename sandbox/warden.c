@@ -28,7 +28,7 @@ struct warden {
     struct warden_keeper *keeper;
     struct warden_kernel_env env;
     struct warden_kernel *kernels[INIT_MAX_KERNELS + 1]; /* by number */
-    struct warden_command *commands[WARDEN_MAX_COMMANDS];
+    struct warden_command *commands[LINK_MAX_COMMANDS];
     uint64_t strangers; /* bit n: number n is init's, not ours: being killed */
     unsigned last_number;
     const char *stuck; /* init is to be given up, and why */
@@ -48,7 +48,7 @@ static struct warden_kernel *find(struct warden *w, const struct uuid *id)
 
 static struct warden_command *find_command(struct warden *w, const struct uuid *id)
 {
-    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         if (w->commands[i] && uuid_equal(warden_command_id(w->commands[i]), id))
             return w->commands[i];
     return NULL;
@@ -56,7 +56,7 @@ static struct warden_command *find_command(struct warden *w, const struct uuid *
 
 static struct warden_command *command_of(struct warden *w, unsigned number)
 {
-    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         if (w->commands[i] && warden_command_number(w->commands[i]) == number)
             return w->commands[i];
     return NULL;
@@ -137,20 +137,20 @@ static void begin_command(struct warden *w, struct warden_command *c)
 
 static int order_exec(struct warden *w, const struct link_frame *f, struct err *e)
 {
-    size_t place = WARDEN_MAX_COMMANDS, held_input = 0;
+    size_t place = LINK_MAX_COMMANDS, held_input = 0;
     if (run_table_find(w->runs, &f->execution_id))
         return 0; /* exactly once */
     if (find(w, &f->kernel_id) || find_command(w, &f->kernel_id))
         return err_set(e, ERR_CONFLICT, "something with this id runs here");
-    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++) {
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++) {
         if (!w->commands[i])
             place = i;
         else
             held_input += warden_command_input(w->commands[i]);
     }
-    if (place == WARDEN_MAX_COMMANDS)
+    if (place == LINK_MAX_COMMANDS)
         return err_set(e, ERR_QUOTA, "%d commands run in this sandbox, the limit",
-                       WARDEN_MAX_COMMANDS);
+                       LINK_MAX_COMMANDS);
     if (warden_command_new(&w->env, f, held_input, &w->commands[place], e) < 0)
         return -1;
     if (warden_init_is_there(w->init))
@@ -240,6 +240,13 @@ static void write_hello(void *owner, struct buf *out)
                  warden_kernel_id(w->kernels[i])->text, warden_kernel_state(w->kernels[i]));
         comma = ",";
     }
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++) {
+        if (!w->commands[i])
+            continue;
+        buf_addf(out, "%s{\"kernel_id\":\"%s\",\"state\":\"ready\"}", comma,
+                 warden_command_id(w->commands[i])->text);
+        comma = ",";
+    }
     buf_add_str(out, "],\"executions\":[");
     comma = "";
     for (struct run *r = run_table_first(w->runs); r; r = run_table_next(w->runs)) {
@@ -260,7 +267,7 @@ static void on_hello(void *owner)
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         if (w->kernels[i])
             warden_kernel_on_init(w->kernels[i]);
-    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         if (w->commands[i] && warden_command_is_waiting(w->commands[i]))
             begin_command(w, w->commands[i]);
 }
@@ -306,7 +313,7 @@ static void on_gone(void *owner)
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         if (w->kernels[i])
             warden_kernel_on_init_gone(w->kernels[i]);
-    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         if (w->commands[i])
             warden_command_on_init_gone(w->commands[i]);
 }
@@ -332,7 +339,7 @@ static void arm(struct warden *w)
     int64_t due = 0;
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         sooner(&due, w->kernels[i] ? warden_kernel_due_ms(w->kernels[i]) : 0);
-    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         sooner(&due, w->commands[i] ? warden_command_due_ms(w->commands[i]) : 0);
     /* a timer that fires too early finds nothing due and arms again */
     if (!due || (w->timer >= 0 && w->timer_ms <= due))
@@ -367,7 +374,7 @@ static void after(void *owner)
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         if (w->kernels[i] && warden_kernel_is_over(w->kernels[i]))
             warden_kernel_free(TAKE(w->kernels[i]));
-    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         if (w->commands[i] && warden_command_is_over(w->commands[i]))
             warden_command_free(TAKE(w->commands[i]));
     warden_link_flush(w->link);
@@ -385,7 +392,7 @@ static int on_timer(zloop_t *loop, int timer_id, void *arg)
         if (due && due <= now)
             warden_kernel_on_due(w->kernels[i], now);
     }
-    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++) {
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++) {
         int64_t due = w->commands[i] ? warden_command_due_ms(w->commands[i]) : 0;
         if (due && due <= now)
             warden_command_on_due(w->commands[i], now);
@@ -466,7 +473,7 @@ void warden_free(struct warden *w)
         return;
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
         warden_kernel_free(w->kernels[i]);
-    for (size_t i = 0; i < WARDEN_MAX_COMMANDS; i++)
+    for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         warden_command_free(w->commands[i]);
     warden_link_free(w->link);
     warden_init_free(w->init);

@@ -50,7 +50,7 @@ struct warden_command {
     int64_t due_ms; /* of the state, or of a kill's end */
     int64_t confirm_ms[N_CONFIRM];
     struct run *run;
-    struct buf order; /* init's EXEC; empty once it is sent */
+    struct buf order;  /* init's EXEC; empty once it is sent */
     struct buf parent; /* header of the request that its messages answer */
     struct outlet out, err;
     char *input; /* owned; what is left of stdin */
@@ -347,10 +347,9 @@ void warden_command_begin(struct warden_command *c, unsigned number)
         fail(c, e.text);
         return;
     }
-    struct init_packet p = { .type = INIT_EXEC,
-                             .kernel = number,
-                             .payload = c->order.data,
-                             .payload_len = c->order.len };
+    struct init_packet p = {
+        .type = INIT_EXEC, .kernel = number, .payload = c->order.data, .payload_len = c->order.len
+    };
     c->run->cpu_us = usage_read_cpu_us(c->env->usage);
     c->run->oom_kills = usage_read_oom_kills(c->env->usage);
     c->run->sent_us = warden_now_us();

@@ -10,8 +10,7 @@
  */
 struct warden_command;
 
-#define WARDEN_MAX_COMMANDS       16           /* per sandbox; more are refused */
-#define WARDEN_COMMANDS_MAX_INPUT (32u << 20)  /* stdin that waits to be read, of all of them */
+#define WARDEN_COMMANDS_MAX_INPUT (32u << 20) /* stdin that waits to be read, of all of them */
 
 /* Reads the hub's LINK_EXEC. The command waits until warden_command_begin. held_input: how much the others hold. */
 int warden_command_new(struct warden_kernel_env *env, const struct link_frame *f, size_t held_input,

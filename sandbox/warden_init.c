@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 
-#define PER_WAKE         64
-#define ACCEPTS_PER_WAKE 16
+#define PER_WAKE          64
+#define ACCEPTS_PER_WAKE  16
 #define SETTLE_MS         1000 /* for the kernels that init says it will name; then it gets orders anyway */
 #define STRANGERS_REST_MS 20 /* user code that dials in a loop gets this often a look, no more */
 /* the biggest init may send: OUTPUT */
@@ -27,7 +27,7 @@ struct warden_init {
     pid_t pid;
     int listener, fd;
     bool greeted, settled;
-    unsigned can; /* bits of enum init_can */
+    unsigned can;     /* bits of enum init_can */
     uint32_t to_come; /* STARTED and EXITED packets that init's HELLO announced */
     bool listening, wants_write;
     int rest_timer, settle_timer;

@@ -153,6 +153,28 @@ static int read_objects(struct fields *f, const struct field *field, const json_
     return keep(f, value, ret, e);
 }
 
+static int read_list(struct fields *f, const struct field *field, const json_t *value,
+                     struct slice *ret, struct err *e)
+{
+    size_t n = json_array_size(value), bytes = 0, i;
+    json_t *text;
+    if (!json_is_array(value) || n == 0)
+        return wrong_type(field, "a list of strings that is not empty", e);
+    if (n > FIELD_MAX_STRINGS)
+        return err_set(e, ERR_INVALID, "field '%s' has %zu strings; the limit is %d", field->name,
+                       n, FIELD_MAX_STRINGS);
+    json_array_foreach(value, i, text)
+    {
+        if (!json_is_string(text))
+            return err_set(e, ERR_INVALID, "field '%s', item %zu has to be a string", field->name,
+                           i);
+        bytes += json_string_length(text);
+    }
+    if ((double)bytes > field->max)
+        return too_long(field, bytes, field->max, e);
+    return keep(f, value, ret, e);
+}
+
 static int read_strings(struct fields *f, const struct field *field, json_t *value,
                         struct slice *ret, struct err *e)
 {
@@ -204,6 +226,8 @@ static int read_one(struct fields *f, const struct field *field, json_t *value,
         return read_objects(f, field, value, at, e);
     case FIELD_OBJECT:
         return read_object(f, field, value, at, e);
+    case FIELD_STRINGS:
+        return read_list(f, field, value, at, e);
     }
     return err_set(e, ERR_INTERNAL, "field '%s' has no type", field->name);
 }

@@ -17,9 +17,12 @@ enum field_type {
     FIELD_LABELS,  /* struct slice, a JSON object of strings */
     FIELD_OBJECTS, /* struct slice, a JSON array of 1 to `max` objects; what is in them is not looked at */
     FIELD_OBJECT,  /* struct slice, a JSON object: to be read by a table of its own */
+    FIELD_STRINGS, /* struct slice, a JSON array of 1 to FIELD_MAX_STRINGS strings of `max` bytes together */
 };
 
 enum field_choice { FIELD_NOT_GIVEN, FIELD_IS_FALSE, FIELD_IS_TRUE };
+
+#define FIELD_MAX_STRINGS 1024
 
 #define FIELD_NO_CONFIG CONFIG_N_KEYS
 

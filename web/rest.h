@@ -10,6 +10,9 @@ void rest_execute(struct request *r);
 void rest_execute_async(struct request *r);
 void rest_execute_batch(struct request *r);
 
+/* rest_exec.c */
+void rest_sandbox_exec(struct request *r);
+
 /* rest_executions.c */
 void rest_executions(struct request *r);
 void rest_execution(struct request *r);

@@ -44,6 +44,7 @@ static const struct route ROUTES[] = {
     { "GET", API "/sandboxes/{sandbox}", 0, "", rest_sandbox },
     { "PATCH", API "/sandboxes/{sandbox}", ROUTE_BODY, "", rest_sandbox_change },
     { "DELETE", API "/sandboxes/{sandbox}", 0, "", rest_sandbox_delete },
+    { "POST", API "/sandboxes/{sandbox}/exec", ROUTE_BODY, "", rest_sandbox_exec },
     { "POST", API "/sandboxes/{sandbox}/reset", 0, "", rest_sandbox_reset },
     { "GET", API "/sandboxes/{sandbox}/stats", 0, "", rest_sandbox_stats },
     { "GET", API "/sandboxes/{sandbox}/logs", 0, "tail", rest_sandbox_logs },

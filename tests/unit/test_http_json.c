@@ -12,7 +12,7 @@
 
 struct target {
     const char *name, *choice;
-    struct slice text, env, labels;
+    struct slice text, env, labels, list;
     bool flag;
     double number;
     int64_t whole;
@@ -28,6 +28,7 @@ static const struct field FIELDS[] = {
     { "flag", FIELD_FLAG, AT(flag), false, 0, FIELD_NO_CONFIG, NULL },
     { "number", FIELD_NUMBER, AT(number), false, 0, CONFIG_LIMITS_TIMEOUT, NULL },
     { "whole", FIELD_INTEGER, AT(whole), false, 7, FIELD_NO_CONFIG, NULL },
+    { "list", FIELD_STRINGS, AT(list), false, 2000, FIELD_NO_CONFIG, NULL },
 };
 
 static struct hub *hub;
@@ -65,8 +66,8 @@ static void what_is_given_is_put_in_its_place(void **state)
     struct err e = ERR_INIT;
     const char *body = " {\"name\":\"n\\u00fc\",\"choice\":\"go\",\"text\":\"\",\"env\":{\"A_1\":"
                        "\"b\"},\"labels\":{\"k y\":\"\"},"
-                       "\"flag\":true,\"number\":2,\"whole\":null}\n";
-    assert_int_equal(fields_read(&f, slice_str(body), FIELDS, 8, hub_config(hub), &t, &e), 0);
+                       "\"flag\":true,\"number\":2,\"whole\":null,\"list\":[\"a\", \"\"]}\n";
+    assert_int_equal(fields_read(&f, slice_str(body), FIELDS, 9, hub_config(hub), &t, &e), 0);
     assert_string_equal(t.name, "nü");
     assert_string_equal(t.choice, "go");
     assert_true(t.text.data != NULL && t.text.len == 0);
@@ -74,6 +75,30 @@ static void what_is_given_is_put_in_its_place(void **state)
     assert_true(slice_is(t.labels, "{\"k y\":\"\"}"));
     assert_true(t.flag && t.number == 2.0);
     assert_int_equal(t.whole, 5);
+    assert_true(slice_is(t.list, "[\"a\",\"\"]"));
+}
+
+/* {"name":"n","list":["…", …]} with n strings of len bytes. */
+static enum err_code code_of_list(int n, int len, const char *part)
+{
+    CLEANUP_BUF struct buf body = BUF_INIT(1 << 20);
+    buf_add_str(&body, "{\"name\":\"n\",\"list\":[");
+    for (int i = 0; i < n; i++)
+        buf_addf(&body, "%s\"%.*s\"", i ? "," : "", len, "aaaaaaaaaaaaaaaaaaaa");
+    buf_add_str(&body, "]}");
+    return code_of(body.data, part);
+}
+
+static void a_list_has_strings_and_two_limits(void **state)
+{
+    assert_int_equal(code_of_list(0, 0, "not empty"), ERR_INVALID);
+    assert_int_equal(code_of_list(1024, 1, NULL), ERR_NONE);
+    assert_int_equal(code_of_list(1025, 0, "1025 strings; the limit is 1024"), ERR_INVALID);
+    assert_int_equal(code_of_list(100, 20, NULL), ERR_NONE);
+    assert_int_equal(code_of_list(101, 20, "2020 bytes; the limit is 2000"), ERR_TOO_LARGE);
+    assert_int_equal(code_of("{\"name\":\"n\",\"list\":[\"a\",1]}", "item 1"), ERR_INVALID);
+    assert_int_equal(code_of("{\"name\":\"n\",\"list\":\"a\"}", "a list"), ERR_INVALID);
+    assert_int_equal(code_of("{\"name\":\"n\",\"list\":{}}", "a list"), ERR_INVALID);
 }
 
 static void limits_are_exact(void **state)
@@ -152,6 +177,7 @@ int main(void)
     static const struct CMUnitTest TESTS[] = {
         cmocka_unit_test(what_is_given_is_put_in_its_place),
         cmocka_unit_test(limits_are_exact),
+        cmocka_unit_test(a_list_has_strings_and_two_limits),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(a_place_is_named),
         cmocka_unit_test(depth_has_a_limit_that_strings_do_not_fool),

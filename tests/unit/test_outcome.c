@@ -115,6 +115,33 @@ static void a_reply_survives_being_written_down(void **state)
     assert_memory_equal(&before, &after, sizeof before);
 }
 
+static void check_command(const char *end, enum status status, int64_t exit_code)
+{
+    struct outcome_end e = end_of(end);
+    struct outcome o = outcome_of_command(&e);
+    assert_string_equal(status_name(o.status), status_name(status));
+    assert_int_equal(o.exit_code, exit_code);
+}
+
+static void a_commands_end_is_its_process_s(void **state)
+{
+    check_command("{\"how\":\"done\",\"exit_code\":0}", STATUS_OK, 0);
+    check_command("{\"how\":\"done\",\"exit_code\":3}", STATUS_ERROR, 3);
+    check_command("{\"how\":\"done\",\"signal\":11}", STATUS_ERROR, 139);
+    check_command("{\"how\":\"done\",\"signal\":2,\"interrupted\":true}", STATUS_INTERRUPTED, 130);
+    check_command("{\"how\":\"done\",\"exit_code\":1,\"interrupted\":true}", STATUS_INTERRUPTED, 1);
+    check_command("{\"how\":\"done\",\"exit_code\":0,\"interrupted\":true}", STATUS_OK, 0);
+    check_command("{\"how\":\"done\",\"signal\":2,\"interrupted\":true,\"timed_out\":true}",
+                  STATUS_TIMEOUT, 124);
+    check_command("{\"how\":\"done\",\"signal\":9,\"timed_out\":true}", STATUS_TIMEOUT, 124);
+    check_command("{\"how\":\"done\",\"signal\":9,\"oom\":true}", STATUS_OOM, 137);
+    check_command("{\"how\":\"killed\",\"signal\":9}", STATUS_INTERRUPTED, 137);
+    check_command("{\"how\":\"killed\"}", STATUS_INTERRUPTED, 130);
+    check_command("{\"how\":\"died\"}", STATUS_KERNEL_DIED, OUTCOME_NO_CODE);
+    check_command("{\"how\":\"lost\"}", STATUS_LOST, OUTCOME_NO_CODE);
+    check_command("{\"how\":\"?\"}", STATUS_LOST, OUTCOME_NO_CODE);
+}
+
 static void garbage_is_refused(void **state)
 {
     struct outcome_end e;
@@ -136,6 +163,7 @@ int main(void)
         cmocka_unit_test(killed_by_us_without_a_timeout_is_interrupted),
         cmocka_unit_test(an_aborted_reply_says_that_it_did_not_run),
         cmocka_unit_test(a_reply_survives_being_written_down),
+        cmocka_unit_test(a_commands_end_is_its_process_s),
         cmocka_unit_test(garbage_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

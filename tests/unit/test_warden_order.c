@@ -117,6 +117,57 @@ static void too_many_strings_are_refused_at_the_bound(void **state)
     assert_true(refuses(json.data));
 }
 
+static int write_exec(struct buf *out, const char *json)
+{
+    struct err e = ERR_INIT;
+    buf_reset(out);
+    return warden_order_write_exec(out, slice_str(json), &e);
+}
+
+static void a_command_is_written_as_it_is_given(void **state)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    assert_int_equal(write_exec(&out,
+                                "{\"argv\":[\"echo\",\"{connection_file}\",\"\",\"a\\n\\u00e9\"],"
+                                "\"env\":{\"A\":\"\"},\"cwd\":\"/w\",\"timeout_ms\":5}"),
+                     0);
+    assert_true(init_decode_exec(out.data, out.len, &start));
+    assert_string_equal(start.argv[1], "{connection_file}");
+    assert_string_equal(start.argv[2], "");
+    assert_string_equal(start.argv[3], "a\n\xc3\xa9");
+    assert_null(start.argv[4]);
+    assert_string_equal(start.env[0], "A=");
+    assert_string_equal(start.cwd, "/w");
+    static const char *const BAD[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"argv\":[]}",
+        "{\"argv\":[1]}",
+        "{\"argv\":\"k\"}",
+        "{\"argv\":[\"a\\u0000\"]}",
+        "{\"argv\":[\"k\"],\"env\":[]}",
+        "{\"argv\":[\"k\"],\"env\":{\"A\":1}}",
+        "{\"argv\":[\"k\"],\"cwd\":\"here\"}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(BAD); i++)
+        assert_int_equal(write_exec(&out, BAD[i]), -1);
+}
+
+static void a_command_is_as_long_as_a_packet_and_no_longer(void **state)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
+    for (int i = 0; i < 2; i++) {
+        buf_reset(&json);
+        buf_add_str(&json, "{\"argv\":[\"");
+        for (unsigned n = 0; n < (i == 0 ? 160u << 10 : INIT_MAX_PACKET); n++)
+            buf_add_char(&json, 'a');
+        buf_add_str(&json, "\"],\"cwd\":\"/\"}");
+        buf_add_char(&json, '\0');
+        assert_int_equal(write_exec(&out, json.data), i == 0 ? 0 : -1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +175,8 @@ int main(void)
         cmocka_unit_test(the_connection_file_names_the_endpoints_that_are_dialled),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(too_many_strings_are_refused_at_the_bound),
+        cmocka_unit_test(a_command_is_written_as_it_is_given),
+        cmocka_unit_test(a_command_is_as_long_as_a_packet_and_no_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,3 +235,45 @@ def test_time_is_measured(server):
     server.ask("GET", "/health")
     time.sleep(0.05)
     assert server.metric("kernelhub_http_requests_total") >= before + 2
+
+
+EXEC = API + "/sandboxes/default/exec"
+
+
+def test_a_command_is_run_like_code(server):
+    reply = server.ask("POST", EXEC, {"cmd": ["ls", "-l"], "cwd": "a", "env": {"A": "b"}, "stdin": "", "timeout_seconds": 5})
+    assert (reply.status, reply.json["status"]) == (200, "ok")
+    streamed = server.ask("POST", EXEC, {"cmd": ["ls"]}, Accept=SSE)
+    assert [event["type"] for _, event in sse(streamed.body)][-1] == "finished"
+    lines = server.ask("POST", EXEC, {"cmd": ["ls"]}, Accept=NDJSON).body.decode().splitlines()
+    assert json.loads(lines[-1])["type"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "what"),
+    [
+        ({}, 400, "'cmd' is missing"),
+        ({"cmd": []}, 400, "not empty"),
+        ({"cmd": "ls"}, 400, "a list of strings"),
+        ({"cmd": ["ls", 1]}, 400, "item 1"),
+        ({"cmd": ["a"] * 1025}, 400, "1025 strings; the limit is 1024"),
+        ({"cmd": ["a" * 65536, "a" * 65537]}, 413, "131073 bytes; the limit is 131072"),
+        ({"cmd": ["ls\0"]}, 400, ""),
+        ({"cmd": ["ls"], "cwd": ""}, 400, "'cwd'"),
+        ({"cmd": ["ls"], "env": {"1": ""}}, 400, "no name"),
+        ({"cmd": ["ls"], "timeout_seconds": 0}, 400, "timeout_seconds"),
+        ({"cmd": ["ls"], "execution_id": "x"}, 400, "UUID"),
+        ({"cmd": ["ls"], "on_disconnect": "x"}, 400, "allowed: continue interrupt"),
+        ({"cmd": ["ls"], "code": "1"}, 400, "unknown field"),
+    ],
+)
+def test_a_bad_command_names_what_is_wrong(server, body, status, what):
+    reply = server.ask("POST", EXEC, body)
+    assert reply.status == status
+    assert what in reply.json["error"]["message"]
+
+
+def test_a_command_in_no_sandbox(server):
+    reply = server.ask("POST", API + "/sandboxes/nowhere/exec", {"cmd": ["ls"]})
+    assert (reply.status, reply.json["error"]["code"]) == (404, "not_found")
+    assert "GET /api/v1/sandboxes" in reply.json["error"]["hint"]
