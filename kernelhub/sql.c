@@ -54,6 +54,21 @@ int sql_tune(struct sql *s, bool read_only, struct err *e)
     return read_only ? sql_exec(s, "PRAGMA query_only=1", e) : 0;
 }
 
+/* What the system said. A call that went well after the failed one makes SQLite forget it, but each file remembers. */
+static int last_errno(sqlite3 *db)
+{
+    int number = sqlite3_system_errno(db);
+    sqlite3_file *wal = NULL;
+    if (!number &&
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) == SQLITE_OK && wal &&
+        wal->pMethods)
+        (void)wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO,
+                                          &number); /* else it stays 0 */
+    if (!number)
+        (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &number); /* the same */
+    return number;
+}
+
 int sql_error(struct sql *s, const char *doing, struct err *e)
 {
     int rc = sqlite3_extended_errcode(s->db);
@@ -63,7 +78,7 @@ int sql_error(struct sql *s, const char *doing, struct err *e)
     case SQLITE_READONLY:
         return err_set(e, ERR_UNAVAILABLE, "%s: the database is read-only", doing);
     case SQLITE_IOERR: {
-        int number = sqlite3_system_errno(s->db);
+        int number = last_errno(s->db);
         return number
                    ? err_set(e, ERR_UNAVAILABLE, "%s: disk I/O error: %s", doing, strerror(number))
                    : err_set(e, ERR_UNAVAILABLE, "%s: disk I/O error (SQLite's code %d)", doing,

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "kernelhub/stored.h"
 #include "web/fields.h"
 #include "web/gate.h"
 #include "web/reply.h"
@@ -128,6 +129,26 @@ static enum MHD_Result begin(struct request *r, const char *method)
     return r->response && body_is_hopeless(r) ? send_reply(r) : MHD_YES;
 }
 
+static void on_stored(void *arg, const struct err *e, struct slice json)
+{
+    struct request *r = arg;
+    r->wait = NULL;
+    r->is_stored = true;
+    if (e) {
+        MHD_destroy_response(TAKE(r->response));
+        reply_error(r, e);
+    }
+    request_wake(r);
+}
+
+/* A reply is a promise: what it says must not be undone by a hub that dies now. */
+static bool may_be_sent(struct request *r)
+{
+    if (!r->is_stored && request_has_flag(r, ROUTE_STORED) && r->status < 300)
+        request_wait(r, hub_when_stored(r->site->hub, on_stored, r));
+    return !r->wait;
+}
+
 static enum MHD_Result act(struct request *r)
 {
     if (r->state == REQUEST_BODY) {
@@ -135,7 +156,7 @@ static enum MHD_Result act(struct request *r)
         if (!r->response)
             r->match.route->handle(r); /* may reply at once */
     }
-    if (r->response)
+    if (r->response && may_be_sent(r))
         return send_reply(r);
     if (r->socket->peer_has_left) /* its edge is over: nobody would tell us later */
         return MHD_NO;

@@ -46,6 +46,7 @@ struct request {
     void *work; /* whatever else the handler made */
     void (*work_done)(void *work, bool completed);
     bool is_suspended;
+    bool is_stored; /* ROUTE_STORED: nothing that the reply promises can be lost any more */
     bool is_http_1_1;
     bool is_accounted; /* its status and time are in the metrics */
 

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "kernelhub/stored.h"
 #include "kernelhub/execution.h"
 #include "kernelhub/follower.h"
 #include "kernelhub/metrics.h"
@@ -432,6 +433,24 @@ static struct wait *wait_new(struct hub *h, struct run *run, reply_fn done, void
     assert(w);
     *w = (struct wait){ .hub = h, .run = run, .done = done, .arg = arg };
     w->place = zlistx_add_end(h->waits, w);
+    return w;
+}
+
+static int on_stored(zloop_t *loop, int id, void *arg)
+{
+    struct wait *w = arg;
+    if (w->hub) {
+        (void)zlistx_delete(w->hub->waits, w->place);
+        w->done(w->arg, NULL, SLICE_LITERAL("{}"));
+    }
+    free(w);
+    return 0;
+}
+
+struct wait *hub_when_stored(struct hub *h, reply_fn done, void *arg)
+{
+    struct wait *w = wait_new(h, NULL, done, arg);
+    zloop_timer(h->loop, 2, 1, on_stored, w);
     return w;
 }
 
