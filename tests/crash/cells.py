@@ -49,6 +49,7 @@ class Cell:
     pace: float
     image_lines: tuple[int, ...] = ()
     fails: bool = False
+    before: str = ""  # code that goes first
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
@@ -62,7 +63,7 @@ class Cell:
     @property
     def code(self) -> str:
         last = (RAISE if self.fails else VALUE)[self.language].format(tag=self.tag)
-        return CODE[self.language].format(
+        return self.before + CODE[self.language].format(
             id=self.id, tag=self.tag, lines=self.lines, long=self.long, short=self.short, every=self.every,
             images=self.image_lines, repeat=self.repeat, pace=self.pace, last=last,
         )  # fmt: skip
