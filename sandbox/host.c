@@ -198,6 +198,13 @@ static void check_userns(const struct keeper_options *o, struct host_finding *f)
         strtoul(text, NULL, 10) < 64)
         return MISSING(f, "user namespaces are switched off",
                        "sysctl user.max_user_namespaces=15000");
+    const struct idmap map = { 0 };
+    struct err e = ERR_INIT;
+    if (idmap_try(&map, &e) < 0)
+        return MISSING(
+            f, e.text,
+            "Let root make user namespaces; in a chroot nobody can: / has to be the root "
+            "of its mount namespace");
     OK(f, "user namespaces can be made");
 }
 
@@ -351,4 +358,19 @@ int host_choose_runtime(const struct keeper_options *options, const char **ret, 
         return 0;
     }
     return err_set(e, ERR_UNAVAILABLE, "%.200s; %.200s", why[0].text, why[1].text);
+}
+
+int host_any_runtime(const struct keeper_options *options, const char **ret, struct err *e)
+{
+    char version[100];
+    if (host_choose_runtime(options, ret, e) == 0)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(RUNTIMES); i++) {
+        char *argv[] = { (char *)RUNTIMES[i], "--version", NULL };
+        if (host_run(argv, false, version, sizeof version, PODMAN_TIMEOUT_MS, NULL) != 0)
+            continue;
+        *ret = RUNTIMES[i];
+        return 0;
+    }
+    return -1; /* e says why */
 }

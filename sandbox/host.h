@@ -25,4 +25,7 @@ size_t host_check(const struct keeper_options *options, struct host_finding *ret
  * limits here. The answer is a constant or options->runtime. ERR_UNAVAILABLE when none does. */
 int host_choose_runtime(const struct keeper_options *options, const char **ret, struct err *e);
 
+/* To remove with: as above, but one that is only installed will do, for where none works nothing can run. */
+int host_any_runtime(const struct keeper_options *options, const char **ret, struct err *e);
+
 #endif

@@ -65,6 +65,12 @@ static int open_userns(const struct idmap *map, struct err *e)
     return fd;
 }
 
+int idmap_try(const struct idmap *map, struct err *e)
+{
+    CLEANUP_FD int userns = open_userns(map, e);
+    return userns < 0 ? -1 : 0;
+}
+
 int idmap_attach(int dir_fd, const struct idmap *map, const char *target, struct err *e)
 {
     CLEANUP_FD int userns = open_userns(map, e);

@@ -14,6 +14,9 @@ struct idmap {
     gid_t shown_gid;
 };
 
+/* Can this process make a user namespace with that map? */
+int idmap_try(const struct idmap *map, struct err *e);
+
 /* Clones the directory dir_fd with the map, nosuid and nodev, and attaches the clone at `target` (a
  * directory). All other owners appear as nobody, and nobody but shown_* can make files in it. */
 int idmap_attach(int dir_fd, const struct idmap *map, const char *target, struct err *e);

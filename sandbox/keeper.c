@@ -224,7 +224,7 @@ int keeper_purge(const struct keeper_options *options, struct err *e)
         return -1;
     (void)umask(022);
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    int r = host_choose_runtime(&k.place.options, &k.runtime, e);
+    int r = host_any_runtime(&k.place.options, &k.runtime, e);
     if (r == 0)
         r = start_podman(&k, e);
     if (r == 0) {
