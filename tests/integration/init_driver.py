@@ -213,7 +213,8 @@ class InitDriver:
         return b"".join(p.payload for p in mine)
 
     def processes(self, word: str) -> list[int]:
-        """Living processes, as seen from here, that have `word` in their command line."""
+        """Living processes, as seen from here, that have `word` in their command line. Others run these tests at
+        the same time: a word of this init's own has its uid or its folder's name in it."""
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) in (os.getpid(), os.getppid()):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -233,7 +236,7 @@ while True:
 @pytest.mark.parametrize("other", [False, True])
 @pytest.mark.parametrize("end", ["stay", "leave"])
 def test_everything_a_kernel_started_ends_with_it(init: InitDriver, end: str, other: bool) -> None:
-    word = f"word-{os.getpid()}-{end}"
+    word = f"word-{init.folder.name}-{end}"
     if other:
         init.start(2, ["sleep", "77"])
     init.start(1, [PYTHON, "-c", DAEMON, word, end])
@@ -263,8 +266,9 @@ def test_a_fork_bomb_ends_with_its_kernel(init: InitDriver, other: bool) -> None
     bomb = "import os\nwhile True:\n try:\n  if os.fork()==0: os.setsid()\n except OSError: pass"
     if other:
         init.start(2, ["sleep", "77"])
-    init.start(1, [PYTHON, "-c", bomb, "fork-bomb"])
-    wait_until(lambda: len(init.processes("fork-bomb")) > 200, 20)
+    word = f"fork-bomb-{init.folder.name}"
+    init.start(1, [PYTHON, "-c", bomb, word])
+    wait_until(lambda: len(init.processes(word)) > 200, 20)
     failed = init.start(3, ["true"])
     assert failed.type == STARTED or failed.value == errno.EAGAIN
     init.send(KILL, 1)
@@ -272,17 +276,17 @@ def test_a_fork_bomb_ends_with_its_kernel(init: InitDriver, other: bool) -> None
     init.wait_for(DONE, 1, timeout_s=20)
     init.wait_for(EXITED, 1, timeout_s=20)
     print(f"fork bomb ended in {time.monotonic() - begin:.2f} s")
-    assert not init.processes("fork-bomb")
+    assert not init.processes(word)
     if other:
         assert not [p for p in init.seen if p.type == EXITED and p.kernel == 2]
     assert init.start(4, ["true"]).type == STARTED
 
 
 def test_shutdown_kills_all(init: InitDriver) -> None:
-    init.start(1, ["sleep", "7654321"])
+    init.start(1, ["sleep", f"{init.uid}.7654321"])
     init.send(SHUTDOWN)
     assert init.process.wait(5) == 0
-    assert not init.processes("7654321")
+    assert not init.processes(f"{init.uid}.7654321")
 
 
 def test_orphans_of_strangers_are_reaped(init: InitDriver) -> None:
@@ -574,13 +578,24 @@ def test_kernels_outlive_their_warden_and_the_next_one_hears_of_all(init: InitDr
     assert init.accept().kernel == 2, "an exit is told once"
 
 
+def line_is_full(init: InitDriver) -> bool:
+    """Nothing is received, and what waits to be does not get more."""
+    def waiting() -> int:
+        return struct.unpack("i", fcntl.ioctl(init.line, termios.FIONREAD, bytes(4)))[0]
+
+    before = waiting()
+    time.sleep(0.3)
+    return 50_000 < before == waiting()
+
+
 def test_an_exit_that_a_full_line_held_back_is_told_to_the_next_warden(init: InitDriver) -> None:
     now = init.run / "now"
-    noise = f"yes {'x' * 4000} & while ! test -e {now}; do sleep 0.02; done; exit 4"
+    word = init.folder.name + "x" * 4000
+    noise = f"yes {word} & while ! test -e {now}; do sleep 0.02; done; exit 4"
     init.start(1, ["sh", "-c", noise])
-    time.sleep(0.5)
+    wait_until(lambda: line_is_full(init), 20)
     now.touch()
-    wait_until(lambda: not init.processes("x" * 4000))
+    wait_until(lambda: not init.processes(word))
     time.sleep(0.1)
     init.hang_up()
     init.listen()
@@ -625,13 +640,14 @@ def test_answers_wait_for_a_warden_that_reads_late(init: InitDriver) -> None:
 
 @pytest.mark.slow
 def test_without_a_warden_for_30_s_everything_ends(init: InitDriver) -> None:
-    init.start(1, ["sleep", "7654322"])
+    word = f"{init.uid}.7654322"
+    init.start(1, ["sleep", word])
     init.hang_up()
     time.sleep(27)
     assert init.process.poll() is None
-    assert init.processes("7654322")
+    assert init.processes(word)
     init.process.wait(6)
-    assert not init.processes("7654322")
+    assert not init.processes(word)
 
 
 @pytest.mark.slow
@@ -678,10 +694,10 @@ signal.pause()
 
 
 def test_sigterm_from_outside_ends_it(init: InitDriver) -> None:
-    init.start(1, ["sleep", "7654323"])
+    init.start(1, ["sleep", f"{init.uid}.7654323"])
     os.kill(init.pid, signal.SIGTERM)
     assert init.process.wait(5) == 0
-    assert not init.processes("7654323")
+    assert not init.processes(f"{init.uid}.7654323")
 
 
 def test_a_zombie_storm_and_fake_signals_do_not_stop_it(init: InitDriver) -> None:
