@@ -17,6 +17,7 @@ SSE = "text/event-stream"
 DEFAULT_RUN_SECONDS = 30.0  # the service's own default for timeout_seconds
 QUEUE_SECONDS = 300.0  # what we allow for the queue when the caller named no queue_timeout_seconds
 START_SECONDS = 120.0  # a sandbox and a kernel may have to start first
+END_OF_FILE = "\x04"  # as Jupyter says it
 STREAM_SILENCE_SECONDS = 60.0  # the service writes a comment every 15 s: four missed, it is gone
 
 
@@ -33,6 +34,7 @@ class ExecuteOptions(TypedDict, total=False):
     queue_timeout_seconds: float | None
     env: Mapping[str, str] | None
     stdin: str | None
+    interactive: bool | None
     labels: Mapping[str, str] | None
     on_disconnect: str | None
     queue: bool | None
@@ -92,6 +94,7 @@ class Request:
     seconds  how long the service may be silent; None: the client's own timeout
     retries  how often it is repeated; None: as the client's policy says
     answers  statuses that are an answer here, although they say that something is wrong
+    undone   whether `unavailable` says that nothing was done, although it is not safe otherwise
     """
 
     method: str
@@ -103,6 +106,7 @@ class Request:
     seconds: float | None = None
     retries: int | None = None
     answers: tuple[int, ...] = ()
+    undone: bool = False
 
     @property
     def content(self) -> bytes | None:
@@ -182,6 +186,13 @@ def executions(filters: HistoryFilters, limit: int, cursor: str | None) -> Reque
 def interrupt(execution_id: str) -> Request:
     # Safe: to interrupt what has ended changes nothing.
     return Request("POST", f"{PREFIX}/executions/{_segment(execution_id)}/interrupt", safe=True)
+
+
+def answer_input(execution_id: str, value: str | None) -> Request:
+    # Not safe: the second could answer the next question.
+    body = {"value": END_OF_FILE if value is None else value}
+    path = f"{PREFIX}/executions/{_segment(execution_id)}/input"
+    return Request("POST", path, body=body, undone=True)
 
 
 def execution_events(execution_id: str) -> str:

@@ -71,9 +71,15 @@ def is_own_timeout(error: KernelhubError) -> bool:
     return isinstance(error, TimeoutError_) and error.status is None
 
 
-def may_retry(error: KernelhubError, safe: bool) -> bool:
-    """Whether the request may be sent again. `safe`: doing it twice is the same as once."""
+def may_retry(error: KernelhubError, safe: bool, undone: bool = False) -> bool:
+    """Whether the request may be sent again.
+
+    safe    doing it twice is the same as once
+    undone  `unavailable` says that nothing was done
+    """
     if isinstance(error, ConnectionError_) and not error.sent:
+        return True
+    if undone and isinstance(error, UnavailableError):
         return True
     if not safe:
         return False

@@ -133,7 +133,7 @@ class Wire:
                 error.__cause__ = lost
             except KernelhubError as refused:
                 error = refused
-            if not may_retry(error, request.safe):
+            if not may_retry(error, request.safe, request.undone):
                 raise error
             time.sleep(attempts.failed(error))
 
@@ -212,7 +212,7 @@ class AsyncWire:
                 error.__cause__ = lost
             except KernelhubError as refused:
                 error = refused
-            if not may_retry(error, request.safe):
+            if not may_retry(error, request.safe, request.undone):
                 raise error
             await asyncio.sleep(attempts.failed(error))
 

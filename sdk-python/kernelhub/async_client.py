@@ -105,6 +105,10 @@ class AsyncClient(AsyncRunner):
         """Stops an execution as Ctrl-C would."""
         await AsyncRun(self._wire, execution_id).interrupt()
 
+    async def input(self, execution_id: str, value: str | None) -> None:
+        """Answers the input() that an execution waits for, see AsyncRun.input."""
+        await AsyncRun(self._wire, execution_id).input(value)
+
     async def health(self) -> Health:
         """Whether the service works. A service that says it does not is an answer, no exception."""
         return Health.from_json(await self._wire.send(_requests.health()))

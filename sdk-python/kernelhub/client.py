@@ -105,6 +105,10 @@ class Client(Runner):
         """Stops an execution as Ctrl-C would."""
         Run(self._wire, execution_id).interrupt()
 
+    def input(self, execution_id: str, value: str | None) -> None:
+        """Answers the input() that an execution waits for, see Run.input."""
+        Run(self._wire, execution_id).input(value)
+
     def health(self) -> Health:
         """Whether the service works. A service that says it does not is an answer, no exception."""
         return Health.from_json(self._wire.send(_requests.health()))

@@ -121,6 +121,11 @@ class Event:
         """input_request: what is asked for."""
         return _json.text(self.raw, "prompt")
 
+    @property
+    def password(self) -> bool:
+        """input_request: whether the answer should not be shown."""
+        return self.raw.get("password") is True
+
     def __str__(self) -> str:
         return f"#{self.seq} {self.type}{self._detail()}"
 

@@ -67,6 +67,13 @@ class Run:
         """Stops the code as Ctrl-C would; the kernel keeps its state."""
         self._wire.send(_requests.interrupt(self.execution_id))
 
+    def input(self, value: str | None) -> None:
+        """Answers the input() that it waits for; None is the end of file.
+
+        Raises ConflictError when it waits for none (any more).
+        """
+        self._wire.send(_requests.answer_input(self.execution_id, value))
+
     def __repr__(self) -> str:
         return f"<Run {self.execution_id}>"
 
@@ -129,6 +136,13 @@ class AsyncRun:
     async def interrupt(self) -> None:
         """Stops the code as Ctrl-C would; the kernel keeps its state."""
         await self._wire.send(_requests.interrupt(self.execution_id))
+
+    async def input(self, value: str | None) -> None:
+        """Answers the input() that it waits for; None is the end of file.
+
+        Raises ConflictError when it waits for none (any more).
+        """
+        await self._wire.send(_requests.answer_input(self.execution_id, value))
 
     def __repr__(self) -> str:
         return f"<AsyncRun {self.execution_id}>"

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from . import _requests
+from ._answers import OnInput, OnInputAsync, answered, answered_async, will_answer
 from ._callbacks import Callbacks
 from ._cursor import EventCursor
 from ._requests import ExecuteOptions
@@ -46,31 +47,48 @@ class Runner:
         on_stderr: Callable[[str], Any] | None = None,
         on_result: Callable[[Result], Any] | None = None,
         on_error: Callable[[ErrorInfo], Any] | None = None,
+        on_input: OnInput | None = None,
         **options: Unpack[ExecuteOptions],
     ) -> Execution:
         """Runs `code`, waits for its end, returns its record.
 
         What becomes of the code is in the record's `status` and `error`; with `check` everything
         but `ok` raises ExecutionError. The callbacks are called while the code runs.
+
+        on_input(prompt, password) answers input(): with the line, or None or EOFError for the end
+        of file. Without it, and without `stdin`, input() raises in the code.
         """
         body = _requests.execute_body(code, {**self._defaults, **options})
         callbacks = Callbacks(on_stdout, on_stderr, on_result, on_error)
+        if on_input:
+            body = will_answer(body)
+        elif callbacks:  # we read a stream, but nobody is there to answer
+            body.setdefault("interactive", False)
         request = _requests.execute(body)
-        if callbacks:
-            for event in self._wire.read(_start_cursor(self._wire, body)):
+        if callbacks or on_input:
+            for event in self._read(body, on_input):
                 callbacks.call(event)
             request = _requests.execution(body["execution_id"])
         execution = Execution.from_json(self._wire.send(request))
         return execution.raise_for_status() if check else execution
 
-    def stream(self, code: str, **options: Unpack[ExecuteOptions]) -> Generator[Event, None, None]:
+    def _read(self, body: dict[str, Any], on_input: OnInput | None) -> Generator[Event, None, None]:
+        events = self._wire.read(_start_cursor(self._wire, body))
+        return answered(self._wire, events, on_input) if on_input else events
+
+    def stream(
+        self, code: str, *, on_input: OnInput | None = None, **options: Unpack[ExecuteOptions]
+    ) -> Generator[Event, None, None]:
         """Runs `code` and yields its events as they come; the run starts with the first next().
 
         A broken connection is taken up again where it was: no event is lost, none comes twice.
         Who stops reading does not stop the run, unless on_disconnect="interrupt" was given.
+
+        input() asks: on_input answers as in execute(); without it the reader answers each
+        input_request with Client.input, or says interactive=False and input() raises.
         """
         body = _requests.execute_body(code, {**self._defaults, **options})
-        return self._wire.read(_start_cursor(self._wire, body))
+        return self._read(will_answer(body) if on_input else body, on_input)
 
     def submit(
         self, code: str, *, callback_url: str | None = None, **options: Unpack[ExecuteOptions]
@@ -98,6 +116,7 @@ class AsyncRunner:
         on_stderr: Callable[[str], Any] | None = None,
         on_result: Callable[[Result], Any] | None = None,
         on_error: Callable[[ErrorInfo], Any] | None = None,
+        on_input: OnInputAsync | None = None,
         **options: Unpack[ExecuteOptions],
     ) -> Execution:
         """Runs `code`, waits for its end, returns its record.
@@ -105,12 +124,19 @@ class AsyncRunner:
         What becomes of the code is in the record's `status` and `error`; with `check` everything
         but `ok` raises ExecutionError. The callbacks are called while the code runs; they may be
         coroutine functions.
+
+        on_input(prompt, password) answers input(): with the line, or None or EOFError for the end
+        of file. Without it, and without `stdin`, input() raises in the code.
         """
         body = _requests.execute_body(code, {**self._defaults, **options})
         callbacks = Callbacks(on_stdout, on_stderr, on_result, on_error)
+        if on_input:
+            body = will_answer(body)
+        elif callbacks:  # we read a stream, but nobody is there to answer
+            body.setdefault("interactive", False)
         request = _requests.execute(body)
-        if callbacks:
-            async with aclosing(self._wire.read(_start_cursor(self._wire, body))) as events:
+        if callbacks or on_input:
+            async with aclosing(self._read(body, on_input)) as events:
                 async for event in events:
                     answer = callbacks.call(event)
                     if inspect.isawaitable(answer):
@@ -119,14 +145,25 @@ class AsyncRunner:
         execution = Execution.from_json(await self._wire.send(request))
         return execution.raise_for_status() if check else execution
 
-    def stream(self, code: str, **options: Unpack[ExecuteOptions]) -> AsyncGenerator[Event, None]:
+    def _read(
+        self, body: dict[str, Any], on_input: OnInputAsync | None
+    ) -> AsyncGenerator[Event, None]:
+        events = self._wire.read(_start_cursor(self._wire, body))
+        return answered_async(self._wire, events, on_input) if on_input else events
+
+    def stream(
+        self, code: str, *, on_input: OnInputAsync | None = None, **options: Unpack[ExecuteOptions]
+    ) -> AsyncGenerator[Event, None]:
         """Runs `code` and yields its events as they come; `async for` starts it, without await.
 
         A broken connection is taken up again where it was: no event is lost, none comes twice.
         Who stops reading does not stop the run, unless on_disconnect="interrupt" was given.
+
+        input() asks: on_input answers as in execute(); without it the reader answers each
+        input_request with AsyncClient.input, or says interactive=False and input() raises.
         """
         body = _requests.execute_body(code, {**self._defaults, **options})
-        return self._wire.read(_start_cursor(self._wire, body))
+        return self._read(will_answer(body) if on_input else body, on_input)
 
     async def submit(
         self, code: str, *, callback_url: str | None = None, **options: Unpack[ExecuteOptions]
