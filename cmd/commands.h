@@ -9,6 +9,7 @@ int command_stop(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 
 int command_run(int argc, char **argv);
+int command_exec(int argc, char **argv);
 int command_attach(int argc, char **argv);
 int command_history(int argc, char **argv);
 int command_sessions(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct command {
     { "doctor", command_doctor, "what is missing on this host, and how to mend it" },
     { "run", command_run, "run code and show its output as it comes" },
     { "attach", command_attach, "show an execution that runs or ran" },
+    { "exec", command_exec, "run a command in a sandbox" },
     { "history", command_history, "what was run" },
     { "sessions", command_sessions, "list or remove sessions" },
     { "interrupt", command_interrupt, "interrupt running code" },

@@ -119,7 +119,7 @@ static int read_option(const struct options *o, int argc, char **argv, int *i, s
 
 static int check_count(const struct options *o, size_t n, struct err *e)
 {
-    if (n < o->min_arguments)
+    if (n < o->min_arguments || o->command_follows)
         return err_set(e, ERR_INVALID, "an argument is missing: kernelhub %s %s", o->command,
                        o->arguments);
     if (n > o->max_arguments)
@@ -134,8 +134,13 @@ enum options_result options_parse(const struct options *o, int argc, char **argv
     bool ended = false;
 
     ret_arguments->n = 0;
+    ret_arguments->rest = NULL;
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
+        if (o->command_follows && (ended || arg[0] != '-' || !arg[1])) {
+            ret_arguments->rest = argv + i;
+            return OPTIONS_OK;
+        }
         if (!ended && (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)) {
             print_help(o);
             return OPTIONS_HELP;

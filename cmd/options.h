@@ -15,6 +15,7 @@
 struct option_list {
     const char *items[OPTION_MAX_VALUES];
     size_t n;
+    char **rest; /* of command_follows: the command's words, NULL at the end, argv's */
 };
 
 enum option_kind {
@@ -39,6 +40,7 @@ struct options {
     const char *about;     /* one sentence */
     const char *examples;  /* whole lines, each with its newline; may be NULL */
     size_t min_arguments, max_arguments;
+    bool command_follows; /* the first argument ends the options: it and all behind it are a command's words */
     const struct option_spec *specs;
 };
 

@@ -242,6 +242,43 @@ def test_code_comes_from_a_file_or_stdin(service: FakeService, tmp_path: Path) -
     assert missing.returncode == 125 and "/nonexistent.py" in missing.stderr
 
 
+def test_exec_runs_a_command(service: FakeService) -> None:
+    service.replies["POST", "/api/v1/sandboxes/*"] = [
+        [event(1, "started"), event(2, "stdout", text="out\n"), event(3, "stderr", text="err\n"), finished(4, "error", 7)]
+    ]
+    words = ("-w", "src", "-e", "A=1=2", "-t", "2.5", "--", "make", "--json", "-j", "2")
+    done = cli(service, "exec", "--sandbox", "a b", *words, stdin="in\nü")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+    method, path, body, _ = service.requests[0]
+    assert (method, path) == ("POST", "/api/v1/sandboxes/a%20b/exec")
+    assert body.pop("execution_id")
+    assert body == {
+        "cmd": ["make", "--json", "-j", "2"], "cwd": "src", "env": {"A": "1=2"}, "stdin": "in\nü", "timeout_seconds": 2.5,
+    }  # fmt: skip
+    done = cli(service, "exec", "-n", "ls", stdin="not read")
+    assert done.returncode == 7
+    assert service.requests[1][1] == "/api/v1/sandboxes/default/exec"
+    assert service.requests[1][2]["cmd"] == ["ls"] and "stdin" not in service.requests[1][2]
+
+
+@pytest.mark.parametrize(
+    ("words", "stdin", "what"),
+    [
+        (["-e", "A", "ls"], "", "--env takes NAME=VALUE"),
+        (["-t", "x", "ls"], "", "--timeout takes seconds"),
+        (["cat"], "a\0b", "a NUL"),
+    ],
+)
+def test_exec_says_what_is_wrong(service: FakeService, words: list[str], stdin: str, what: str) -> None:
+    done = cli(service, "exec", *words, stdin=stdin)
+    assert done.returncode == 125 and what in done.stderr and not service.requests
+
+
+def test_exec_wants_a_command() -> None:
+    done = cli(None, "exec", "--json")
+    assert done.returncode == 2 and "an argument is missing" in done.stderr
+
+
 def test_lists_are_tables_for_people_and_json_for_machines(service: FakeService) -> None:
     items = {"items": [{"name": "python", "language": "python", "template": "slim", "status": "idle", "queued": 0}], "next": None}
     service.replies["GET", "/api/v1/sessions"] = [(200, items)]

@@ -323,6 +323,35 @@ def test_whose_sandbox(service: Service, http: httpx.Client) -> None:
     assert http.delete(f"/api/v1/admin/users/{name}").status_code == 204
 
 
+def test_the_command_line(service: Service) -> None:
+    done = service.cli("exec", "--cwd", "/tmp", "-e", "A=b c", "--", "sh", "-c", "cat; pwd; echo $A >&2; exit 3", stdin="in ü\n")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "in ü\n/tmp\n", "b c\n")
+    assert service.cli("exec", "no-such", stdin="").returncode == 127
+    big = service.cli("exec", "seq", "200000", stdin="")
+    assert big.stdout == "".join(f"{i}\n" for i in range(1, 200001))
+    nowhere = service.cli("exec", "-b", "nowhere", "ls", stdin="")
+    assert nowhere.returncode == 125 and "nowhere" in nowhere.stderr
+
+
+def test_a_named_sandbox_has_its_own_variables_and_commands_hold_it(http: httpx.Client) -> None:
+    made = http.post("/api/v1/sandboxes", json={"name": "exec-box", "env": {"A": "box", "B": "box"}, "idle_seconds": 60})
+    assert made.status_code == 201, made.text
+    try:
+        where = "/api/v1/sandboxes/exec-box/exec"
+        body = {"cmd": ["sh", "-c", "echo $A $B $PATH"], "env": {"B": "mine"}}
+        assert str(http.post(where, json=body).json()["stdout"]).startswith("box mine /")
+        execution = str(uuid.uuid4())
+        with http.stream("POST", where, json={"cmd": ["sleep", "50"], "execution_id": execution}, headers=NDJSON) as reply:
+            next(reply.iter_lines())
+            box = http.get("/api/v1/sandboxes/exec-box").json()
+            assert f"running command {execution}" in box["keeps_alive"] and box["sessions"] == []
+    finally:
+        assert http.delete("/api/v1/sandboxes/exec-box").status_code == 204
+    record = http.get(f"/api/v1/executions/{execution}").json()
+    assert record["status"] in ("interrupted", "lost", "kernel_died", "cancelled"), record
+    assert http.post(where, json={"cmd": ["true"]}).status_code == 410
+
+
 def test_limits(http: httpx.Client) -> None:
     reply = http.post(EXEC, json={"cmd": ["true"], "env": {f"A{i}": "x" * 30000 for i in range(6)}})
     assert reply.status_code == 413 and "cmd, env and cwd have" in reply.json()["error"]["message"]

@@ -105,6 +105,31 @@ static void a_list_is_bounded(void **state)
     assert_int_equal(f.env.n, OPTION_MAX_VALUES);
 }
 
+static void a_command_s_words_are_left_alone(void **state)
+{
+    bool json = false;
+    struct option_list arguments;
+    struct err e = ERR_INIT;
+    const struct option_spec specs[] = { { "json", 'j', OPTION_FLAG, NULL, "", &json }, { 0 } };
+    const struct options o = { .command = "exec",
+                               .arguments = "COMMAND",
+                               .about = "",
+                               .specs = specs,
+                               .command_follows = true };
+    char *plain[] = { "exec", "-j", "ls", "--json", "--", "-l", NULL };
+    assert_int_equal(options_parse(&o, 6, plain, &arguments, &e), OPTIONS_OK);
+    assert_ptr_equal(arguments.rest, plain + 2);
+    assert_true(json);
+    json = false;
+    char *dashes[] = { "exec", "--", "--json", "--help", NULL };
+    assert_int_equal(options_parse(&o, 4, dashes, &arguments, &e), OPTIONS_OK);
+    assert_ptr_equal(arguments.rest, dashes + 2);
+    assert_false(json);
+    assert_int_equal(options_parse(&o, 2, dashes, &arguments, &e), OPTIONS_BAD);
+    assert_non_null(strstr(e.text, "an argument is missing"));
+    assert_int_equal(options_parse(&o, 1, dashes, &arguments, &e), OPTIONS_BAD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +140,7 @@ int main(void)
         cmocka_unit_test(an_unknown_option_suggests_the_nearest),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(a_list_is_bounded),
+        cmocka_unit_test(a_command_s_words_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
