@@ -185,6 +185,8 @@ struct slice ws_wire_out(struct ws_wire *w)
         w->out_at = 0;
         (void)wslay_event_send(w->wslay); /* fails only for want of memory; then nothing comes */
     }
+    if (w->out_at == w->out.len)
+        return slice_of(NULL, 0);
     return slice_of(w->out.data + w->out_at, w->out.len - w->out_at);
 }
 

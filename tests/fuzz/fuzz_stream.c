@@ -1,7 +1,8 @@
 /* What a client sends over a WebSocket. The first byte says which reader: 'w' the frames and the messages in them (the second
  * byte is how they are cut), 'o' one message, 'h' a header of the handshake.
  *
- * Properties: any cut of the bytes gives the same messages; every message is valid UTF-8 within its limit; what is read of one has
+ * Properties: any cut of the bytes gives the same messages (but wslay looks at a close frame's reason piece by piece, so a broken
+ * one ends the socket now or at its end); every message is valid UTF-8 within its limit; what is read of one has
  * what its op needs, and what is refused says why; nothing comes out for good once a close is on its way. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -46,7 +47,6 @@ struct heard {
     struct ws_wire *wire;
     struct buf texts;
     size_t n_pongs;
-    bool was_closing;
 };
 
 static void on_text(void *arg, struct slice text)
@@ -84,7 +84,6 @@ static void hear(struct heard *h, struct slice bytes, size_t step)
         ws_wire_take(h->wire, slice_of(bytes.data + at, n));
         drain(h->wire);
     }
-    h->was_closing = ws_wire_is_closing(h->wire);
     ws_wire_free(h->wire);
 }
 
@@ -97,7 +96,7 @@ static void fuzz_wire(struct slice s)
     hear(&whole, bytes, bytes.len);
     hear(&cut, bytes, (uint8_t)s.data[0] % 17 + 1);
     check(slice_equal(buf_slice(&whole.texts), buf_slice(&cut.texts)));
-    check(whole.n_pongs == cut.n_pongs && whole.was_closing == cut.was_closing);
+    check(whole.n_pongs == cut.n_pongs);
     buf_done(&whole.texts);
     buf_done(&cut.texts);
 }
