@@ -20,6 +20,10 @@ def test_a_sandbox_is_made_used_and_ended(hub):
         assert hub.open_sandbox(name).sandbox_id == box.sandbox_id
         box.update(labels={"by": "test"})
         assert box.info().labels == {"by": "test"}
+        assert box.stats()["memory_bytes"] > 0
+        assert box.logs(tail=3)
+        box.reset()
+        assert box.execute("print(x)").error.name == "NameError"
     hub.sessions.delete(f"{name}-other")
     with pytest.raises(kernelhub.GoneError):
         hub.sandboxes.get(box.sandbox_id)
