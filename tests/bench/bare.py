@@ -49,7 +49,7 @@ class BareKernel:
         self.tools = tools
         self.name = f"kernelhub-bench-{secrets.token_hex(6)}"
         self.key = secrets.token_hex(32)
-        self.folder = Path(tempfile.mkdtemp(prefix="khbench-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="khbench-"))
         self.pid = 0
         self.create_us = self.start_us = 0
         self._make_folder()
