@@ -5,6 +5,7 @@
 int command_serve(int argc, char **argv);
 int command_hub(int argc, char **argv);    /* internal: started by serve */
 int command_keeper(int argc, char **argv); /* internal: started by serve */
+int command_courier(int argc, char **argv); /* internal: started by serve */
 int command_stop(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 

@@ -6,18 +6,7 @@
 #include "base/cleanup.h"
 #include "base/confine.h"
 #include "base/log.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "cmd/sanitized.h"
 
 /* No exec, ptrace, mount, setns, unshare, bpf, keyctl, io_uring, kill of others. clone is for
  * threads. */

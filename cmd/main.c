@@ -27,6 +27,7 @@ static const struct command {
     { "version", command_version, "print the version" },
     { "hub", command_hub, NULL },
     { "keeper", command_keeper, NULL },
+    { "courier", command_courier, NULL },
 };
 
 static void print_help(FILE *to)

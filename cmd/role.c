@@ -60,6 +60,7 @@ void role_begin(void)
 {
     (void)fcntl(ROLE_REPORT_FD, F_SETFD, FD_CLOEXEC);
     (void)fcntl(ROLE_CONFIG_FD, F_SETFD, FD_CLOEXEC); /* there may be none */
+    (void)fcntl(ROLE_LISTEN_FD, F_SETFD, FD_CLOEXEC);
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
@@ -67,7 +68,7 @@ int role_init(struct role *r, const char *name, const char *run_dir, struct err 
 {
     char file[32];
 
-    *r = (struct role){ .name = name, .pidfd = -1, .report_fd = -1 };
+    *r = (struct role){ .name = name, .pidfd = -1, .report_fd = -1, .listen_fd = -1 };
     (void)snprintf(file, sizeof file, "%s.pid", name);
     return paths_join(r->pid_path, run_dir, file, e);
 }
@@ -84,7 +85,7 @@ static bool read_from_nothing(void)
     return null == STDIN_FILENO ? fcntl(null, F_SETFD, 0) == 0 : dup2(null, STDIN_FILENO) == 0;
 }
 
-/* In the child. The copies above 10 are so that neither dup2 runs over the other's source. */
+/* In the child. The copies above 10 are so that no dup2 runs over another's source. */
 static void become(const struct role *r, const char *program, const char *const *arguments,
                    int report_fd, int config_fd)
 {
@@ -99,8 +100,10 @@ static void become(const struct role *r, const char *program, const char *const 
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     int report = fcntl(report_fd, F_DUPFD_CLOEXEC, 10);
     int config = config_fd < 0 ? -1 : fcntl(config_fd, F_DUPFD_CLOEXEC, 10);
+    int listener = r->listen_fd < 0 ? -1 : fcntl(r->listen_fd, F_DUPFD_CLOEXEC, 10);
     if (read_from_nothing() && dup2(report, ROLE_REPORT_FD) >= 0 &&
-        (config < 0 || dup2(config, ROLE_CONFIG_FD) >= 0))
+        (config < 0 || dup2(config, ROLE_CONFIG_FD) >= 0) &&
+        (listener < 0 || dup2(listener, ROLE_LISTEN_FD) >= 0))
         (void)execv(program, (char *const *)argv);
     log_error("cannot run %s: %s", program, strerror(errno));
     _exit(127);

@@ -1,4 +1,4 @@
-/* role.h - a long-lived child of the supervisor, the hub or the keeper: started, watched, ended. */
+/* role.h - a long-lived child of the supervisor, such as the hub or the keeper: started, watched, ended. */
 #ifndef CMD_ROLE_H
 #define CMD_ROLE_H
 
@@ -11,6 +11,7 @@
 #define ROLE_REPORT_FD     3 /* where a role finds the pipe it reports on */
 #define ROLE_CONFIG_FD     4 /* and the settings file as it was when the service read it */
 #define ROLE_CONFIG_PATH   "/proc/self/fd/4"
+#define ROLE_LISTEN_FD     5 /* and a socket to listen at, when it has one */
 
 /* One line of JSON that a role sends up: {"url","admin_key"} when it is ready, {"error"} when it
  * cannot be. */
@@ -32,6 +33,7 @@ struct role {
     pid_t pid;      /* 0: not running */
     int pidfd;      /* -1: not running */
     int report_fd;  /* -1: nothing more to read */
+    int listen_fd;  /* given to it; -1: none */
     int64_t due_ms; /* when to start again; 0: no start is due */
     struct restart restart;
     struct role_report report; /* what it said since its start */

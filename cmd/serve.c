@@ -135,7 +135,7 @@ static void on_tick(void *arg)
         service_log_bound(s->log_path);
 }
 
-static int supervise(struct serve *s, struct err *e)
+static int supervise(struct serve *s, const struct folders_user *hub, struct err *e)
 {
     const char *arguments[ROLE_MAX_ARGUMENTS];
     struct settings roles = s->settings;
@@ -148,6 +148,8 @@ static int supervise(struct serve *s, struct err *e)
     const struct supervisor_options o = {
         .program = "/proc/self/exe",
         .run_dir = config_text(s->config, CONFIG_PATHS_RUN),
+        .hub_uid = hub->uid,
+        .hub_gid = hub->gid,
         .arguments = arguments,
         .new_admin_key = asks_for_keys(s) && folders_have_store(s->config) && !has_key(s),
         .in_terminal = !s->detach && isatty(STDIN_FILENO),
@@ -172,7 +174,7 @@ static int serve(struct serve *s)
         folders_lock(s->config, &lock, &e) == 0 &&
         (!s->detach || service_log_begin(s->log_path, &e) == 0)) {
         log_open("supervisor", LOG_LEVEL_INFO);
-        code = supervise(s, &e);
+        code = supervise(s, &hub, &e);
     }
     if (e.text[0] && !s->announced)
         dprintf(s->error_fd, "kernelhub serve: %s\n", e.text);

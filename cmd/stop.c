@@ -49,7 +49,7 @@ static int stop_hub(const struct config *c, struct err *e)
 /* What a supervisor that was killed left behind. */
 static int stop_left_over(const struct config *c, bool *ret_found, struct err *e)
 {
-    static const char *const FILES[] = { "hub.pid", "keeper.pid" };
+    static const char *const FILES[] = { "hub.pid", "courier.pid", "keeper.pid" };
     char path[PATH_SIZE];
 
     for (size_t i = 0; i < ARRAY_LEN(FILES); i++) {

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cmd/knock.h"
 #include "cmd/pidfile.h"
 #include "sandbox/process.h"
 
@@ -21,19 +22,21 @@
 #define PURGE_LIMIT_MS 60000
 #define TICK_MS        60000
 #define KEEPER_SOCKET  "keeper.sock"
+#define COURIER_SOCKET "courier.sock"
 
 enum phase { STARTING, RUNNING, ENDING };
 
 struct supervisor {
     const struct supervisor_options *o;
     struct role hub, keeper;
+    struct role courier; /* runs only while it has something to do */
     enum phase phase;
     bool end_all; /* sandboxes too */
     bool hurry;   /* asked twice */
     bool new_key; /* for the hub's next start */
     int signal_fd, inotify_fd, config_fd;
     int64_t start_limit_ms;
-    char socket_path[PATH_SIZE];
+    char socket_path[PATH_SIZE], courier_path[PATH_SIZE];
     char port[8]; /* of keep_port */
     int exit_code;
     struct err *error;
@@ -91,6 +94,8 @@ static void on_death(struct supervisor *s, struct role *r)
     }
     int64_t wait_ms = restart_after_death(&r->restart, status == 0, now_ms());
     role_describe_end(status, end, sizeof end);
+    if (r == &s->courier && status == 0)
+        return; /* it had nothing to do */
     log_warning("event=%s_ended how=%s again_in_ms=%lld", r->name, log_quote(slice_str(end)),
                 (long long)wait_ms);
     r->due_ms = now_ms() + wait_ms;
@@ -142,6 +147,7 @@ static void reload(struct supervisor *s)
     s->config_fd = fd;
     log_info("event=reload");
     role_signal(&s->hub, SIGTERM); /* its next start reads them */
+    role_signal(&s->courier, SIGTERM);
 }
 
 static void end(struct supervisor *s, bool all)
@@ -176,16 +182,26 @@ static void on_signal(struct supervisor *s)
     }
 }
 
-static void start_due(struct supervisor *s, struct role *r)
+static void start_again(struct supervisor *s, struct role *r)
 {
-    if (r->pid != 0 || r->due_ms == 0 || now_ms() < r->due_ms)
-        return;
     if (start(s, r) < 0) {
         log_error("event=start_failed role=%s reason=%s", r->name,
                   log_quote(slice_str(s->error->text)));
         if (r->pid == 0)
             r->due_ms = now_ms() + RESTART_MAX_MS;
     }
+}
+
+static void start_due(struct supervisor *s, struct role *r)
+{
+    if (r->pid == 0 && r->due_ms != 0 && now_ms() >= r->due_ms)
+        start_again(s, r);
+}
+
+/* Whether a knock starts the courier: not while it runs, nor too soon after it died. */
+static bool may_knock(const struct supervisor *s)
+{
+    return s->phase == RUNNING && s->courier.pid == 0 && now_ms() >= s->courier.due_ms;
 }
 
 static int wait_ms(const struct supervisor *s)
@@ -196,6 +212,8 @@ static int wait_ms(const struct supervisor *s)
         due = s->hub.due_ms;
     if (s->keeper.due_ms && s->keeper.due_ms < due)
         due = s->keeper.due_ms;
+    if (s->courier.pid == 0 && s->courier.due_ms > now_ms() && s->courier.due_ms < due)
+        due = s->courier.due_ms;
     if (s->phase == STARTING && s->start_limit_ms < due)
         due = s->start_limit_ms;
     return due > now_ms() ? (int)(due - now_ms()) : 0;
@@ -212,6 +230,9 @@ static void turn(struct supervisor *s)
         { .fd = s->hub.pidfd, .events = POLLIN },
         { .fd = s->keeper.pidfd, .events = POLLIN },
         { .fd = s->phase == STARTING ? s->inotify_fd : -1, .events = POLLIN },
+        { .fd = s->courier.report_fd, .events = POLLIN },
+        { .fd = s->courier.pidfd, .events = POLLIN },
+        { .fd = may_knock(s) ? s->courier.listen_fd : -1, .events = POLLIN },
     };
 
     int n = poll(p, ARRAY_LEN(p), wait_ms(s));
@@ -228,6 +249,12 @@ static void turn(struct supervisor *s)
     if (n > 0 && p[5].revents)
         (void)!read(s->inotify_fd, events,
                     sizeof events); /* what appeared is looked up, not read */
+    if (n > 0 && p[6].revents)
+        on_report(s, &s->courier);
+    if (n > 0 && p[7].revents)
+        on_death(s, &s->courier);
+    if (n > 0 && p[8].revents)
+        start_again(s, &s->courier);
     if (n > 0 && p[0].revents)
         on_signal(s);
     if (s->phase == ENDING)
@@ -320,6 +347,8 @@ static int begin(struct supervisor *s, struct err *e)
 
     if (role_init(&s->hub, "hub", o->run_dir, e) < 0 ||
         role_init(&s->keeper, "keeper", o->run_dir, e) < 0 ||
+        role_init(&s->courier, "courier", o->run_dir, e) < 0 ||
+        paths_join(s->courier_path, o->run_dir, COURIER_SOCKET, e) < 0 ||
         paths_join(s->socket_path, o->run_dir, KEEPER_SOCKET, e) < 0 ||
         paths_join(pid_path, o->run_dir, SUPERVISOR_PID_FILE, e) < 0 || open_fds(s, e) < 0)
         return -1;
@@ -329,7 +358,11 @@ static int begin(struct supervisor *s, struct err *e)
         log_info("event=took_over role=hub");
     if (role_end_left_over(&s->keeper))
         log_info("event=took_over role=keeper");
+    if (role_end_left_over(&s->courier))
+        log_info("event=took_over role=courier");
     (void)unlink(s->socket_path); /* so that its appearing says that the new keeper listens */
+    if (knock_listen(s->courier_path, o->hub_uid, o->hub_gid, &s->courier.listen_fd, e) < 0)
+        return -1;
     s->start_limit_ms = now_ms() + START_LIMIT_MS;
     if (start(s, &s->keeper) < 0)
         return -1;
@@ -341,7 +374,9 @@ static void finish(struct supervisor *s)
     char pid_path[PATH_SIZE];
 
     end_role(s, &s->hub);
+    end_role(s, &s->courier);
     end_role(s, &s->keeper);
+    knock_close(s->courier_path, s->courier.listen_fd);
     if (s->end_all)
         purge(s);
     if (paths_join(pid_path, s->o->run_dir, SUPERVISOR_PID_FILE, NULL) == 0)
@@ -361,7 +396,8 @@ int supervisor_run(const struct supervisor_options *o, struct err *ret_error)
                             .config_fd = -1,
                             .error = ret_error };
 
-    s.hub.pidfd = s.keeper.pidfd = -1;
+    s.hub.pidfd = s.keeper.pidfd = s.courier.pidfd = -1;
+    s.courier.listen_fd = -1;
     if (begin(&s, ret_error) < 0) {
         s.exit_code = 1;
         s.phase = ENDING;

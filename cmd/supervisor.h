@@ -1,9 +1,9 @@
-/* supervisor.h - starts hub and keeper, starts again what died, passes signals on, ends all. Its
- * death ends nobody: the next one finds hub and keeper by their pid files.
+/* supervisor.h - starts hub and keeper, and the courier when somebody knocks at its socket; starts again what died, passes
+ * signals on, ends all. Its death ends nobody: the next one finds the roles by their pid files.
  *
  *     SIGINT   ends everything, sandboxes too (Ctrl-C, `kernelhub stop`); a second one hurries
  *     SIGTERM  ends hub and keeper; sandboxes and what runs in them go on (a restart by systemd)
- *     SIGHUP   reads the settings again and restarts the hub with them
+ *     SIGHUP   reads the settings again and restarts hub and courier with them
  *     SIGUSR1  restarts the hub with a new admin key for the token file (`kernelhub key create
  * --local`)
  */
@@ -19,7 +19,8 @@
 struct supervisor_options {
     const char *program; /* what the roles run: /proc/self/exe */
     const char *run_dir;
-    const char *const *arguments; /* for both roles; NULL ends them */
+    unsigned hub_uid, hub_gid; /* who may knock */
+    const char *const *arguments; /* for all roles; NULL ends them */
     bool new_admin_key;           /* at the first start of the hub */
     bool in_terminal;             /* the terminal's end is Ctrl-C */
     bool keep_port; /* port 0: a hub that is started again takes the first one's port */

@@ -47,6 +47,12 @@ enum config_key {
     CONFIG_HISTORY_MAX_EXECUTIONS, /* history/max_executions 100000 */
     CONFIG_HISTORY_MAX_DAYS,   /* history/max_days    90 */
     CONFIG_HISTORY_MAX_BYTES,  /* history/max_bytes   10 GiB */
+    CONFIG_COURIER_ALLOW,      /* courier/allow       "": networks that callbacks may reach although they are private, by commas */
+    CONFIG_COURIER_ALLOW_PRIVATE, /* courier/allow_private 0: any address */
+    CONFIG_COURIER_CA_FILE,    /* courier/ca_file     "": the system's certificates */
+    CONFIG_COURIER_TIMEOUT,    /* courier/timeout_seconds 15, for one call */
+    CONFIG_COURIER_FIRST_RETRY, /* courier/first_retry_seconds 5 (milliseconds in the number); each next one four times as long */
+    CONFIG_COURIER_MAX_ATTEMPTS, /* courier/max_attempts 24 */
     CONFIG_LOG_LEVEL,          /* log/level           info */
     CONFIG_N_KEYS
 };

@@ -29,6 +29,7 @@ struct execution_request {
     int64_t max_output_bytes;
     const char *client;      /* "rest", "sse", …: for the record */
     struct uuid replay_of;   /* none: it is no replay */
+    const char *callback_url; /* called once on the end (callback.h); NULL: nobody is */
 };
 
 /* Accepts an execution, or attaches to it when its id was seen before with the same code (ERR_CONFLICT with

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "kernelhub/callback_internal.h"
 #include "kernelhub/command.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/record.h"
@@ -141,6 +142,7 @@ static void on_finished_committed(void *arg, uint64_t seq, struct slice line)
     free(t);
     feed_end(x->feed);
     answer_waits(x);
+    callback_execution_ended(x->hub, feed_number(x->feed));
     zhashx_delete(x->hub->executions, x->id.text);
     execution_free(x);
 }
@@ -222,6 +224,7 @@ void execution_free(struct execution *x)
     x->user->held_bytes -= x->held_bytes;
     wait_list_free(&x->waits);
     wait_cancel(x->accept);
+    callback_drop(x->callback);
     output_done(&x->output);
     feed_unref(x->feed);
     free(x->code);

@@ -38,6 +38,7 @@ struct execution {
     int64_t queue_timeout_ms; /* 0: none */
     unsigned told_position;   /* in its last `queued` event */
     zlistx_t *waits; /* for the end */
+    struct callback *callback; /* until its acceptance is committed */
     struct wait *accept; /* for the commit of its acceptance */
     struct err failure;  /* why it never started */
     char feed_key[24]; /* in hub->submitted until its insert is committed */

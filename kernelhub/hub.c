@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "kernelhub/callback_internal.h"
 #include "kernelhub/catalog.h"
 #include "kernelhub/command.h"
 #include "kernelhub/ended.h"
@@ -276,7 +277,7 @@ int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, siz
     h->keeper =
         keeper_client_new(loop, path, (struct keeper_events){ on_keeper, on_keeper_event, h });
     recall_catalog(h);
-    if (recover(h, e) < 0)
+    if (recover(h, e) < 0 || callbacks_new(h, &h->callbacks, e) < 0)
         return -1;
     h->patience_timer = zloop_timer(loop, HUB_CATALOG_PATIENCE_MS + 100, 1, on_patience_over, h);
     h->retain_timer = zloop_timer(loop, RETAIN_EVERY_MS, 0, on_retain, h);
@@ -291,6 +292,7 @@ void hub_free(struct hub *h)
     keeper_client_free(h->keeper);
     for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
         sandbox_free(s);
+    callbacks_free(TAKE(h->callbacks));
     if (h->store)
         store_close(h->store);
     for (struct execution *x = zhashx_first(h->executions); x; x = zhashx_next(h->executions))
@@ -417,5 +419,6 @@ void hub_write_metrics(struct hub *h, struct buf *out)
     metric_histogram_write(h->execution_seconds, out);
     metric_histogram_write(h->overhead_seconds, out);
     metric_histogram_write(h->start_seconds, out);
+    callbacks_write_metrics(h->callbacks, out);
     store_write_metrics(h->store, out);
 }

@@ -13,6 +13,7 @@
 struct catalog;
 struct ended;
 struct keeper_client;
+struct callbacks;
 struct execution;
 
 struct hub {
@@ -21,6 +22,7 @@ struct hub {
     struct store *store;
     struct keeper_client *keeper;
     struct catalog *catalog;
+    struct callbacks *callbacks;
     zhashx_t *users;      /* id → struct user, owned */
     zhashx_t *keys;       /* hash in hex → struct key of user.c, owned */
     zhashx_t *sandboxes;  /* id → struct sandbox, owned */

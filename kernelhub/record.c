@@ -96,11 +96,36 @@ static void replace(struct buf *b, struct slice value)
         buf_reset(b);
 }
 
+/* How much of a raw string fits into so many bytes, without an escape or a character that is cut. */
+static size_t fitting(struct slice raw, size_t max)
+{
+    size_t whole = 0;
+    for (size_t at = 0; at < raw.len && at <= max; whole = at) {
+        unsigned char c = (unsigned char)raw.data[at];
+        bool is_unicode = c == '\\' && at + 1 < raw.len && raw.data[at + 1] == 'u';
+        bool is_pair = is_unicode && at + 3 < raw.len && (raw.data[at + 2] | 32) == 'd' &&
+                       strchr("89abAB", raw.data[at + 3]);
+        at += is_pair ? 12 : is_unicode ? 6 : c == '\\' ? 2 : 1;
+        while (c >= 0xc0 && at < raw.len && ((unsigned char)raw.data[at] & 0xc0) == 0x80)
+            at++;
+        if (at > max)
+            break;
+    }
+    return whole;
+}
+
+/* What does not fit is cut, and nothing comes behind it. */
 static void add_text(struct record *r, struct slice event, struct buf *to)
 {
     struct slice text;
-    if (json_member_string(event, "text", &text) && take_room(r, text.len))
-        buf_add_slice(to, text);
+    if (!json_member_string(event, "text", &text))
+        return;
+    size_t room = r->full ? 0 : r->max_bytes - r->used_bytes;
+    if (!take_room(r, text.len) && room)
+        text.len = fitting(text, room);
+    else if (r->full)
+        text.len = 0;
+    buf_add_slice(to, text);
 }
 
 static void fill_result(struct record *r, struct result *result, struct slice data,

@@ -64,6 +64,14 @@ static const struct {
          "ALTER TABLE sandboxes ADD COLUMN workspace TEXT;"
          "ALTER TABLE sandboxes ADD COLUMN used_us INTEGER;"
          "ALTER TABLE sessions ADD COLUMN home TEXT;" },
+    { 4,
+      "ALTER TABLE users ADD COLUMN callback_generation INTEGER NOT NULL DEFAULT 0;"
+      "CREATE TABLE callbacks (feed INTEGER PRIMARY KEY, execution_id TEXT NOT NULL, user_id TEXT "
+      "NOT NULL,"
+      "  message_id TEXT NOT NULL, url TEXT NOT NULL, status TEXT NOT NULL, attempts INTEGER NOT "
+      "NULL,"
+      "  next_us INTEGER, first_us INTEGER, done_us INTEGER, last_error TEXT);"
+      "CREATE INDEX callbacks_pending ON callbacks (feed) WHERE status = 'pending';" },
 };
 
 int schema_version(void)

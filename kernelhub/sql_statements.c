@@ -13,8 +13,8 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_ROLLBACK] = "ROLLBACK",
 
     [SQL_PUT_SETTING] = "INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)",
-    [SQL_PUT_USER] = "INSERT OR REPLACE INTO users (id, name, admin, created_us, removed_us) "
-                     "VALUES (?1, ?2, ?3, ?4, ?5)",
+    [SQL_PUT_USER] = "INSERT OR REPLACE INTO users (id, name, admin, created_us, removed_us, "
+                     "callback_generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [SQL_PUT_KEY] = "INSERT OR REPLACE INTO keys (id, user_id, name, prefix, hash, created_us, "
                     "last_used_us, expires_us,"
                     " revoked_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -52,6 +52,11 @@ const char *const SQL_TEXT[SQL_N] = {
         " dropped_bytes=?12, dropped_messages=?13, input=coalesce(?14, input)"
         " WHERE feed = coalesce(nullif(?1, 0), (SELECT feed FROM executions WHERE id = ?2))",
     [SQL_SET_ERROR] = "UPDATE executions SET error=?2 WHERE feed=?1",
+    [SQL_ADD_CALLBACK] =
+        "INSERT INTO callbacks (feed, execution_id, user_id, message_id, url, status, attempts)"
+        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, 0 WHERE EXISTS (SELECT 1 FROM executions WHERE feed=?1)",
+    [SQL_UPDATE_CALLBACK] = "UPDATE callbacks SET status=?2, attempts=?3, next_us=?4, first_us=?5, "
+                            "done_us=?6, last_error=?7 WHERE feed=?1",
     [SQL_MARK] = "UPDATE sandboxes SET last_number=max(last_number, ?2) WHERE id=?1",
     [SQL_LAST_SEQ] = "SELECT max(seq) FROM events WHERE feed=?1",
     [SQL_LAST_HEAD] = "SELECT head, execution_id, session, kernel_id FROM heads WHERE feed=?1 "
@@ -82,6 +87,8 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_READ_SOURCE] = "SELECT code, language, labels, options, (SELECT template_name FROM "
                         "sessions s WHERE s.feed = session_feed)"
                         " FROM executions WHERE id=?1 AND user_id=?2",
+    [SQL_READ_CALLBACK] =
+        "SELECT url, status, attempts, next_us, done_us, last_error FROM callbacks WHERE feed=?1",
     [SQL_FEED_OF] = "SELECT feed FROM executions WHERE id=?1 AND user_id=?2",
     [SQL_OUTPUT] = "SELECT seq, body, blob_offset, blob_bytes FROM events WHERE feed=?1 AND "
                    "seq>?2 AND type=?3 ORDER BY seq",
@@ -91,7 +98,8 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_FEED_RANGE] =
         "SELECT (SELECT min(feed) FROM executions), (SELECT max(feed) FROM executions)",
     [SQL_LOAD_USERS] =
-        "SELECT id, name, admin, created_us, removed_us FROM users ORDER BY created_us, id",
+        "SELECT id, name, admin, created_us, removed_us, callback_generation FROM users ORDER BY "
+        "created_us, id",
     [SQL_LOAD_KEYS] = "SELECT id, user_id, name, prefix, hash, created_us, last_used_us, "
                       "expires_us, revoked_us FROM keys"
                       " WHERE revoked_us IS NULL ORDER BY created_us, id",
@@ -114,6 +122,13 @@ const char *const SQL_TEXT[SQL_N] = {
         ", (SELECT ts_us FROM events v WHERE v.feed = executions.feed AND type = 'started' LIMIT 1)"
         " FROM executions WHERE status IN ('queued','running','waiting_input') ORDER BY feed",
 
+    [SQL_LOAD_CALLBACKS] =
+        "SELECT c.feed, c.execution_id, c.user_id, c.message_id, c.url, c.attempts, c.next_us, "
+        "c.first_us,"
+        " e.status NOT IN ('queued','running','waiting_input') FROM callbacks c JOIN executions e "
+        "USING (feed)"
+        " WHERE c.status = 'pending' ORDER BY c.feed",
+
     [SQL_USED_BYTES] = "SELECT (page_count - freelist_count) * page_size"
                        " FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
     [SQL_COUNT_ENDED] =
@@ -129,6 +144,7 @@ const char *const SQL_TEXT[SQL_N] = {
         "DELETE FROM events WHERE feed IN (SELECT feed FROM sessions)"
         " AND seq <= (SELECT max(seq) FROM events m WHERE m.feed = events.feed) - ?1",
     [SQL_DROP_EXECUTION] = "DELETE FROM executions WHERE feed=?1",
+    [SQL_DROP_CALLBACK] = "DELETE FROM callbacks WHERE feed=?1",
     [SQL_DROP_SESSION] = "DELETE FROM sessions WHERE feed=?1",
     [SQL_DROP_SANDBOXES] =
         "DELETE FROM sandboxes WHERE ended_us < ?1 AND workspace IS NOT 'private'",

@@ -40,7 +40,7 @@ struct user_row {
     struct uuid id;
     const char *name;
     bool admin;
-    int64_t created_us, removed_us;
+    int64_t created_us, removed_us, callback_generation;
 };
 struct key_row {
     struct uuid id, user_id;
@@ -84,6 +84,16 @@ struct execution_row {
     struct slice input; /* JSON, the hub's own: how far its stdin is used, which input_request waits; none: unchanged */
 };
 
+struct callback_row {
+    int64_t feed; /* its execution's */
+    struct uuid execution_id, user_id, message_id;
+    const char *url;
+    const char *status; /* pending, delivered, failed */
+    unsigned attempts;
+    int64_t next_us, first_us, done_us;
+    const char *last_error;
+};
+
 /* A feed is a row of numbered events: of an execution or of a session. Numbers of feeds are never used again. */
 int64_t store_next_feed(struct store *s);
 
@@ -110,6 +120,10 @@ void store_add_event(struct store *s, int64_t feed, const struct event_head *hea
 /* Appends a large output to the feed's blob file; n (from 0, the caller counts per feed) names it. */
 void store_add_blob(struct store *s, int64_t feed, unsigned n, const char *media_type, struct slice bytes);
 
+/* Behind the insert of its execution, in the same commit (store_hold); when that was there before, nothing is written. */
+void store_add_callback(struct store *s, const struct callback_row *r);
+void store_update_callback(struct store *s, const struct callback_row *r); /* feed, status, attempts, last_error, times */
+
 /* Only the mark. */
 void store_mark(struct store *s, struct store_mark mark, store_done_fn done, void *arg);
 
@@ -129,6 +143,10 @@ struct store_query *store_find_execution(struct store *s, const struct uuid *id,
 
 /* The record of POST /execute's reply (API.md), folded from row and events by record.h. user_id: whose it must be (else ERR_NOT_FOUND). */
 struct store_query *store_read_record(struct store *s, const struct uuid *id, const struct uuid *user_id, store_json_fn done, void *arg);
+
+/* The same for somebody else: at most so many bytes of outputs, and nothing about callbacks. */
+struct store_query *store_read_record_short(struct store *s, const struct uuid *id, const struct uuid *user_id,
+                                            size_t max_text_bytes, store_json_fn done, void *arg);
 
 /* History: {"items":[…],"next":…}; see execution.h. user_id none: all users. */
 struct execution_filter;
@@ -157,6 +175,7 @@ int store_load_ended_sandboxes(struct store *s, int64_t max, void (*each)(void *
 int store_load_unremoved_sandboxes(struct store *s, void (*each)(void *arg, const struct sandbox_row *r), void *arg, struct err *e);
 int store_load_sessions(struct store *s, void (*each)(void *arg, const struct session_row *r), void *arg, struct err *e);  /* not ended */
 int store_load_executions(struct store *s, void (*each)(void *arg, const struct execution_row *r, uint64_t last_seq), void *arg, struct err *e); /* not ended, oldest first */
+int store_load_callbacks(struct store *s, void (*each)(void *arg, const struct callback_row *r, bool ended), void *arg, struct err *e); /* pending; ended: its execution has */
 /* Of a feed that is taken over: bytes of its events so far, and the number its next blob gets. */
 int64_t store_feed_bytes(struct store *s, int64_t feed);
 unsigned store_next_blob(struct store *s, int64_t feed);

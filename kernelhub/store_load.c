@@ -21,6 +21,7 @@ int store_load_users(struct store *s, void (*each)(void *arg, const struct user_
             .admin = sqlite3_column_int(stmt, 2) != 0,
             .created_us = sqlite3_column_int64(stmt, 3),
             .removed_us = sqlite3_column_int64(stmt, 4),
+            .callback_generation = sqlite3_column_int64(stmt, 5),
         };
         each(arg, &r);
     }
@@ -147,6 +148,31 @@ int store_load_executions(struct store *s,
         if (!r.started_us) /* the row is written when the run ends; the event stands since it began */
             r.started_us = sqlite3_column_int64(stmt, STORE_EXECUTION_N_COLUMNS + 1);
         each(arg, &r, (uint64_t)sqlite3_column_int64(stmt, STORE_EXECUTION_N_COLUMNS));
+    }
+    return more;
+}
+
+int store_load_callbacks(struct store *s,
+                         void (*each)(void *arg, const struct callback_row *r, bool ended),
+                         void *arg, struct err *e)
+{
+    sqlite3_stmt *stmt;
+    int more;
+    if (begin(s, SQL_LOAD_CALLBACKS, &stmt, e) < 0)
+        return -1;
+    while ((more = sql_step(&s->sync, stmt, e)) > 0) {
+        struct callback_row r = {
+            .feed = sqlite3_column_int64(stmt, 0),
+            .execution_id = sql_uuid(stmt, 1),
+            .user_id = sql_uuid(stmt, 2),
+            .message_id = sql_uuid(stmt, 3),
+            .url = sql_text(stmt, 4),
+            .status = "pending",
+            .attempts = (unsigned)sqlite3_column_int64(stmt, 5),
+            .next_us = sqlite3_column_int64(stmt, 6),
+            .first_us = sqlite3_column_int64(stmt, 7),
+        };
+        each(arg, &r, sqlite3_column_int(stmt, 8) != 0);
     }
     return more;
 }

@@ -3,8 +3,10 @@
 
 #include "base/json.h"
 #include "kernelhub/blob_file.h"
+#include "kernelhub/callback_url.h"
 #include "kernelhub/record.h"
 #include "kernelhub/store_internal.h"
+#include "protocol/jupyter_message.h"
 
 #define FOLD_PAGE_BYTES (1024 * 1024)
 #define RECORD_TEXT_BYTES                                                                          \
@@ -234,10 +236,45 @@ static int fold(struct reader *r, struct store_query *q, int64_t feed, struct re
 
 DEFINE_CLEANUP(struct record, record_free)
 
+static void write_time(struct buf *out, const char *name, int64_t unix_us)
+{
+    char text[28];
+    if (unix_us)
+        jupyter_format_time(unix_us, text);
+    buf_addf(out, ",\"%s\":", name);
+    json_quote_str(out, unix_us ? text : NULL);
+}
+
+/* Into the record's object, when somebody is to be called. */
+static int add_callback(struct reader *r, struct store_query *q, int64_t feed)
+{
+    sqlite3_stmt *stmt;
+    if (sql_use(&r->sql, SQL_READ_CALLBACK, &stmt, &q->e) < 0)
+        return -1;
+    sql_bind_int(stmt, 1, feed);
+    int found = sql_step(&r->sql, stmt, &q->e);
+    if (found <= 0 || q->out.failed || q->out.len == 0)
+        return found < 0 ? -1 : 0;
+    q->out.len--; /* its brace */
+    buf_add_str(&q->out, ",\"callback\":{\"url\":");
+    json_quote(&q->out, callback_url_shown(sql_slice(stmt, 0)));
+    buf_add_str(&q->out, ",\"status\":");
+    json_quote_str(&q->out, sql_text(stmt, 1));
+    buf_addf(&q->out, ",\"attempts\":%lld", (long long)sqlite3_column_int64(stmt, 2));
+    write_time(&q->out, "next_attempt_at", sqlite3_column_int64(stmt, 3));
+    write_time(&q->out, "ended_at", sqlite3_column_int64(stmt, 4));
+    buf_add_str(&q->out, ",\"last_error\":");
+    json_quote_str(&q->out, sql_text(stmt, 5));
+    buf_add_str(&q->out, "}}");
+    (void)sqlite3_reset(stmt); /* its one row was read */
+    return 0;
+}
+
 /* The row is looked at twice: for the feed first, and again behind the events, so that the status is no older than they are. */
 static int run_record(struct reader *r, struct store_query *q)
 {
-    CLEANUP(record_free) struct record *record = record_new(RECORD_TEXT_BYTES);
+    CLEANUP(record_free)
+    struct record *record = record_new(q->max_bytes ? q->max_bytes : RECORD_TEXT_BYTES);
     int64_t feed = 0;
     for (int pass = 0; pass < 2; pass++) {
         sqlite3_stmt *stmt;
@@ -257,6 +294,8 @@ static int run_record(struct reader *r, struct store_query *q)
         if (pass == 0 && fold(r, q, feed, record) < 0)
             return -1;
     }
+    if (!q->max_bytes && add_callback(r, q, feed) < 0)
+        return -1;
     return q->out.failed ? err_set(&q->e, ERR_TOO_LARGE, "the record of '%s' takes too much memory",
                                    q->id.text)
                          : 0;
@@ -270,6 +309,18 @@ struct store_query *store_read_record(struct store *s, const struct uuid *id,
     q->id = *id;
     if (user_id)
         q->user_id = *user_id;
+    return store_query_send(q);
+}
+
+struct store_query *store_read_record_short(struct store *s, const struct uuid *id,
+                                            const struct uuid *user_id, size_t max_text_bytes,
+                                            store_json_fn done, void *arg)
+{
+    struct store_query *q = store_query_new(s, run_record, answer_json, arg);
+    q->done.json = done;
+    q->id = *id;
+    q->user_id = *user_id;
+    q->max_bytes = max_text_bytes;
     return store_query_send(q);
 }
 

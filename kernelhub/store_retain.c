@@ -128,7 +128,8 @@ static int remove_executions(struct writer *w, const struct retain_op *op, bool 
     if (pick_oldest(w, op, feeds, &n, e) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
-        if (remove_feed(w, SQL_DROP_EXECUTION, feeds[i], e) < 0)
+        if (tell(w, SQL_DROP_CALLBACK, feeds[i], e) < 0 ||
+            remove_feed(w, SQL_DROP_EXECUTION, feeds[i], e) < 0)
             return -1;
     *ret_more = n > 0;
     return 0;

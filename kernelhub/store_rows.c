@@ -18,6 +18,7 @@ struct row_op {
         struct sandbox_row sandbox;
         struct session_row session;
         struct execution_row execution;
+        struct callback_row callback;
         struct {
             const char *name, *value;
         } setting;
@@ -94,6 +95,13 @@ static void pack_execution(struct pack *p, struct row_op *op)
         pack_slice(p, slices[i]);
 }
 
+static void pack_callback(struct pack *p, struct row_op *op)
+{
+    pack_text(p, &op->row.callback.url);
+    pack_text(p, &op->row.callback.status);
+    pack_text(p, &op->row.callback.last_error);
+}
+
 static void pack_setting(struct pack *p, struct row_op *op)
 {
     pack_text(p, &op->row.setting.name);
@@ -139,6 +147,7 @@ static int run_user(struct writer *w, struct op *o, struct batch *b, struct err 
     sql_bind_int(stmt, 3, r->admin);
     sql_bind_time(stmt, 4, r->created_us);
     sql_bind_time(stmt, 5, r->removed_us);
+    sql_bind_int(stmt, 6, r->callback_generation);
     return finish(w, stmt, e);
 }
 
@@ -400,4 +409,49 @@ void store_update_execution(struct store *s, const struct execution_row *r, stru
                             .done.plain = done,
                             .row.execution = changed };
     store_send(s, &row_op_new(&TYPE, &model, pack_execution, arg)->op);
+}
+
+static int run_add_callback(struct writer *w, struct op *o, struct batch *b, struct err *e)
+{
+    const struct callback_row *r = &((struct row_op *)o)->row.callback;
+    sqlite3_stmt *stmt;
+    if (sql_use(&w->sql, SQL_ADD_CALLBACK, &stmt, e) < 0)
+        return -1;
+    sql_bind_int(stmt, 1, r->feed);
+    sql_bind_uuid(stmt, 2, &r->execution_id);
+    sql_bind_uuid(stmt, 3, &r->user_id);
+    sql_bind_uuid(stmt, 4, &r->message_id);
+    sql_bind_text(stmt, 5, r->url);
+    sql_bind_text(stmt, 6, r->status);
+    return finish(w, stmt, e);
+}
+
+void store_add_callback(struct store *s, const struct callback_row *r)
+{
+    static const struct op_type TYPE = { run_add_callback, answer_plain, false };
+    struct row_op model = { .row.callback = *r };
+    store_send(s, &row_op_new(&TYPE, &model, pack_callback, NULL)->op);
+}
+
+static int run_update_callback(struct writer *w, struct op *o, struct batch *b, struct err *e)
+{
+    const struct callback_row *r = &((struct row_op *)o)->row.callback;
+    sqlite3_stmt *stmt;
+    if (sql_use(&w->sql, SQL_UPDATE_CALLBACK, &stmt, e) < 0)
+        return -1;
+    sql_bind_int(stmt, 1, r->feed);
+    sql_bind_text(stmt, 2, r->status);
+    sql_bind_int(stmt, 3, r->attempts);
+    sql_bind_time(stmt, 4, r->next_us);
+    sql_bind_time(stmt, 5, r->first_us);
+    sql_bind_time(stmt, 6, r->done_us);
+    sql_bind_text(stmt, 7, r->last_error);
+    return finish(w, stmt, e);
+}
+
+void store_update_callback(struct store *s, const struct callback_row *r)
+{
+    static const struct op_type TYPE = { run_update_callback, answer_plain, false };
+    struct row_op model = { .row.callback = *r };
+    store_send(s, &row_op_new(&TYPE, &model, pack_callback, NULL)->op);
 }

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "kernelhub/callback_internal.h"
 #include "kernelhub/catalog.h"
 #include "kernelhub/command.h"
 #include "kernelhub/wait.h"
@@ -317,6 +318,8 @@ static void on_inserted(void *arg, bool exists)
         return;
     }
     x->inserted = true;
+    if (x->callback)
+        callback_begin(TAKE(x->callback));
     zhashx_delete(x->hub->submitted, x->feed_key);
     zhashx_insert(x->hub->executions, x->id.text, x);
     CLEANUP_BUF struct buf out = BUF_INIT(1024);
@@ -364,7 +367,9 @@ static struct wait *submit(struct hub *h, struct user *u, const struct execution
                       u->held_bytes, MAX_HELD_BYTES);
         return refuse(&e, on_accepted, arg);
     }
-    if (check_limits(h->config, r, &e) < 0 || open_session(h, u, r, &s, &e) < 0)
+    if (check_limits(h->config, r, &e) < 0 ||
+        (r->callback_url && callback_check(h, u, r->callback_url, &e) < 0) ||
+        open_session(h, u, r, &s, &e) < 0)
         return refuse(&e, on_accepted, arg);
     if (check_session(s, r, &e) < 0 &&
         (e.code != ERR_BUSY || !zhashx_lookup(h->executions, id.text))) {
@@ -389,7 +394,11 @@ static struct wait *submit(struct hub *h, struct user *u, const struct execution
     write_options(x, &options);
     execution_row(x, &row);
     row.options = buf_slice(&options);
+    store_hold(h->store);
     store_insert_execution(h->store, &row, on_inserted, x);
+    if (r->callback_url)
+        x->callback = callback_new(h, u, row.feed, &x->id, r->callback_url);
+    store_release(h->store);
     return x->accept;
 }
 

@@ -77,8 +77,14 @@ static void user_save(struct hub *h, const struct user *u, int64_t created_us, i
                             .name = u->name,
                             .admin = u->admin,
                             .created_us = created_us,
-                            .removed_us = removed_us };
+                            .removed_us = removed_us,
+                            .callback_generation = u->callback_generation };
     store_put_user(h->store, &row, NULL, NULL);
+}
+
+void user_save_row(struct hub *h, const struct user *u)
+{
+    user_save(h, u, u->created_us, 0);
 }
 
 static struct user *user_add(struct hub *h, const struct uuid *id, const char *name, bool admin,
@@ -100,6 +106,7 @@ static void load_user(void *arg, const struct user_row *r)
     struct hub *h = arg;
     struct user *u = user_add(h, &r->id, r->name, r->admin, r->created_us);
     u->removed = r->removed_us != 0;
+    u->callback_generation = r->callback_generation;
 }
 
 static void load_key(void *arg, const struct key_row *r)

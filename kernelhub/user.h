@@ -14,6 +14,8 @@ struct user {
     bool removed;
     int64_t created_us;
     size_t held_bytes; /* code and input of executions that have not ended */
+    unsigned n_callbacks, n_calls; /* not delivered yet; under way */
+    int64_t callback_generation;   /* of the secret that they are signed with */
 };
 
 /* The user a token belongs to: "kh_…". ERR_UNAUTHORIZED when unknown, expired or revoked. Constant work. With

@@ -11,4 +11,7 @@ int users_load(struct hub *h, char *ret_admin_key, size_t size, struct err *e);
 /* hub.c: ends all sandboxes of a user who was removed. */
 void hub_end_sandboxes_of(struct hub *h, const struct user *u);
 
+/* Writes what changed of it. */
+void user_save_row(struct hub *h, const struct user *u);
+
 #endif

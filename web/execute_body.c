@@ -9,6 +9,7 @@
 #define MAX_LABEL_BYTES   512
 #define MAX_STDIN_BYTES   (8 * 1024 * 1024)
 #define MAX_QUEUE_SECONDS 86400
+#define MAX_URL_BYTES     2048
 
 /* What has to be turned into something else. */
 struct body {
@@ -18,11 +19,16 @@ struct body {
 };
 
 /* Each kind of body has the lines from its own first one on. */
-#define FIRST_OF_WHOLE  0
-#define FIRST_OF_REPLAY 3
+static const size_t FIRST[] = {
+    [EXECUTE_ASYNC] = 0,
+    [EXECUTE_WHOLE] = 1,
+    [EXECUTE_REPLAY] = 4,
+};
 
 #define AT(member) offsetof(struct body, member)
 static const struct field FIELDS[] = {
+    { "callback_url", FIELD_NAME, AT(read.wanted.callback_url), false, MAX_URL_BYTES,
+      FIELD_NO_CONFIG, NULL },
     { "code", FIELD_TEXT, AT(read.wanted.code), true, 0, CONFIG_LIMITS_CODE, NULL },
     { "language", FIELD_NAME, AT(read.wanted.language), false, MAX_NAME_BYTES, FIELD_NO_CONFIG,
       NULL },
@@ -80,7 +86,7 @@ int execute_body_read(struct fields *fields, struct slice text, enum execute_fie
                       const struct config *config, struct execute_body *ret, struct err *e)
 {
     struct body body = { .persistent = true, .queue = true };
-    size_t first = which == EXECUTE_REPLAY ? FIRST_OF_REPLAY : FIRST_OF_WHOLE;
+    size_t first = FIRST[which];
     if (fields_read(fields, text, FIELDS + first, ARRAY_LEN(FIELDS) - first, config, &body, e) < 0)
         return -1;
     return finish(&body, ret, e);
@@ -90,7 +96,8 @@ int execute_body_take(struct fields *fields, const char *apart, const struct con
                       struct execute_body *ret, struct err *e)
 {
     struct body body = { .persistent = true, .queue = true };
-    if (fields_take(fields, apart, FIELDS, ARRAY_LEN(FIELDS), config, &body, e) < 0)
+    size_t first = FIRST[EXECUTE_WHOLE];
+    if (fields_take(fields, apart, FIELDS + first, ARRAY_LEN(FIELDS) - first, config, &body, e) < 0)
         return -1;
     return finish(&body, ret, e);
 }

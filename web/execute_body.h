@@ -7,6 +7,7 @@
 
 /* Which of its fields there are. */
 enum execute_fields {
+    EXECUTE_ASYNC, /* callback_url too */
     EXECUTE_WHOLE,
     EXECUTE_REPLAY, /* without code, language and persistent */
 };

@@ -144,8 +144,9 @@ static void on_stored(void *arg, const struct err *e, struct slice json)
 /* A reply is a promise: what it says must not be undone by a hub that dies now. */
 static bool may_be_sent(struct request *r)
 {
-    if (!r->is_stored && request_has_flag(r, ROUTE_STORED) && r->status < 300)
-        request_wait(r, hub_when_stored(r->site->hub, on_stored, r));
+    if (r->is_stored || !request_has_flag(r, ROUTE_STORED) || r->status >= 300)
+        return true; /* what else is waited for, a stream's work goes on with */
+    request_wait(r, hub_when_stored(r->site->hub, on_stored, r));
     return !r->wait;
 }
 

@@ -20,6 +20,10 @@ void rest_execution_interrupt(struct request *r);
 void rest_execution_cancel(struct request *r);
 void rest_execution_input(struct request *r);
 
+/* rest_callbacks.c */
+void rest_callback_secret(struct request *r);
+void rest_callback_secret_renew(struct request *r);
+
 /* rest_replay.c */
 void rest_execution_replay(struct request *r);
 

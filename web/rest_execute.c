@@ -12,8 +12,8 @@ static void execute(struct request *r, enum run_form form, const char *client)
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
     struct execute_body body;
     struct err e = ERR_INIT;
-    if (execute_body_read(&fields, buf_slice(&r->body), EXECUTE_WHOLE, r->site->config, &body, &e) <
-        0) {
+    enum execute_fields which = form == RUN_ASYNC ? EXECUTE_ASYNC : EXECUTE_WHOLE;
+    if (execute_body_read(&fields, buf_slice(&r->body), which, r->site->config, &body, &e) < 0) {
         reply_error(r, &e);
         return;
     }

@@ -12,7 +12,7 @@
 
 struct texts {
     struct buf code, input;
-    char language[64], template_name[64];
+    char language[64], template_name[64], cwd[4096];
 };
 
 static void texts_done(struct texts *t)
@@ -72,6 +72,23 @@ static void fill(struct execute_body *body, struct slice source, struct texts *t
     fill_input(body, options, texts);
 }
 
+/* A command is run as a command again: it has no session and no kernel. */
+static int fill_command(struct execution_request *wanted, struct slice source, struct texts *texts,
+                        struct err *e)
+{
+    struct slice argv, command = object_of(object_of(source, "options"), "command");
+    wanted->not_persistent = !wanted->session;
+    if (!json_member(command, "argv", &argv))
+        return 0;
+    if (wanted->session)
+        return err_set(e, ERR_INVALID, "a command runs in no session: leave 'session' out");
+    wanted->not_persistent = false;
+    wanted->command = argv;
+    wanted->cwd = copy_name(command, "cwd", texts->cwd, sizeof texts->cwd);
+    wanted->language = wanted->template_name = NULL;
+    return 0;
+}
+
 static enum run_form form_of(const struct request *r, bool is_async)
 {
     if (is_async)
@@ -112,8 +129,12 @@ static void on_source(void *arg, const struct err *failure, struct slice source)
         return;
     }
     fill(&body, source, &texts);
-    execute_body_decide(&body, form == RUN_SSE || form == RUN_NDJSON);
-    body.wanted.not_persistent = !body.wanted.session;
+    if (fill_command(&body.wanted, source, &texts, &e) < 0) {
+        reply_error(r, &e);
+        return;
+    }
+    if (!body.wanted.command.len)
+        execute_body_decide(&body, form == RUN_SSE || form == RUN_NDJSON);
     body.wanted.client = "replay";
     (void)uuid_parse(slice_str(request_part(r, 0)), &body.wanted.replay_of); /* checked below */
     run_start(r, &body.wanted, form);

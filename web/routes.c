@@ -27,6 +27,9 @@ static const struct route ROUTES[] = {
 
     { "GET", API "/stream", ROUTE_UPGRADE, "", rest_stream },
 
+    { "GET", API "/callbacks/secret", 0, "", rest_callback_secret },
+    { "POST", API "/callbacks/secret", ROUTE_STORED, "", rest_callback_secret_renew },
+
     { "GET", API "/sessions", 0, PAGE, rest_sessions },
     { "POST", API "/sessions", ROUTE_BODY | ROUTE_STORED, "", rest_session_create },
     { "GET", API "/sessions/{name}", 0, "", rest_session },

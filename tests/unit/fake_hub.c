@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/stored.h"
+#include "kernelhub/callback.h"
 #include "kernelhub/execution.h"
 #include "kernelhub/follower.h"
 #include "kernelhub/metrics.h"
@@ -414,6 +415,16 @@ void user_write_keys(const struct hub *h, const struct user *only_of, struct buf
     buf_add_str(out, "{\"items\":[],\"next\":null}");
 }
 
+void callback_write_secret(const struct hub *h, const struct user *u, struct buf *out)
+{
+    buf_addf(out, "{\"secret\":\"whsec_%lld\"}", (long long)u->callback_generation);
+}
+
+void callback_renew_secret(struct hub *h, struct user *u)
+{
+    u->callback_generation++;
+}
+
 /* ---- waits ---- */
 
 void wait_cancel(struct wait *w)
@@ -650,6 +661,8 @@ static int check(const struct execution_request *r, struct err *e)
         return err_set(e, ERR_INVALID, "no kernel speaks 'klingon'");
     if (r->sandbox)
         return err_set(e, ERR_NOT_FOUND, "no sandbox '%s'", r->sandbox);
+    if (r->callback_url && strstr(r->callback_url, "127."))
+        return err_set(e, ERR_POLICY, "callback_url has an address that is loopback");
     if (slice_is(r->code, "boom"))
         return err_set(e, ERR_BUSY, "session 'python' is busy");
     return 0;

@@ -188,7 +188,7 @@ static void beyond_the_bound_no_text_with_holes_is_kept(void **state)
                                    "stderr,\"text\":\"x\"", "display,\"data\":{},\"metadata\":{}",
                                    NULL };
     const char *json = fold_row(&ROW, false, 10, events);
-    has(json, "\"stdout\":\"12345678\",\"stderr\":\"\",\"results\":[]");
+    has(json, "\"stdout\":\"12345678to\",\"stderr\":\"\",\"results\":[]");
     has(json, "\"truncated\":true");
 }
 
@@ -203,6 +203,36 @@ static void an_update_counts_what_it_replaces(void **state)
     const char *json = fold_row(&ROW, false, 30, events);
     has(json, "\"results\":[{\"data\":{\"a\":\"44\"}");
     has(json, "\"truncated\":false");
+}
+
+static void a_text_that_does_not_fit_is_cut_between_characters(void **state)
+{
+    static const char *const PREFIXES[] = { /* by the bytes there are */
+                                            [0] = "",
+                                            [1] = "a",
+                                            [2] = "a",
+                                            [3] = "aß",
+                                            [4] = "aß",
+                                            [5] = "aß\\n",
+                                            [10] = "aß\\n",
+                                            [11] = "aß\\n\\u00e4",
+                                            [22] = "aß\\n\\u00e4",
+                                            [23] = "aß\\n\\u00e4\\ud83d\\ude00",
+                                            [24] = "aß\\n\\u00e4\\ud83d\\ude00z"
+    };
+    const char *const events[] = { "stdout,\"text\":\"aß\\n\\u00e4\\ud83d\\ude00z\"",
+                                   "stderr,\"text\":\"more\"", NULL };
+    for (size_t max = 0; max < sizeof PREFIXES / sizeof *PREFIXES; max++) {
+        const char *json = fold_row(&ROW, false, max, events); /* checks that it is JSON */
+        char expected[80];
+        has(json, "\"stderr\":\"\"");
+        has(json, "\"truncated\":true");
+        if (!PREFIXES[max])
+            continue;
+        snprintf(expected, sizeof expected, "\"stdout\":\"%s\"", PREFIXES[max]);
+        has(json, expected);
+    }
+    has(fold_row(&ROW, false, 28, events), "z\",\"stderr\":\"more\"");
 }
 
 static void strange_lines_change_nothing(void **state)
@@ -248,6 +278,7 @@ int main(void)
         cmocka_unit_test(a_gap_a_bound_and_dropped_bytes_are_truncation),
         cmocka_unit_test(beyond_the_bound_no_text_with_holes_is_kept),
         cmocka_unit_test(an_update_counts_what_it_replaces),
+        cmocka_unit_test(a_text_that_does_not_fit_is_cut_between_characters),
         cmocka_unit_test(strange_lines_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

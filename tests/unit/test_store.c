@@ -306,6 +306,11 @@ static void a_mark_is_never_taken_back_within_an_epoch(void **state)
     assert_int_equal(last_number(f), 3);
 }
 
+static void take_generation(void *arg, const struct user_row *r)
+{
+    *(int64_t *)arg = r->callback_generation;
+}
+
 struct rows {
     int users, keys, sessions;
     struct key_row key;
@@ -377,6 +382,93 @@ static void rows_come_back_as_they_were_put(void **state)
     assert_int_equal(store_load_sessions(f->store, on_session, &rows, &e), 0);
     assert_int_equal(rows.sessions, 1);
     assert_string_equal(rows.text, "9 python python - 1 00000004-1111-4222-8333-444455556666");
+}
+
+struct callbacks_seen {
+    int n;
+    char text[1000];
+};
+
+static void on_callback(void *arg, const struct callback_row *r, bool ended)
+{
+    struct callbacks_seen *seen = arg;
+    size_t len = strlen(seen->text);
+    snprintf(seen->text + len, sizeof seen->text - len, "%lld %s %.8s %u %lld %lld %d\n",
+             (long long)r->feed, r->url, r->message_id.text, r->attempts, (long long)r->next_us,
+             (long long)r->first_us, ended);
+    seen->n++;
+}
+
+static void read_record(struct fixture *f, const struct execution_row *row, bool brief,
+                        struct got *g)
+{
+    g->came = 0;
+    if (brief)
+        store_read_record_short(f->store, &row->id, &row->user_id, 100, got_json, g);
+    else
+        store_read_record(f->store, &row->id, &row->user_id, got_json, g);
+    fixture_run(f, &g->came, 1);
+}
+
+static void a_callback_comes_and_goes_with_its_execution(void **state)
+{
+    struct fixture *f = *state;
+    struct callbacks_seen seen = { 0 };
+    struct got g = { 0 };
+    struct err e = ERR_INIT;
+    struct execution_row row = fixture_execution(f->store, 1),
+                         other = fixture_execution(f->store, 2);
+    other.status = STATUS_OK;
+    struct callback_row callback = { .feed = row.feed,
+                                     .execution_id = row.id,
+                                     .user_id = row.user_id,
+                                     .message_id = fixture_id(77),
+                                     .url = "http://a/?secret",
+                                     .status = "pending" },
+                        second = callback, lost = callback;
+    second.feed = other.feed;
+    lost.feed = 4711; /* an execution that was there before: no row of this feed */
+    store_insert_execution(f->store, &row, NULL, NULL);
+    store_add_callback(f->store, &callback);
+    store_insert_execution(f->store, &other, NULL, NULL);
+    store_add_callback(f->store, &second);
+    store_add_callback(f->store, &lost);
+    second.attempts = 3;
+    second.next_us = 1700000000000000;
+    second.first_us = 6;
+    second.last_error = "refused";
+    store_update_callback(f->store, &second);
+    fixture_reopen(f);
+    assert_int_equal(store_load_callbacks(f->store, on_callback, &seen, &e), 0);
+    assert_string_equal(seen.text, "1 http://a/?secret 0000004d 0 0 0 0\n"
+                                   "2 http://a/?secret 0000004d 3 1700000000000000 6 1\n");
+    read_record(f, &other, false, &g);
+    assert_non_null(strstr(g.text,
+                           ",\"callback\":{\"url\":\"http://a/\",\"status\":\"pending\","
+                           "\"attempts\":3,\"next_attempt_at\":\"2023-11-14T22:13:20.000000Z\","
+                           "\"ended_at\":null,\"last_error\":\"refused\"}}"));
+    assert_true(json_valid(slice_str(g.text)));
+    read_record(f, &other, true, &g);
+    assert_null(strstr(g.text, "callback"));
+    second.status = "delivered";
+    store_update_callback(f->store, &second);
+    fixture_flush(f);
+    seen = (struct callbacks_seen){ 0 };
+    assert_int_equal(store_load_callbacks(f->store, on_callback, &seen, &e), 0);
+    assert_int_equal(seen.n, 1);
+    got_done(&g);
+}
+
+static void a_secrets_generation_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    struct user_row user = { .id = fixture_id(1), .name = "ann", .callback_generation = 3 };
+    int64_t generation = 0;
+    store_put_user(f->store, &user, NULL, NULL);
+    fixture_reopen(f);
+    assert_int_equal(store_load_users(f->store, take_generation, &generation, &e), 0);
+    assert_int_equal(generation, 3);
 }
 
 static void settings_outlive_the_store(void **state)
@@ -744,6 +836,8 @@ int main(int argc, char **argv)
         WITH_STORE(an_update_leaves_what_it_does_not_say),
         WITH_STORE(a_mark_is_never_taken_back_within_an_epoch),
         WITH_STORE(rows_come_back_as_they_were_put),
+        WITH_STORE(a_callback_comes_and_goes_with_its_execution),
+        WITH_STORE(a_secrets_generation_is_kept),
         WITH_STORE(settings_outlive_the_store),
         WITH_STORE(numbers_of_feeds_are_never_used_again),
         WITH_STORE(one_directory_has_one_store),

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -26,6 +29,7 @@ struct scene {
     unsigned n_ready;
     char key[128];
     int result;
+    int knocks[2];
     struct err e;
 };
 
@@ -53,12 +57,25 @@ static bool has(char **argv, const char *option)
     return false;
 }
 
+/* Answers one knock and ends; the second one ends the service. */
+static int pretend_courier(const char *folder)
+{
+    CLEANUP_FD int fd = accept(ROLE_LISTEN_FD, NULL, NULL);
+    bool again = exists(folder, "courier-1");
+    touch(folder, fd < 0 ? "courier-was-not-asked" : again ? "courier-2" : "courier-1");
+    if (again)
+        (void)kill(getppid(), SIGTERM);
+    return 0;
+}
+
 /* kernelhub ROLE --report FOLDER MODE … */
 static int pretend(int argc, char **argv)
 {
     const char *role = argv[1], *folder = argv[3], *mode = argv[4];
 
     role_begin();
+    if (strcmp(role, "courier") == 0)
+        return pretend_courier(folder);
     if (has(argv, "--purge")) {
         touch(folder, "purged");
         return 0;
@@ -112,6 +129,8 @@ static void play(struct scene *s)
     const char *arguments[] = { s->folder, s->mode ? s->mode : "good", NULL };
     const struct supervisor_options o = { .program = "/proc/self/exe",
                                           .run_dir = s->folder,
+                                          .hub_uid = geteuid(),
+                                          .hub_gid = getegid(),
                                           .arguments = arguments,
                                           .keep_port = true,
                                           .snapshot = no_snapshot,
@@ -123,7 +142,9 @@ static void play(struct scene *s)
     assert_non_null(mkdtemp(scratch_path(s->folder, sizeof s->folder, "supervisor.XXXXXX")));
     s->result = supervisor_run(&o, &s->e);
     assert_false(exists(s->folder, "hub.pid") || exists(s->folder, "keeper.pid") ||
-                 exists(s->folder, "supervisor.pid"));
+                 exists(s->folder, "supervisor.pid") || exists(s->folder, "courier.pid") ||
+                 exists(s->folder, "courier.sock") || exists(s->folder, "courier-was-not-asked"));
+    s->n_ready += exists(s->folder, "courier-2") ? 1000 : exists(s->folder, "courier-1") ? 500 : 0;
     s->n_ready += exists(s->folder, "purged") ? 100 : 0;
     (void)snprintf(command, sizeof command, "rm -r %s", s->folder);
     assert_int_equal(system(command), 0);
@@ -200,6 +221,35 @@ static void sigusr1_gets_a_new_admin_key(void **state)
     assert_string_equal(s.key, "kh_new");
 }
 
+static void knock(const struct scene *s, int *ret_fd)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/courier.sock", s->folder);
+    assert_in_range(n, 1, sizeof address.sun_path - 1);
+    *ret_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(*ret_fd, (struct sockaddr *)&address, sizeof address), 0);
+}
+
+static void knock_twice(struct scene *s)
+{
+    struct stat st;
+    char path[160];
+    knock(s, &s->knocks[0]);
+    knock(s, &s->knocks[1]);
+    (void)snprintf(path, sizeof path, "%s/courier.sock", s->folder);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void a_knock_starts_the_courier_each_time(void **state)
+{
+    struct scene s = { .on_ready = knock_twice };
+    play(&s); /* ended by the second courier */
+    assert_int_equal(s.n_ready, 1001);
+    (void)close(s.knocks[0]);
+    (void)close(s.knocks[1]);
+}
+
 static void a_hub_that_never_was_ready_ends_the_start_with_its_reason(void **state)
 {
     struct scene s = { .on_ready = end_by_sigterm, .mode = "port-busy" };
@@ -217,6 +267,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(asking_twice_kills_roles_that_do_not_end),
         cmocka_unit_test(a_hub_that_dies_comes_back),
         cmocka_unit_test(sigusr1_gets_a_new_admin_key),
+        cmocka_unit_test(a_knock_starts_the_courier_each_time),
         cmocka_unit_test(a_hub_that_never_was_ready_ends_the_start_with_its_reason),
     };
     if (argc > 4 && strcmp(argv[2], "--report") == 0)

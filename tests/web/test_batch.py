@@ -1,4 +1,4 @@
-"""Batches, replays and parts of an output."""
+"""Batches, replays, parts of an output, callbacks."""
 
 from __future__ import annotations
 
@@ -98,6 +98,24 @@ def test_a_stream_has_the_events_of_all_items_in_order(server, kind, later):
     assert list(dict.fromkeys(event["execution_id"] for event in events)) == order
     for run, count in zip(order, (53, 6, 3), strict=True):
         assert [event["seq"] for event in events if event["execution_id"] == run] == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize("later", ["", "later "])
+def test_a_stream_begins_before_its_first_item_has_ended(server, later):
+    text = json.dumps({"executions": items(later + "hang", "pass")}).encode()
+    s = server.raw(
+        b"POST /api/v1/execute/batch HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer kh_admin\r\n"
+        b"Accept: application/x-ndjson\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
+    )
+    came = b""
+    while b'"started"' not in came:
+        came += s.recv(65536)
+    run = json.loads(came.split(b"\r\n\r\n", 1)[1].split(b"\r\n", 1)[1].split(b"\n", 1)[0])["execution_id"]
+    server.ask("POST", f"{API}/executions/{run}/interrupt")
+    while b"batch_finished" not in came:
+        came += s.recv(65536)
+    assert b'"status":"interrupted","stopped_at":0' in came
+    s.close()
 
 
 @pytest.mark.parametrize("kind", [NDJSON, SSE])
@@ -237,3 +255,25 @@ def test_another_users_output_does_not_exist(server):
     run = server.execute("pass").json["execution_id"]
     for path in (run, str(uuid.uuid4()), "abc"):
         assert server.ask("GET", f"{API}/executions/{path}/output", key="kh_user").error["code"] == "not_found"
+
+
+# ---- callbacks ----
+
+
+def test_a_callback_url_is_for_async_alone(server):
+    url = "https://example.org/hook"
+    assert server.ask("POST", API + "/execute/async", {"code": "pass", "callback_url": url}).status == 202
+    assert server.ask("POST", API + "/execute", {"code": "pass", "callback_url": url}).status == 400
+    assert server.ask("POST", BATCH, {"executions": [{"code": "pass", "callback_url": url}]}).status == 400
+    refused = server.ask("POST", API + "/execute/async", {"code": "pass", "callback_url": "http://127.0.0.1/"})
+    assert (refused.status, refused.error["code"]) == (403, "policy_denied")
+    assert server.ask("POST", API + "/execute/async", {"code": "pass", "callback_url": url + "x" * 2048}).status == 400
+
+
+def test_each_user_has_a_secret_that_can_be_renewed(server):
+    path = API + "/callbacks/secret"
+    first = server.ask("GET", path).json["secret"]
+    assert server.ask("POST", path, {"more": 1}).status == 400
+    renewed = server.ask("POST", path).json["secret"]
+    assert renewed != first and server.ask("GET", path).json["secret"] == renewed
+    assert server.ask("GET", path, key="kh_user").json["secret"] == first  # the fake's: another user's own first one

@@ -1,0 +1,187 @@
+#include "cmd/courier_confine.h"
+
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/confine.h"
+#include "base/log.h"
+#include "cmd/sanitized.h"
+
+#define IDS_OF_A_SANDBOX 65536
+#define MAX_DATA_BYTES   (1ull << 30) /* bodies, and a stack for each name that is looked up */
+#define MAX_FILES        512
+#define MAX_THREADS      256
+
+/* No exec, no writing, no new Unix socket, no signal to others. Threads look names up. */
+static const char *const SYSCALLS[] = {
+    /* files, those that landlock leaves */
+    "open",
+    "openat",
+    "close",
+    "read",
+    "readv",
+    "pread64",
+    "write",
+    "writev",
+    "lseek",
+    "_llseek",
+    "fstat",
+    "fstat64",
+    "fstatat64",
+    "newfstatat",
+    "stat",
+    "lstat",
+    "statx",
+    "access",
+    "faccessat",
+    "faccessat2",
+    "readlink",
+    "readlinkat",
+    "getdents64",
+    "fcntl",
+    "fcntl64",
+    "ioctl",
+    /* memory */
+    "mmap",
+    "mmap2",
+    "munmap",
+    "mprotect",
+    "mremap",
+    "madvise",
+    "brk",
+    /* waiting */
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "eventfd2",
+    "pipe2",
+    "nanosleep",
+    "clock_nanosleep",
+    "clock_gettime",
+    "clock_getres",
+    "gettimeofday",
+    "time",
+    "restart_syscall",
+    /* sockets; socket itself by family. socketpair has no path: curl's threads wake its loop by one */
+    "socketpair",
+    "connect",
+    "bind",
+    "accept",
+    "accept4",
+    "getsockname",
+    "getpeername",
+    "getsockopt",
+    "setsockopt",
+    "shutdown",
+    "recvfrom",
+    "recvmsg",
+    "recvmmsg",
+    "sendto",
+    "sendmsg",
+    "sendmmsg",
+    /* threads */
+    "clone",
+    "futex",
+    "set_robust_list",
+    "rseq",
+    "set_tid_address",
+    "arch_prctl",
+    "membarrier",
+    "getcpu",
+    "sched_yield",
+    "sched_getaffinity",
+    "gettid",
+    "tgkill",
+    "exit",
+    "exit_group",
+    /* itself */
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sigaltstack",
+    "getpid",
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "getrlimit",
+    "ugetrlimit",
+    "prlimit64",
+    "prctl",
+    "uname",
+    "sysinfo",
+    "getrandom",
+};
+
+/* What is not there cannot be read. */
+static int confine_to_files(const struct config *c, struct err *e)
+{
+    const char *const READ[] = {
+        "/etc/resolv.conf",
+        "/run/systemd/resolve", /* where a resolv.conf that is replaced comes from */
+        "/etc/hosts",
+        "/etc/nsswitch.conf",
+        "/etc/host.conf",
+        "/etc/gai.conf",
+        "/etc/services",
+        "/etc/localtime",
+        "/etc/ssl/certs",
+        "/usr/share/ca-certificates",
+        "/usr/local/share/ca-certificates",
+        "/etc/pki/tls/certs",
+        "/etc/pki/ca-trust",
+        config_text(c, CONFIG_COURIER_CA_FILE),
+    };
+    struct confine_path paths[ARRAY_LEN(READ)];
+    struct err weak = ERR_INIT;
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(READ); i++)
+        if (READ[i][0] && access(READ[i], F_OK) == 0)
+            paths[n++] = (struct confine_path){ READ[i], CONFINE_READ };
+    if (confine_files(paths, n, &weak) == 0)
+        return 0;
+    if (weak.code != ERR_UNAVAILABLE || !config_flag(c, CONFIG_KEEPER_ALLOW_WEAK)) {
+        *e = weak;
+        return err_in(e, "confine the courier");
+    }
+    log_warning("event=weak reason=%s", log_quote(slice_str(weak.text)));
+    return 0;
+}
+
+static int limit(int resource, rlim_t most, struct err *e)
+{
+    struct rlimit r = { most, most };
+    return setrlimit(resource, &r) < 0 ? err_errno(e, ERR_INTERNAL, "limit the courier") : 0;
+}
+
+static int become_nobody_else(const struct config *c, struct err *e)
+{
+    uint64_t id = (uint64_t)config_number(c, CONFIG_KEEPER_ID_BASE) +
+                  (uint64_t)config_number(c, CONFIG_KEEPER_ID_COUNT) * IDS_OF_A_SANDBOX;
+    if (id >= UINT32_MAX)
+        id = (uint64_t)config_number(c, CONFIG_KEEPER_ID_BASE) - 1;
+    if (limit(RLIMIT_NPROC, MAX_THREADS, e) < 0)
+        return -1;
+    return confine_user((unsigned)id, (unsigned)id, NULL, 0, e);
+}
+
+int courier_confine(const struct config *c, struct err *e)
+{
+    const uint64_t families = 1u << AF_INET | 1u << AF_INET6;
+
+    if (geteuid() == 0 && become_nobody_else(c, e) < 0)
+        return -1;
+    if (SANITIZED) {
+        log_warning("event=not_confined reason=\"built with a sanitizer\"");
+        return 0;
+    }
+    if (limit(RLIMIT_DATA, MAX_DATA_BYTES, e) < 0 || limit(RLIMIT_FSIZE, 0, e) < 0 ||
+        limit(RLIMIT_NOFILE, MAX_FILES, e) < 0 || confine_basics(e) < 0 ||
+        confine_to_files(c, e) < 0)
+        return -1;
+    return confine_syscalls(SYSCALLS, ARRAY_LEN(SYSCALLS), families, false, e);
+}
