@@ -99,6 +99,18 @@ def test_a_replay_runs_in_a_fresh_kernel(http: httpx.Client) -> None:
     assert there["replay_of"] == first["execution_id"]
 
 
+def test_a_command_is_replayed_as_a_command(http: httpx.Client) -> None:
+    run(http, "1")
+    body = {"cmd": ["sh", "-c", "echo $WHO; cat; pwd"], "env": {"WHO": "me"}, "stdin": "typed\n", "cwd": "/tmp"}
+    first = http.post("/api/v1/sandboxes/default/exec", json=body).json()
+    assert first["stdout"] == "me\ntyped\n/tmp\n", first
+    path = f"/api/v1/executions/{first['execution_id']}/replay"
+    again = http.post(path).json()
+    assert again["stdout"] == first["stdout"] and again["replay_of"] == first["execution_id"]
+    assert (again["language"], again["session"]) == (first["language"], None)
+    assert http.post(path, json={"session": "python"}).json()["error"]["code"] == "invalid_request"
+
+
 def test_a_replay_streams_and_needs_not_be_waited_for(http: httpx.Client) -> None:
     first = run(http, "print('again')")
     path = f"/api/v1/executions/{first['execution_id']}/replay"
