@@ -7,7 +7,7 @@ with Client() as hub:
     print(hub.execute("print(x + 1)").stdout)
 """
 
-from ._requests import ExecuteOptions, HistoryFilters, SandboxChanges, SandboxOptions
+from ._requests import ExecOptions, ExecuteOptions, HistoryFilters, SandboxChanges, SandboxOptions
 from ._retry import RetryPolicy
 from ._version import __version__
 from .async_client import AsyncClient
@@ -59,6 +59,7 @@ __all__ = [
     "ConnectionError_",
     "ErrorInfo",
     "Event",
+    "ExecOptions",
     "ExecuteOptions",
     "Execution",
     "ExecutionError",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, TypedDict
 from urllib.parse import quote
@@ -38,6 +38,23 @@ class ExecuteOptions(TypedDict, total=False):
     labels: Mapping[str, str] | None
     on_disconnect: str | None
     queue: bool | None
+    max_output_bytes: int | None
+
+
+class ExecOptions(TypedDict, total=False):
+    """What may be said about a command, besides its words; the names are those of the REST body.
+
+    cwd    where it runs: absolute, or beneath /workspace, which is the default
+    stdin  what it reads, then the end of file; without it nothing
+    """
+
+    cwd: str | None
+    env: Mapping[str, str] | None
+    stdin: str | None
+    timeout_seconds: float | None
+    execution_id: str | None
+    labels: Mapping[str, str] | None
+    on_disconnect: str | None
     max_output_bytes: int | None
 
 
@@ -161,6 +178,25 @@ def execute_stream(body: Mapping[str, Any]) -> Request:
         safe=True,
         seconds=STREAM_SILENCE_SECONDS,
     )
+
+
+def exec_body(cmd: Sequence[str], options: ExecOptions) -> dict[str, Any]:
+    """The body of a command. It always names the execution, so that to send it again is to attach."""
+    if isinstance(cmd, str):
+        raise TypeError('a command is a list of words; for a shell: ["sh", "-c", "…"]')
+    _refuse_unknown("option of a command", options, ExecOptions)
+    body = {"cmd": list(cmd), **_given(options)}
+    body.setdefault("execution_id", str(uuid.uuid4()))
+    return body
+
+
+def exec(sandbox: str, body: Mapping[str, Any]) -> Request:
+    path = f"{PREFIX}/sandboxes/{_segment(sandbox)}/exec"
+    return Request("POST", path, body=body, safe=True, seconds=run_seconds(body))
+
+
+def exec_stream(sandbox: str, body: Mapping[str, Any]) -> Request:
+    return replace(exec(sandbox, body), accept=SSE, seconds=STREAM_SILENCE_SECONDS)
 
 
 def submit(body: Mapping[str, Any], callback_url: str | None) -> Request:

@@ -12,6 +12,7 @@ from . import _json, _requests
 from ._retry import RetryPolicy
 from ._settings import find_settings
 from ._wire import AsyncWire
+from .commander import AsyncCommander
 from .event import Event
 from .execution import Execution
 from .executions import AsyncExecutions, AsyncJobs
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ._requests import SandboxOptions
 
 
-class AsyncClient(AsyncRunner):
+class AsyncClient(AsyncRunner, AsyncCommander):
     """A client of one service, for one event loop. Close it, or use `async with`.
 
     url        else KERNELHUB_URL, else the token file of `kernelhub serve`, else
@@ -50,7 +51,10 @@ class AsyncClient(AsyncRunner):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         settings = find_settings(url, token)
-        super().__init__(AsyncWire(settings, timeout, retry or RetryPolicy(), transport), {})
+        AsyncRunner.__init__(
+            self, AsyncWire(settings, timeout, retry or RetryPolicy(), transport), {}
+        )
+        AsyncCommander.__init__(self, self._wire, "default")
         self.url = settings.url
         self.executions = AsyncExecutions(self._wire)
         self.jobs = AsyncJobs(self._wire)

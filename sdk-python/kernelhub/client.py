@@ -12,6 +12,7 @@ from . import _json, _requests
 from ._retry import RetryPolicy
 from ._settings import find_settings
 from ._wire import Wire
+from .commander import Commander
 from .event import Event
 from .execution import Execution
 from .executions import Executions, Jobs
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ._requests import SandboxOptions
 
 
-class Client(Runner):
+class Client(Runner, Commander):
     """A client of one service; several threads may share it. Close it, or use `with`.
 
     url        else KERNELHUB_URL, else the token file of `kernelhub serve`, else
@@ -50,7 +51,8 @@ class Client(Runner):
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         settings = find_settings(url, token)
-        super().__init__(Wire(settings, timeout, retry or RetryPolicy(), transport), {})
+        Runner.__init__(self, Wire(settings, timeout, retry or RetryPolicy(), transport), {})
+        Commander.__init__(self, self._wire, "default")
         self.url = settings.url
         self.executions = Executions(self._wire)
         self.jobs = Jobs(self._wire)

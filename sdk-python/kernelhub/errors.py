@@ -206,6 +206,10 @@ class ExecutionError(KernelhubError):
     def __init__(self, execution: Execution) -> None:
         error = execution.error
         what = f"{error.name}: {error.value}" if error else f"the run ended as {execution.status}"
+        if execution.language == "command":
+            last = execution.stderr.strip().rpartition("\n")[2]
+            what = f"the command ended as {execution.status}, exit code {execution.exit_code}"
+            what += f": {last}" if last else ""
         super().__init__(what, code=execution.status)
         self.execution = execution
         self.name = error.name if error else execution.status

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ._json import Json
 from ._wire import AsyncWire, Wire
+from .commander import AsyncCommander, Commander
 from .errors import GoneError, NotFoundError
 from .info import SandboxInfo
 from .runner import AsyncRunner, Runner
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 GONE = (GoneError, NotFoundError)
 
 
-class Sandbox(Runner):
-    """A sandbox. `execute`, `stream` and `submit` run in it; `with` ends it at the end."""
+class Sandbox(Runner, Commander):
+    """A sandbox. `execute`, `stream`, `submit` and `exec` run in it; `with` ends it at the end."""
 
     def __init__(self, wire: Wire, sandbox_id: str) -> None:
-        super().__init__(wire, {"sandbox": sandbox_id})
+        Runner.__init__(self, wire, {"sandbox": sandbox_id})
+        Commander.__init__(self, wire, sandbox_id)
         self._sandboxes = Sandboxes(wire)
         self.sandbox_id = sandbox_id
 
@@ -74,11 +76,12 @@ class Sandbox(Runner):
         return f"<Sandbox {self.sandbox_id}>"
 
 
-class AsyncSandbox(AsyncRunner):
-    """A sandbox. `execute`, `stream` and `submit` run in it; `async with` ends it at the end."""
+class AsyncSandbox(AsyncRunner, AsyncCommander):
+    """A sandbox. `execute`, `stream`, `submit`, `exec` run in it; `async with` ends it at the end."""
 
     def __init__(self, wire: AsyncWire, sandbox_id: str) -> None:
-        super().__init__(wire, {"sandbox": sandbox_id})
+        AsyncRunner.__init__(self, wire, {"sandbox": sandbox_id})
+        AsyncCommander.__init__(self, wire, sandbox_id)
         self._sandboxes = AsyncSandboxes(wire)
         self.sandbox_id = sandbox_id
 
