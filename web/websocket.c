@@ -41,6 +41,7 @@ struct websockets {
     struct site *site;
     zloop_t *loop;
     int epoll_fd;
+    zlistx_t *asked;            /* struct websocket before its 101 */
     zlistx_t *open;             /* struct websocket from 101 to GONE */
     zlistx_t *due;              /* those that get a turn when turn_timer fires */
     int turn_timer, tick_timer; /* -1: none */
@@ -59,7 +60,7 @@ struct websocket {
     int fd;
     uint32_t watched;        /* what epoll is asked for */
     bool is_in_turn;         /* what is said now is sent at its end */
-    void *place, *due_place; /* in `open`, in `due` */
+    void *place, *due_place; /* in `asked` or `open`; in `due` */
     struct liveness liveness;
     uint64_t n_bytes;    /* given to the socket */
     int64_t deadline_ms; /* of CLOSING and LINGERING */
@@ -78,6 +79,7 @@ static void vanish(struct websocket *w)
 {
     if (w->state == GONE)
         return;
+    log_debug("websocket gone id=%s state=%d", w->request->id.text, (int)w->state);
     w->state = GONE;
     end_use(w, true);
     (void)epoll_ctl(w->all->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL); /* it is in there */
@@ -340,6 +342,7 @@ static const char *header(const struct request *r, const char *name)
 static void keep_alive(int fd)
 {
     int yes = 1, idle_seconds = 60, every_seconds = 20, times = 3;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes); /* who knows what it was */
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_seconds, sizeof every_seconds);
@@ -353,6 +356,7 @@ static void on_upgraded(void *arg, struct MHD_Connection *mhd, void *context, co
     struct websockets *all = w->all;
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = w };
     request_upgraded(w->request);
+    (void)zlistx_delete(all->asked, w->place); /* it is in there */
     w->mhd = handle;
     w->fd = fd;
     w->state = OPEN;
@@ -382,16 +386,25 @@ static void on_request_done(void *arg, bool completed)
 {
     struct websocket *w = arg;
     assert(w->state == ASKED || w->state == GONE);
+    if (w->state == ASKED)
+        (void)zlistx_delete(w->all->asked, w->place); /* it is in there */
     ws_wire_free(w->wire);
     free(w);
 }
 
+static int64_t count_of(zlistx_t *list, const struct user *user)
+{
+    int64_t n = 0;
+    for (struct websocket *w = zlistx_first(list); w; w = zlistx_next(list))
+        n += w->request->user == user;
+    return n;
+}
+
 static int check_limit(const struct request *r, struct err *e)
 {
-    struct websockets *all = r->site->websockets;
-    int64_t n = 0, max = config_number(r->site->config, CONFIG_LIMITS_SOCKETS);
-    for (struct websocket *w = zlistx_first(all->open); w; w = zlistx_next(all->open))
-        n += w->request->user == r->user;
+    const struct websockets *all = r->site->websockets;
+    int64_t max = config_number(r->site->config, CONFIG_LIMITS_SOCKETS);
+    int64_t n = count_of(all->asked, r->user) + count_of(all->open, r->user);
     if (n < max)
         return 0;
     return err_set(e, ERR_QUOTA, "%lld WebSockets are open, the limit (limits/max_sockets)",
@@ -430,6 +443,7 @@ static void answer(struct request *r, const struct websocket_use *use, const cha
     size_t max = (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY);
     *w = (struct websocket){ .all = r->site->websockets, .request = r, .use = use, .fd = -1 };
     w->wire = ws_wire_new(max, &EVENTS, w);
+    w->place = zlistx_add_end(w->all->asked, w);
     request_work(r, w, on_request_done);
     ws_handshake_accept(key, accept);
     reply_upgrade(r, "websocket", on_upgraded, w);
@@ -463,6 +477,7 @@ struct websockets *websockets_new(struct site *site, zloop_t *loop, struct err *
     assert(all);
     *all = (struct websockets){ .site = site, .loop = loop, .turn_timer = -1, .tick_timer = -1 };
     all->ping_ms = 1000 * config_number(site->config, CONFIG_SERVER_PING);
+    all->asked = zlistx_new();
     all->open = zlistx_new();
     all->due = zlistx_new();
     all->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -504,6 +519,7 @@ void websockets_free(struct websockets *all)
         return;
     if (all->epoll_fd >= 0)
         (void)close(all->epoll_fd); /* nothing to do about an error here */
+    zlistx_destroy(&all->asked);
     zlistx_destroy(&all->open);
     zlistx_destroy(&all->due);
     free(all);

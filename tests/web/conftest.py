@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from tidy import *  # noqa: E402, F403
 
 BINARY = os.environ.get("KERNELHUB_SERVE_FAKE", str(ROOT / "tests/web/serve_fake"))
+# Tests of memory would else see what a sanitizer keeps of what was freed.
+SANITIZER = {"ASAN_OPTIONS": "quarantine_size_mb=4:thread_local_quarantine_size_kb=64"}
 KEY = "kh_admin"
 KEY_2 = "kh_user"
 
@@ -54,7 +56,7 @@ class Server:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=err,
-                env={**os.environ, "DEBUG": "1"},
+                env={**SANITIZER, **os.environ, "DEBUG": "1"},
             )
         assert self.process.stdout and self.process.stdin
         self.port = int(self.process.stdout.readline() or 0)

@@ -418,6 +418,35 @@ def test_so_many_ops_wait_for_their_answers(ws: Client) -> None:
     assert len(refused) == 6 and {m["error"]["code"] for m in refused} == {"quota_exceeded"}
 
 
+def test_many_handshakes_at_once_do_not_pass_the_limit(start: Any) -> None:
+    server = start("sockets=3")
+    crowd = [server.raw(request()[:-2]) for _ in range(20)]
+    for s in crowd:
+        s.sendall(b"\r\n")
+    replies = [s.recv(65536).split(b" ")[1] for s in crowd]
+    assert replies.count(b"101") == 3 and replies.count(b"429") == 17
+    for s in crowd:
+        s.close()
+
+
+def test_who_was_removed_is_closed(start: Any) -> None:
+    server = start("ping=1")
+    client = Client(server.port, key="kh_user")
+    assert server.ask("DELETE", "/api/v1/admin/users/anna").status == 204
+    end = client.closed()
+    assert (end.code, end.reason) == (1008, "the user was removed")
+    client.close()
+
+
+def test_small_messages_do_not_wait_for_each_other(ws: Client) -> None:
+    begin = time.monotonic()
+    for i in range(100):
+        ws.say("ping", i)
+        ws.say("ping", i)
+        assert ws.receive()["id"] == ws.receive()["id"] == i
+    assert time.monotonic() - begin < 2  # Nagle with delayed ACK would make it four seconds
+
+
 # ---- clients that leave, read slowly, or say nothing
 
 
