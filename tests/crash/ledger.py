@@ -117,8 +117,11 @@ class Ledger:
         wrong = []
         if kinds["finished"] != 1 or events[-1]["type"] != "finished" or events[-1].get("last_seq") != len(events):
             wrong.append("finished")
-        if kinds["started"] != 1 or kinds["queued"] > 1 or kinds["gap"]:
-            wrong.append("started, queued or gap")
+        if kinds["started"] != 1 or kinds["gap"]:
+            wrong.append("started or gap")
+        places = [e["position"] for e in events if e["type"] == "queued"]
+        if any(a <= b for a, b in zip(places, places[1:])) or [e["type"] for e in events[: len(places)]] != ["queued"] * len(places):
+            wrong.append(f"queued {places}")
         if kinds["error"] != (1 if cell.fails else 0):
             wrong.append("error")
         if kinds["result"] != (1 if not cell.fails and cell.language != "bash" else 0):

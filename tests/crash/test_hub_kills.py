@@ -165,7 +165,7 @@ def hub_deaths(service: Service) -> list[str]:
 @pytest.mark.timeout(600 + KILLS * 6)
 def test_a_hub_that_dies_again_and_again_loses_and_doubles_nothing(make_service: object) -> None:  # noqa: F811
     print(f"\ncrash: SEED={SEED} KILLS={KILLS}", flush=True)
-    service: Service = make_service("limits/memory_bytes=1G")  # type: ignore[operator]
+    service: Service = make_service()  # type: ignore[operator]
     tally = Tally()
     killer = HubKiller(service, tally, KILLS)
     load = Load(service, tally, killer)
