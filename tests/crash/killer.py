@@ -6,15 +6,11 @@ import http.client
 import os
 import random
 import signal
-import sys
 import threading
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-
-from conftest import Service  # noqa: E402
-from ledger import Tally  # noqa: E402
+from conftest import Service
+from ledger import Tally
 
 SETTLED_SECONDS = 1.0
 BACK_SECONDS = 60  # generous: what is measured is printed

@@ -6,22 +6,19 @@ import json
 import random
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "integration")]
-
-import httpx  # noqa: E402
-import pytest  # noqa: E402
-from cells import Cell  # noqa: E402
-from client import Client  # noqa: E402
-from conftest import Service, kill, run, wait_until  # noqa: E402
-from ledger import Ledger, Tally  # noqa: E402
-from small_disk import DiskService, SmallDisk  # noqa: E402
+import httpx
+import pytest
+from cells import Cell
+from client import Client
+from conftest import Service, kill, run, wait_until
+from ledger import Ledger, Tally
+from small_disk import DiskService, SmallDisk
 
 PATIENCE = 180.0
 

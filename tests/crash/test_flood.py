@@ -5,17 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "integration")]
-
-import pytest  # noqa: E402
-from conftest import Service, run  # noqa: E402
+import pytest
+from conftest import Service, run
 
 LINES = 1_000_000
 CODE = f"for i in range({LINES}): print(i)"

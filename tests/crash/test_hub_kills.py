@@ -9,19 +9,16 @@ import json
 import os
 import random
 import re
-import sys
 import threading
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "integration")]
-
-import pytest  # noqa: E402
-from cells import Cell, any_cell  # noqa: E402
-from client import Client, nothing  # noqa: E402
-from conftest import Service, make_service, wait_until  # noqa: E402, F401
-from killer import HubKiller  # noqa: E402
-from ledger import Tally  # noqa: E402
+import pytest
+from cells import Cell, any_cell
+from client import Client, nothing
+from conftest import Service, wait_until
+from killer import HubKiller
+from ledger import Tally
 
 KILLS = int(os.environ.get("KILLS") or 50)
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
@@ -163,7 +160,7 @@ def hub_deaths(service: Service) -> list[str]:
 
 
 @pytest.mark.timeout(600 + KILLS * 6)
-def test_a_hub_that_dies_again_and_again_loses_and_doubles_nothing(make_service: object) -> None:  # noqa: F811
+def test_a_hub_that_dies_again_and_again_loses_and_doubles_nothing(make_service: object) -> None:
     print(f"\ncrash: SEED={SEED} KILLS={KILLS}", flush=True)
     service: Service = make_service()  # type: ignore[operator]
     tally = Tally()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "integration")]
-
-import httpx  # noqa: E402
-import pytest  # noqa: E402
-from cells import Cell  # noqa: E402
-from client import Client  # noqa: E402
-from conftest import Service, kill, run, wait_until  # noqa: E402
-from ledger import Tally  # noqa: E402
+import httpx
+import pytest
+from cells import Cell
+from client import Client
+from conftest import Service, kill, run, wait_until
+from ledger import Tally
 
 ROLE_KILLS = int(os.environ.get("ROLE_KILLS") or 2)
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1_000_000))
