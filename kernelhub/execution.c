@@ -331,8 +331,10 @@ void execution_on_gap(struct execution *x, struct sandbox *sandbox, const struct
 {
     struct slice json = f->n_parts ? f->parts[0] : slice_of(NULL, 0);
     CLEANUP_BUF struct buf fields = BUF_INIT(4096);
-    if (!json_valid(json) || json_type(json) != JSON_OBJECT)
+    if (!json_valid(json) || json_type(json) != JSON_OBJECT) {
+        sandbox_cut_off(sandbox, "a gap does not say what is missing");
         return;
+    }
     int64_t bytes = 0, messages = 0;
     (void)json_member_int(json, "bytes", &bytes); /* a missing number is 0 */
     (void)json_member_int(json, "messages", &messages);
@@ -350,8 +352,10 @@ void execution_on_gap(struct execution *x, struct sandbox *sandbox, const struct
 void execution_on_end(struct execution *x, struct sandbox *sandbox, const struct link_frame *f)
 {
     struct outcome_end end;
-    if (f->n_parts < 1 || !outcome_read_end(f->parts[0], &end))
+    if (f->n_parts < 1 || !outcome_read_end(f->parts[0], &end)) {
+        sandbox_cut_off(sandbox, "an end does not say how");
         return;
+    }
     struct outcome outcome = execution_outcome(x, &end);
     struct session *s = x->session;
     bool one_run = s->ephemeral,

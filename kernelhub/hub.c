@@ -129,6 +129,16 @@ static void on_list(void *arg, const struct err *e, struct slice body)
     destroy_unknown(h, list);
 }
 
+static void on_new_boot(void *arg)
+{
+    struct hub *h = arg;
+    zlistx_t *all = zhashx_values(h->sandboxes);
+    for (struct sandbox *s = zlistx_first(all); s; s = zlistx_next(all))
+        if (s->state != SANDBOX_CREATING)
+            sandbox_end(s, CAUSE_LOST, ERR_GONE, "the host was started anew", STATUS_LOST);
+    zlistx_destroy(&all);
+}
+
 static void on_keeper(void *arg)
 {
     struct hub *h = arg;
@@ -274,8 +284,8 @@ int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, siz
         link_clients_open(h, e) < 0)
         return -1;
     (void)snprintf(path, sizeof path, "%s/keeper.sock", config_text(config, CONFIG_PATHS_RUN));
-    h->keeper =
-        keeper_client_new(loop, path, (struct keeper_events){ on_keeper, on_keeper_event, h });
+    h->keeper = keeper_client_new(
+        loop, path, (struct keeper_events){ on_keeper, on_new_boot, on_keeper_event, h });
     recall_catalog(h);
     if (recover(h, e) < 0 || callbacks_new(h, &h->callbacks, e) < 0)
         return -1;

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "protocol/frame.h"
 
@@ -28,6 +29,8 @@ struct keeper_client {
     struct keeper_events events;
     int fd;
     bool connected; /* hello answered */
+    int64_t epoch;  /* of the newest keeper that answered */
+    char boot_id[37];
     uint64_t next_id;
     struct buf in, out;
     zlistx_t *asked; /* in the order they were asked; sent again after a reconnect */
@@ -119,6 +122,50 @@ static void answer(struct asked *a, const struct err *e, struct slice body)
     done(arg, e, body);
 }
 
+/* Who answers: one that we understand, and not one whose time is over. */
+static int check_hello(const struct keeper_client *k, const struct verb_reply *reply,
+                       int64_t *ret_epoch, char ret_boot_id[37], struct err *e)
+{
+    struct slice boot = { 0 };
+    struct uuid id;
+    int64_t version = 0;
+    if (!reply->ok)
+        return err_set(e, reply->error.code, "%s", reply->error.text);
+    if (!json_member_int(reply->body, "version", &version) || version < VERB_VERSION - 1 ||
+        version > VERB_VERSION + 1)
+        return err_set(e, ERR_PRECONDITION,
+                       "it speaks version %lld of the verbs, this service %d: start the service "
+                       "anew when all its programs are of one release",
+                       (long long)version, VERB_VERSION);
+    if (!json_member_int(reply->body, "keeper_epoch", ret_epoch) ||
+        !json_member_string(reply->body, "boot_id", &boot) || !uuid_parse(boot, &id))
+        return err_set(e, ERR_PRECONDITION, "it does not say who it is");
+    memcpy(ret_boot_id, id.text, sizeof id.text);
+    if (*ret_epoch < k->epoch)
+        return err_set(e, ERR_CONFLICT, "it is keeper %lld, and %lld has taken over from it",
+                       (long long)*ret_epoch, (long long)k->epoch);
+    return 0;
+}
+
+static void on_hello(struct keeper_client *k, const struct verb_reply *reply)
+{
+    struct err e = ERR_INIT;
+    int64_t epoch;
+    char boot_id[37];
+    if (check_hello(k, reply, &epoch, boot_id, &e) < 0) {
+        log_error("the keeper that answers is refused: %s", e.text);
+        disconnect(k);
+        return;
+    }
+    bool another_boot = k->boot_id[0] && strcmp(k->boot_id, boot_id) != 0;
+    k->epoch = epoch;
+    memcpy(k->boot_id, boot_id, sizeof k->boot_id);
+    k->connected = true;
+    if (another_boot)
+        k->events.on_new_boot(k->events.arg);
+    k->events.on_connected(k->events.arg);
+}
+
 static void on_frame(struct keeper_client *k, struct slice body)
 {
     struct verb_reply reply;
@@ -137,15 +184,8 @@ static void on_frame(struct keeper_client *k, struct slice body)
             return;
         }
     }
-    if (k->connected)
-        return; /* it came too late */
-    if (!reply.ok) {
-        log_error("keeper refuses us: %s", reply.error.text);
-        disconnect(k);
-        return;
-    }
-    k->connected = true;
-    k->events.on_connected(k->events.arg);
+    if (!k->connected)
+        on_hello(k, &reply); /* else it came too late */
 }
 
 static int on_readable(zloop_t *loop, zmq_pollitem_t *item, void *arg)

@@ -13,6 +13,7 @@ typedef void (*keeper_reply_fn)(void *arg, const struct err *e, struct slice bod
 
 struct keeper_events {
     void (*on_connected)(void *arg); /* hello is done; also each time after the keeper came back */
+    void (*on_new_boot)(void *arg);  /* before on_connected: the host was started anew, nothing of before runs any more */
     void (*on_event)(void *arg, const char *event, struct slice body);
     void *arg;
 };

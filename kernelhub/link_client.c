@@ -25,9 +25,11 @@ struct link_client {
     uint64_t acked;
     size_t pending; /* marks taken and not yet committed */
     size_t unacked_bytes;
-    int ack_timer; /* -1: none is owed */
-    bool over_window;
-    bool watches_out; /* EPOLLOUT is asked for */
+    int ack_timer;      /* -1: none is owed */
+    uint64_t last_here; /* highest number of this connection */
+    bool greeted, heard;
+    const char *broken; /* the rule that was broken */
+    bool watches_out;   /* EPOLLOUT is asked for */
 };
 
 struct link_client *link_client_new(struct hub *h, struct link_handler handler)
@@ -76,10 +78,10 @@ bool link_client_is_open(const struct link_client *l)
     return l->fd >= 0;
 }
 
-static void fail(struct link_client *l, const char *why)
+static void fail(struct link_client *l, const char *why, bool broke_rules)
 {
     link_client_close(l);
-    l->handler.on_closed(l->handler.arg, why);
+    l->handler.on_closed(l->handler.arg, why, broke_rules);
 }
 
 /* False when the link broke (closed, handler not yet told). */
@@ -155,11 +157,13 @@ int link_client_connect(struct link_client *l, const char *path, const char *epo
     l->fd = TAKE_FD(fd);
     l->acked = l->committed;
     l->unacked_bytes = 0;
-    l->over_window = false;
+    l->last_here = 0;
+    l->greeted = false;
+    l->broken = NULL;
     l->watches_out = false;
     CLEANUP_BUF struct buf json = BUF_INIT(512);
-    buf_addf(&json, "{\"version\":%d,\"epoch\":\"%s\",\"last\":%llu}", LINK_VERSION, epoch,
-             (unsigned long long)l->committed);
+    buf_addf(&json, "{\"version\":%d,\"newest\":%d,\"epoch\":\"%s\",\"last\":%llu}",
+             LINK_OLDEST_VERSION, LINK_VERSION, epoch, (unsigned long long)l->committed);
     struct link_frame hello = { .type = LINK_HELLO, .n_parts = 1, .parts = { buf_slice(&json) } };
     link_encode(&l->out, &hello); /* before any ACK */
     if (!flush(l))
@@ -170,6 +174,21 @@ int link_client_connect(struct link_client *l, const char *path, const char *epo
 void link_client_set_seen(struct link_client *l, uint64_t number)
 {
     l->seen = l->committed = l->acked = number;
+}
+
+void link_client_new_epoch(struct link_client *l)
+{
+    owe_nothing(l);
+    l->pending = 0;
+    l->last_here = 0;
+    link_client_set_seen(l, 0);
+}
+
+bool link_client_heard(struct link_client *l)
+{
+    bool heard = l->heard;
+    l->heard = false;
+    return heard;
 }
 
 uint64_t link_client_seen(const struct link_client *l)
@@ -213,15 +232,38 @@ void link_client_committed(struct link_client *l, uint64_t number)
         acknowledge(l);
 }
 
+/* What no warden sends, NULL: nothing of that kind. A warden may leave out what we had before this connection. */
+static const char *find_fault(const struct link_client *l, const struct link_frame *f)
+{
+    bool ours = f->type < LINK_KERNEL && f->type != LINK_HELLO && f->type != LINK_MESSAGE;
+    if (ours)
+        return "it gives orders";
+    if ((f->type == LINK_HELLO) == l->greeted)
+        return l->greeted ? "it says hello again" : "it speaks before its hello";
+    if (link_is_numbered(f->type) != (f->number > 0))
+        return f->number ? "it counts what is not counted" : "a frame has no number";
+    if (f->number && f->number <= l->last_here)
+        return "its numbers go backwards";
+    if (f->number > l->seen + 1)
+        return "its numbers have a hole";
+    if (f->number > l->seen && l->unacked_bytes &&
+        l->unacked_bytes + link_encoded_bytes(f) > LINK_WINDOW_BYTES)
+        return "it does not wait for us";
+    return NULL;
+}
+
 static void on_frame(struct link_client *l, const struct link_frame *f)
 {
+    l->broken = find_fault(l, f);
+    if (l->broken)
+        return;
+    l->greeted = true;
     if (f->number) {
+        l->last_here = f->number;
         if (f->number <= l->seen)
             return; /* sent again after a reconnect */
         l->seen = f->number;
         l->unacked_bytes += link_encoded_bytes(f);
-        if (l->unacked_bytes > LINK_WINDOW_BYTES + LINK_MAX_FRAME_BYTES)
-            l->over_window = true; /* it does not wait for us */
     }
     l->handler.on_frame(l->handler.arg, f);
 }
@@ -232,18 +274,21 @@ static bool decode_all(struct link_client *l)
     size_t used, done = 0;
     enum decode d = DECODE_MORE;
     l->handling = true;
-    while (l->fd >= 0 && (d = link_decode(slice_of(l->in.data + done, l->in.len - done), &f,
-                                          &used)) == DECODE_OK) {
+    while (l->fd >= 0 && !l->broken &&
+           (d = link_decode(slice_of(l->in.data + done, l->in.len - done), &f, &used)) ==
+               DECODE_OK) {
         on_frame(l, &f);
         done += used;
     }
     l->handling = false;
     if (l->fd < 0)
-        return false;
+        return true; /* a handler closed it and knows */
     buf_drop(&l->in, done);
     if (l->in.len == 0 && l->in.capacity > KEEP_IN_BYTES)
         buf_done(&l->in);
-    return d == DECODE_MORE && !l->over_window;
+    if (!l->broken && d != DECODE_MORE)
+        l->broken = "its frames are malformed";
+    return !l->broken;
 }
 
 static void on_readable(struct link_client *l)
@@ -251,17 +296,18 @@ static void on_readable(struct link_client *l)
     char *room = buf_room(&l->in, READ_BYTES);
     ssize_t n = room ? recv(l->fd, room, READ_BYTES, MSG_DONTWAIT) : -1;
     if (n == 0 || (n < 0 && (!room || (errno != EAGAIN && errno != EINTR)))) {
-        fail(l, n == 0 ? "the warden closed the link" : "the link broke");
+        fail(l, n == 0 ? "the warden closed the link" : "the link broke", false);
         return;
     }
     if (n < 0)
         return;
     l->in.len += (size_t)n;
+    l->heard = true;
     store_hold(l->hub->store);
     bool good = decode_all(l);
     store_release(l->hub->store);
     if (!good) {
-        fail(l, "the warden broke the link's rules");
+        fail(l, l->broken, true);
         return;
     }
     acknowledge(l);
@@ -276,7 +322,7 @@ static int on_epoll(zloop_t *loop, zmq_pollitem_t *item, void *arg)
         return 0;
     struct link_client *l = events[0].data.ptr;
     if (events[0].events & EPOLLOUT && !flush(l))
-        fail(l, "the link broke");
+        fail(l, "the link broke", false);
     else if (events[0].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         on_readable(l);
     return 0;

@@ -8,8 +8,9 @@
 struct link_client;
 
 struct link_handler {
-    void (*on_frame)(void *arg, const struct link_frame *f); /* numbered frames come once each, in order */
-    void (*on_closed)(void *arg, const char *why);           /* the link is gone; free it or connect again */
+    void (*on_frame)(void *arg, const struct link_frame *f); /* HELLO first, once; numbered frames once each, in order */
+    /* The link is gone; free it or connect again. broke_rules: the warden sent what no warden sends. */
+    void (*on_closed)(void *arg, const char *why, bool broke_rules);
     void *arg;
 };
 
@@ -24,6 +25,12 @@ bool link_client_is_open(const struct link_client *l);
 
 /* Queues a frame (copied). When more than 64 MiB wait the link is closed: the warden does not read. */
 void link_client_send(struct link_client *l, const struct link_frame *f);
+
+/* Something came since this was asked last. */
+bool link_client_heard(struct link_client *l);
+
+/* The warden counts anew: it is another one. Marks of before mean nothing any more, do not give them back. */
+void link_client_new_epoch(struct link_client *l);
 
 /* Before the first frame: everything up to `number` is dealt with already. */
 void link_client_set_seen(struct link_client *l, uint64_t number);

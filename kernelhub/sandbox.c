@@ -29,7 +29,7 @@ const char *sandbox_state_name(enum sandbox_state state)
 }
 
 static void on_frame(void *arg, const struct link_frame *f);
-static void on_closed(void *arg, const char *why);
+static void on_closed(void *arg, const char *why, bool broke_rules);
 
 void sandbox_save_ended(const struct sandbox *s, int64_t ended_us, const char *reason)
 {
@@ -107,7 +107,7 @@ static struct sandbox *make(struct hub *h, struct user *u, const struct uuid *id
     s->hub = h;
     s->user = u;
     s->id = *id;
-    s->timer = s->retry_timer = -1;
+    s->timer = s->retry_timer = s->watch_timer = -1;
     (void)snprintf(s->name, sizeof s->name, "%s", name);
     (void)snprintf(s->template_name, sizeof s->template_name, "%s", template_name);
     s->limits =
@@ -132,6 +132,7 @@ void sandbox_free(struct sandbox *s)
     stop_timer(s);
     if (s->retry_timer >= 0)
         zloop_timer_end(s->hub->loop, s->retry_timer);
+    sandbox_watch_stop(s);
     link_client_free(s->link);
     if (s->sample_timer >= 0)
         zloop_timer_end(s->hub->loop, s->sample_timer);
@@ -376,24 +377,50 @@ static bool has_feature(struct slice hello, const char *name)
     return false;
 }
 
+/* What is wrong with a warden's hello; NULL: nothing. */
+static const char *read_hello(struct sandbox *s, struct slice hello, char ret_epoch[37],
+                              int64_t *ret_first)
+{
+    struct slice v;
+    struct uuid id;
+    int64_t version = 0;
+    *ret_first = 1;
+    if (!json_valid(hello) || !json_member_string(hello, "epoch", &v) || !uuid_parse(v, &id) ||
+        !json_member_int(hello, "version", &version))
+        return "the sandbox's warden said no proper hello";
+    memcpy(ret_epoch, id.text, sizeof id.text);
+    if (link_choose_version(version, version) != version) {
+        (void)snprintf(s->fault, sizeof s->fault,
+                       "the sandbox's warden speaks version %lld of the link, this service %d to "
+                       "%d: a sandbox made anew will do",
+                       (long long)version, LINK_OLDEST_VERSION, LINK_VERSION);
+        return s->fault;
+    }
+    if (!json_member_string(hello, "sandbox_id", &v) || !slice_is(v, s->id.text))
+        return "the sandbox's warden says it is another's";
+    (void)json_member_int(hello, "first", ret_first); /* absent: 1 */
+    return *ret_first > 0 ? NULL : "the sandbox's warden said no proper hello";
+}
+
 static void on_hello(struct sandbox *s, const struct link_frame *f)
 {
-    struct slice v, hello = f->n_parts ? f->parts[0] : slice_of(NULL, 0);
+    struct slice hello = f->n_parts ? f->parts[0] : slice_of(NULL, 0);
     char epoch[37];
-    int64_t first = 1;
-    if (!json_valid(hello) || !json_member_string(hello, "epoch", &v) ||
-        !json_copy_string(v, epoch, sizeof epoch)) {
-        sandbox_end(s, CAUSE_LOST, ERR_SANDBOX, "the sandbox's warden said no proper hello",
-                    STATUS_LOST);
+    int64_t first;
+    const char *fault = read_hello(s, hello, epoch, &first);
+    if (fault) {
+        sandbox_end(s, CAUSE_LOST, ERR_SANDBOX, fault, STATUS_LOST);
         return;
     }
-    bool known = s->epoch[0] != '\0';
-    if (known && strcmp(epoch, s->epoch) != 0) {
-        sandbox_end(s, CAUSE_LOST, ERR_SANDBOX, "the sandbox's warden was replaced", STATUS_LOST);
-        return;
+    bool known = s->epoch[0] != '\0', another = known && strcmp(epoch, s->epoch) != 0;
+    if (another) {
+        log_warning("sandbox id=%s has another warden", s->id.text);
+        sandbox_note(s, "another_warden", slice_of(NULL, 0));
+        s->last_number = 0;
+        s->generation++; /* marks of before are counted in other numbers */
+        link_client_new_epoch(s->link);
     }
-    (void)json_member_int(hello, "first", &first);
-    if (s->state == SANDBOX_CONNECTING && (uint64_t)first > link_client_seen(s->link) + 1)
+    if ((uint64_t)first > link_client_seen(s->link) + 1)
         link_client_set_seen(
             s->link, (uint64_t)first - 1); /* what lies between was acknowledged without a commit */
     memcpy(s->epoch, epoch, sizeof s->epoch);
@@ -405,8 +432,9 @@ static void on_hello(struct sandbox *s, const struct link_frame *f)
     sandbox_save(s);
     log_info("sandbox up id=%s phases=%s", s->id.text, s->phases[0] ? s->phases : "-");
     sandbox_note(s, "up", slice_str(s->phases));
-    sessions_sandbox_up(s, hello);
+    sessions_sandbox_up(s, hello, another);
     answer_waits(s);
+    sandbox_watch(s);
 }
 
 static void on_frame(void *arg, const struct link_frame *f)
@@ -422,7 +450,7 @@ static void on_frame(void *arg, const struct link_frame *f)
         session_on_frame(s, f);
 }
 
-static void on_closed(void *arg, const char *why)
+static void on_closed(void *arg, const char *why, bool broke_rules)
 {
     struct sandbox *s = arg;
     if (s->state != SANDBOX_UP && s->state != SANDBOX_CONNECTING)
@@ -430,8 +458,8 @@ static void on_closed(void *arg, const char *why)
     log_warning("link lost sandbox=%s why=%s", s->id.text, log_quote(slice_str(why)));
     sandbox_note(s, "link_lost", slice_str(why));
     sandbox_fail_samples(s, ERR_UNAVAILABLE, "the sandbox is being reached again: try in a moment");
-    if (strstr(why, "rules")) {
-        sandbox_end(s, CAUSE_LOST, ERR_SANDBOX, why, STATUS_LOST);
+    if (broke_rules || !sandbox_may_drop(s, hub_mono_us())) {
+        sandbox_cut_off(s, broke_rules ? why : "it hangs up again and again");
         return;
     }
     if (s->state == SANDBOX_UP)
@@ -459,8 +487,10 @@ void sandbox_exited(struct sandbox *s, struct slice event)
 
 void sandbox_send(struct sandbox *s, const struct link_frame *f)
 {
-    if (s->state == SANDBOX_UP)
-        link_client_send(s->link, f);
+    if (s->state != SANDBOX_UP)
+        return;
+    link_client_send(s->link, f);
+    sandbox_watch(s);
 }
 
 struct store_mark sandbox_take_mark(struct sandbox *s)
@@ -470,6 +500,7 @@ struct store_mark sandbox_take_mark(struct sandbox *s)
         return mark;
     mark.sandbox_id = s->id;
     mark.generation = s->generation;
+    memcpy(mark.epoch.text, s->epoch, sizeof mark.epoch.text);
     mark.number = link_client_take_mark(s->link);
     return mark;
 }

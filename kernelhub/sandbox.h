@@ -53,6 +53,16 @@ struct sandbox {
     int64_t sampled_cpu_us, sampled_mono_us; /* the sample before; 0: none of this container */
     int timer;            /* a deadline of the present state; -1: none */
     int retry_timer;      /* until the next attempt to connect; -1: none */
+    int watch_timer;      /* until a look at whether its warden still speaks; -1: nothing was asked of it lately */
+    bool asked_to_answer;
+    unsigned drops;       /* of the link since drops_since_us */
+    int64_t drops_since_us;
+    char fault[200];      /* the reason of its end, when that has to be composed */
+    int watch_timer;      /* until a look at whether its warden still speaks; -1: nothing was asked of it lately */
+    bool asked_to_answer;
+    unsigned drops;       /* of the link since drops_since_us */
+    int64_t drops_since_us;
+    char fault[200];      /* the reason of its end, when that has to be composed */
 };
 
 /* The user's default sandbox of a template, made when there is none. ERR_QUOTA when there are too many. */
@@ -86,6 +96,12 @@ struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, enum 
 /* Takes its container away and makes it anew under the same id; its sessions are told and stay. Sets RESETTING. */
 void sandbox_remake(struct sandbox *s);
 
+/* Its warden did what no warden does: ends it. */
+void sandbox_cut_off(struct sandbox *s, const char *why);
+
+/* Its warden did what no warden does: ends it. */
+void sandbox_cut_off(struct sandbox *s, const char *why);
+
 /* The keeper's event `exited` (verb.h). */
 void sandbox_exited(struct sandbox *s, struct slice event);
 
@@ -111,6 +127,11 @@ void sandbox_new_link(struct sandbox *s); /* not from inside a frame of the old 
 void sandbox_save_ended(const struct sandbox *s, int64_t ended_us, const char *reason);
 void sandbox_on_usage(struct sandbox *s, const struct link_frame *f);
 void sandbox_fail_samples(struct sandbox *s, enum err_code code, const char *why);
+
+/* sandbox_watch.c: its warden has to speak while something runs there. */
+void sandbox_watch(struct sandbox *s); /* something was asked of it */
+void sandbox_watch_stop(struct sandbox *s);
+bool sandbox_may_drop(struct sandbox *s, int64_t now_us); /* counts a loss of the link; false: too many */
 
 /* One line of its journal; `event` is static. */
 void sandbox_note(struct sandbox *s, const char *event, struct slice text);

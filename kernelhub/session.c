@@ -244,7 +244,7 @@ void session_leave_kernel(struct session *s)
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
     s->recovered = false;
     s->kernel = KERNEL_NONE;
-    s->dying = false;
+    s->dying = s->adopting = false;
     s->kernel_id = (struct uuid){ "" };
     s->sandbox = NULL;
     s->execution_count = 0;
@@ -350,7 +350,7 @@ static void say_restarted(struct session *s)
     session_add_event(s, EVENT_RESTARTED, buf_slice(&fields), (struct store_mark){ .number = 0 });
 }
 
-static void on_ready(struct session *s)
+static void count_start(struct session *s)
 {
     metric_histogram_observe(s->hub->start_seconds, (double)(hub_mono_us() - s->start_us) / 1e6);
     metric_counter_add(s->hub->kernel_starts_total, "ok", s->language, 1);
@@ -358,8 +358,15 @@ static void on_ready(struct session *s)
         say_restarted(s);
     s->restarting = false;
     sandbox_note(s->sandbox, "kernel_ready", slice_str(s->name));
+}
+
+void session_on_ready(struct session *s)
+{
+    if (!s->adopting)
+        count_start(s);
+    session_say_status(s, "idle", s->adopting ? "the kernel kept its state" : NULL);
+    s->adopting = false;
     s->moves = 0;
-    session_say_status(s, "idle", NULL);
     session_ready(s);
 }
 
@@ -392,7 +399,7 @@ static void on_dead(struct session *s, struct slice json, struct store_mark mark
     char *output = json_member_dup(json, "output", 1 << 16),
          *reason = json_member_dup(json, "reason", 200);
     size_t n = output ? strlen(output) : 0;
-    bool starting = s->kernel == KERNEL_STARTING && !s->recovered;
+    bool starting = s->kernel == KERNEL_STARTING && !s->recovered && !s->adopting;
     (void)err_set(&why, ERR_KERNEL_DIED, "the %s kernel died%s: %s%s%s", s->language,
                   starting ? " while starting" : "",
                   reason && *reason ? reason : "it ended by itself",
@@ -405,6 +412,11 @@ static void on_dead(struct session *s, struct slice json, struct store_mark mark
     free(reason);
     log_info("kernel dead kernel=%s session=%s starting=%d", s->kernel_id.text,
              log_quote(slice_str(s->name)), starting);
+    if (s->adopting) {
+        store_mark(s->hub->store, mark, sandbox_mark_done, sandbox_mark_ticket(s->hub, mark));
+        session_renew(s, s->lost_why);
+        return;
+    }
     session_say_status(s, "dead", NULL);
     if (starting)
         metric_counter_add(s->hub->kernel_starts_total, "failed", s->language, 1);
@@ -422,12 +434,14 @@ static void on_dead(struct session *s, struct slice json, struct store_mark mark
 static void on_kernel(struct session *s, struct sandbox *sandbox, const struct link_frame *f)
 {
     struct slice json = f->n_parts ? f->parts[0] : slice_of(NULL, 0), state;
-    if (!json_valid(json) || !json_member_string(json, "state", &state))
+    if (!json_valid(json) || !json_member_string(json, "state", &state)) {
+        sandbox_cut_off(sandbox, "it says nothing proper about a kernel");
         return;
+    }
     bool expected = false;
     (void)json_member_bool(json, "expected", &expected);
     if (slice_is(state, "ready") && s->kernel == KERNEL_STARTING)
-        on_ready(s);
+        session_on_ready(s);
     else if (slice_is(state, "dead") &&
              (s->kernel == KERNEL_READY || s->kernel == KERNEL_STARTING) &&
              !(expected && s->restarting))
@@ -470,14 +484,25 @@ static void on_refused(struct session *s, const struct link_frame *f)
     }
 }
 
+/* What names what is another sandbox's: no warden can know of that. */
+static bool is_foreign(const struct sandbox *sandbox, const struct session *s,
+                       const struct execution *x)
+{
+    return (s && s->sandbox != sandbox) || (x && !uuid_equal(&x->sandbox_id, &sandbox->id));
+}
+
 void session_on_frame(struct sandbox *sandbox, const struct link_frame *f)
 {
     struct session *s = zhashx_lookup(sandbox->hub->kernels, f->kernel_id.text);
-    if (!s || s->sandbox != sandbox)
-        return; /* of a kernel we gave up; or a foreign id, which gets it nowhere */
     struct execution *x = uuid_is_set(&f->execution_id)
                               ? zhashx_lookup(sandbox->hub->executions, f->execution_id.text)
                               : NULL;
+    if (is_foreign(sandbox, s, x)) {
+        sandbox_cut_off(sandbox, "it speaks of what runs in another sandbox");
+        return;
+    }
+    if (!s)
+        return; /* of a kernel we gave up */
     bool ours = x && x == s->running;
     switch (f->type) {
     case LINK_KERNEL:

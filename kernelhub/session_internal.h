@@ -30,6 +30,7 @@ struct session {
     bool removed;     /* taken out of the tables; memory goes in the loop's next turn */
     bool restarting;
     bool dying;       /* an execution's end said that the kernel died; that it is dead comes next */
+    bool adopting;    /* STARTING stands for: another warden asks whether the kernel still answers */
     bool recovered;   /* the hub before us had a kernel for it; nobody has said yet whether it lives */
     size_t late_bytes; /* late output since the last execution was sent */
     unsigned moves;   /* to another sandbox since the kernel was last ready */
@@ -75,12 +76,16 @@ void session_kernel_is_dying(struct session *s);
 void session_add_late(struct session *s, struct sandbox *sandbox, const struct link_frame *f, const char *msg_type);
 const char *session_status(const struct session *s);
 
+/* What a warden may take beyond the time limits that it was given: graces, kills, late channels. */
+#define SESSION_WARDEN_PATIENCE_US 90000000LL
+
 /* Between session.c and session_sandbox.c. */
 void session_say_status(struct session *s, const char *state, const char *reason); /* reason NULL: none */
 void session_note_death(const struct session *s, const struct err *why, struct slice output); /* in its sandbox's journal */
 void session_leave_kernel(struct session *s);
 void session_send_start(struct session *s);
 void session_ready(struct session *s);
+void session_on_ready(struct session *s); /* ready for the first time since it started, or since it has another warden */
 /* What ran ends by `end`, what waited is cancelled. */
 void session_end_all(struct session *s, const struct outcome_end *end, const char *reason, const struct err *failure,
                      struct store_mark mark);
@@ -96,7 +101,12 @@ int session_choose_sandbox(struct session *s, const char *template_name, struct 
 /* The language's own session: "python", and in a named sandbox "python@NAME". */
 void session_default_name(const char *language, const struct sandbox *in, char ret[128]);
 
-void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello);
+/* another_warden: not the one whose hello was heard last; what ran is lost. */
+void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello, bool another_warden);
+/* The session's kernel is gone with its warden: another is started, what waits runs in it. */
+void session_renew(struct session *s, const char *why);
+/* A kernel starts or code runs there. ret_late: what its warden should have said long ago, NULL: nothing. */
+bool sessions_are_busy(const struct sandbox *sandbox, int64_t now_us, const char **ret_late);
 /* Ends the kernels that a warden's hello names and no session has: their START was sent, or their STOP was not, by a hub
  * that died over it. */
 void sessions_stop_unknown(struct sandbox *sandbox, struct slice hello);

@@ -97,17 +97,92 @@ static void take_over(struct session *s, struct slice hello)
         session_ready(s);
 }
 
-void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello)
+void session_renew(struct session *s, const char *why)
+{
+    session_say_status(s, "dead", why);
+    (void)snprintf(s->lost_why, sizeof s->lost_why, "%.255s", why); /* cut is fine */
+    session_leave_kernel(s);
+    session_save(s, 0);
+    session_need_kernel(s);
+}
+
+static void lose_running(struct session *s)
+{
+    struct outcome lost = {
+        STATUS_LOST, OUTCOME_NO_CODE, false,
+        "the sandbox's warden died while the code ran; the kernel was interrupted"
+    };
+    if (s->running)
+        execution_finish(s->running, lost, NULL, NULL, (struct store_mark){ .number = 0 });
+}
+
+/* Another warden: what ran is lost to us, for its output went to nobody; the kernel itself may live on. */
+static void take_over_anew(struct session *s, struct slice hello)
+{
+    struct slice state = kernel_in_hello(hello, &s->kernel_id);
+    bool one_run = s->ephemeral && s->running;
+    lose_running(s);
+    if (one_run) {
+        session_close(s, "its one execution has ended");
+    } else if (state.len > 0 && !slice_is(state, "dead") && !s->restarting) {
+        s->adopting = true;
+        s->kernel = KERNEL_STARTING;
+        s->start_us = hub_mono_us();
+        session_say_status(s, "starting", "the sandbox got another warden");
+        if (slice_is(state, "ready"))
+            session_on_ready(s);
+    } else if (s->moves++ < MAX_MOVES) {
+        /* one that is restarting as well: nobody knows whether its START was heard */
+        session_renew(s, "the kernel was gone when the sandbox got another warden");
+    } else {
+        struct err why;
+        (void)err_set(&why, ERR_KERNEL_DIED, "the sandbox's wardens died again and again");
+        session_say_status(s, "dead", why.text);
+        session_kernel_failed(s, &why);
+    }
+}
+
+void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello, bool another_warden)
 {
     zlistx_t *mine = sessions_of(sandbox, false);
     for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine)) {
         if (s->kernel == KERNEL_WAITING)
             session_send_start(s);
+        else if (another_warden)
+            take_over_anew(s, hello);
         else
             take_over(s, hello);
     }
     zlistx_destroy(&mine);
     sessions_stop_unknown(sandbox, hello);
+}
+
+static int64_t ready_timeout_us(const struct session *s)
+{
+    int64_t ms = 60000;
+    (void)json_member_int(slice_str(s->start), "ready_timeout_ms",
+                          &ms); /* absent: the warden's default */
+    return ms * 1000;
+}
+
+bool sessions_are_busy(const struct sandbox *sandbox, int64_t now_us, const char **ret_late)
+{
+    bool busy = false;
+    *ret_late = NULL;
+    zhashx_t *all = sandbox->hub->sessions;
+    for (struct session *s = zhashx_first(all); s; s = zhashx_next(all)) {
+        if (s->sandbox != sandbox)
+            continue;
+        const struct execution *x = s->running;
+        busy |= x || s->kernel == KERNEL_STARTING;
+        if (s->kernel == KERNEL_STARTING && s->start_us &&
+            now_us > s->start_us + ready_timeout_us(s) + SESSION_WARDEN_PATIENCE_US)
+            *ret_late = "it does not say what became of a kernel";
+        if (x && x->sent_mono_us && x->timeout_ms > 0 &&
+            now_us > x->sent_mono_us + x->timeout_ms * 1000 + SESSION_WARDEN_PATIENCE_US)
+            *ret_late = "it does not say what became of code that has had its time";
+    }
+    return busy;
 }
 
 /* What a session is told of its sandbox's end; the last one is called last, for it may free the session. */

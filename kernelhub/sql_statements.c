@@ -57,7 +57,8 @@ const char *const SQL_TEXT[SQL_N] = {
         " SELECT ?1, ?2, ?3, ?4, ?5, ?6, 0 WHERE EXISTS (SELECT 1 FROM executions WHERE feed=?1)",
     [SQL_UPDATE_CALLBACK] = "UPDATE callbacks SET status=?2, attempts=?3, next_us=?4, first_us=?5, "
                             "done_us=?6, last_error=?7 WHERE feed=?1",
-    [SQL_MARK] = "UPDATE sandboxes SET last_number=max(last_number, ?2) WHERE id=?1",
+    [SQL_MARK] = "UPDATE sandboxes SET last_number=max(last_number, ?2) WHERE id=?1 AND "
+                 "(?3='' OR epoch=?3)",
     [SQL_LAST_SEQ] = "SELECT max(seq) FROM events WHERE feed=?1",
     [SQL_LAST_HEAD] = "SELECT head, execution_id, session, kernel_id FROM heads WHERE feed=?1 "
                       "ORDER BY head DESC LIMIT 1",

@@ -33,6 +33,7 @@ struct store_mark {
     struct uuid sandbox_id; /* none: nothing to mark */
     uint64_t number;
     unsigned generation; /* the caller's own: which of the sandbox's links gave it; not written */
+    struct uuid epoch;   /* of the warden that counted; a mark of another epoch than the sandbox's marks nothing. None: any */
 };
 
 /* ---- rows; strings are borrowed for the call, NULL is SQL NULL, times are unix µs, 0 is NULL ---- */

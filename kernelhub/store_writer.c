@@ -108,6 +108,8 @@ static void note_mark(struct writer *w, const struct store_mark *mark)
         known = zmalloc(sizeof *known);
         *known = *mark;
         (void)zhashx_insert(w->marks, known->sandbox_id.text, known); /* was not in it */
+    } else if (!uuid_equal(&mark->epoch, &known->epoch)) {
+        *known = *mark; /* the sandbox has another warden since */
     } else if (mark->number > known->number) {
         known->number = mark->number;
     }
@@ -121,6 +123,7 @@ static int write_marks(struct writer *w, struct err *e)
             return -1;
         sql_bind_text(stmt, 1, mark->sandbox_id.text);
         sql_bind_int(stmt, 2, (int64_t)mark->number);
+        sql_bind_text(stmt, 3, mark->epoch.text);
         if (sql_step(&w->sql, stmt, e) < 0)
             return -1;
     }

@@ -12,6 +12,12 @@ const char *link_channel_name(enum link_channel channel)
     return channel < LINK_N_CHANNELS ? CHANNELS[channel] : "?";
 }
 
+int link_choose_version(int64_t oldest, int64_t newest)
+{
+    int64_t best = newest < LINK_VERSION ? newest : LINK_VERSION;
+    return best >= LINK_OLDEST_VERSION && best >= oldest ? (int)best : 0;
+}
+
 static bool known_type(unsigned type)
 {
     return (type >= LINK_HELLO && type <= LINK_EXEC) ||

@@ -9,8 +9,14 @@
  * committed; the warden keeps everything above it and sends it again after a reconnect. At most
  * LINK_WINDOW_BYTES are under way unacknowledged. Frames that carry no number have 0.
  *
+ * Within one connection numbers go up; what the hub had already may be missing, nothing else.
+ *
  * Conversation: the hub connects and sends HELLO; the warden answers HELLO, then everything above
- * the hub's `last`. One hub at a time: a new connection replaces the old one. */
+ * the hub's `last`. One hub at a time: a new connection replaces the old one.
+ *
+ * Versions: the hub names the oldest and the newest it speaks, the warden answers with the best that both do and
+ * from then on that is spoken. Are there none, the warden answers with its own newest and hangs up. A peer that knows nothing of
+ * "newest" sees the oldest. */
 #ifndef PROTOCOL_LINK_H
 #define PROTOCOL_LINK_H
 
@@ -18,7 +24,8 @@
 #include "base/uuid.h"
 #include "protocol/decode.h"
 
-#define LINK_VERSION         1
+#define LINK_VERSION         1 /* what we speak best; raised when an older peer would not understand a frame */
+#define LINK_OLDEST_VERSION  1 /* what we still speak: LINK_VERSION - 1, once there is one */
 #define LINK_MAX_FRAME_BYTES (96u << 20) /* a kernel's message may be 64 MiB and some */
 #define LINK_WINDOW_BYTES    (8u << 20)
 #define LINK_MAX_PARTS       512
@@ -26,7 +33,7 @@
 
 enum link_type {
     /* hub → warden */
-    LINK_HELLO = 1,     /* part 0: {"version":1,"epoch":E or "","last":N}: N = highest number committed of
+    LINK_HELLO = 1,     /* part 0: {"version":oldest,"newest":V,"epoch":E or "","last":N}: N = highest number committed of
                          * warden epoch E (both ways; the warden's is described below) */
     LINK_START = 2,     /* kernel: start it, part 0 = {"argv":[…],"env":{…},"cwd":"/workspace","transport":"ipc"|"tcp",
                          * "interrupt_mode":"signal"|"message","ready_timeout_ms":N,"execution_grace_ms":N}.
@@ -94,6 +101,15 @@ void link_encode(struct buf *out, const struct link_frame *f);
 
 /* The size link_encode would append. */
 size_t link_encoded_bytes(const struct link_frame *f);
+
+/* KERNEL, MESSAGE, END, GAP: when a warden sends them they have a number. */
+static inline bool link_is_numbered(enum link_type type)
+{
+    return type == LINK_KERNEL || type == LINK_MESSAGE || type == LINK_END || type == LINK_GAP;
+}
+
+/* The version to speak with who speaks oldest … newest; 0: there is none. */
+int link_choose_version(int64_t oldest, int64_t newest);
 
 const char *link_channel_name(enum link_channel channel); /* "shell", "control", "stdin", "iopub" */
 

@@ -188,15 +188,38 @@ void warden_link_flush(struct warden_link *l)
         watch(l, more);
 }
 
+/* So that the hub can say why, and not only that the line was cut. */
+static void say_own_version(struct warden_link *l)
+{
+    struct iovec iov;
+    CLEANUP_BUF struct buf text = BUF_INIT(256);
+    buf_addf(&text, "{\"version\":%d,\"sandbox_id\":\"%s\",\"epoch\":\"%s\"}", LINK_VERSION,
+             l->sandbox_id, l->epoch.text);
+    struct link_frame hello = { .type = LINK_HELLO, .n_parts = 1 };
+    hello.parts[0] = buf_slice(&text);
+    say(l, &hello);
+    iov = (struct iovec){ .iov_base = l->out.data, .iov_len = l->out.len };
+    (void)write_some(l, &iov, 1); /* the first bytes of a connection: they fit */
+}
+
 /* The hub's HELLO: what it has is dropped, ours is said, the rest goes again. */
 static bool on_hello(struct warden_link *l, const struct link_frame *f)
 {
-    int64_t version = 0, last = 0;
+    int64_t oldest = 0, newest, last = 0;
     struct slice epoch = { 0 };
     struct uuid theirs;
     if (f->n_parts != 1 || !json_valid(f->parts[0]) ||
-        !json_member_int(f->parts[0], "version", &version) || version != LINK_VERSION)
+        !json_member_int(f->parts[0], "version", &oldest))
         return false;
+    newest = oldest;
+    (void)json_member_int(f->parts[0], "newest", &newest); /* absent: it speaks one version only */
+    int version = link_choose_version(oldest, newest);
+    if (version == 0) {
+        log_warning("event=hub_of_another_version oldest=%lld newest=%lld", (long long)oldest,
+                    (long long)newest);
+        say_own_version(l);
+        return false;
+    }
     (void)json_member_string(f->parts[0], "epoch", &epoch); /* absent: it knows none */
     (void)json_member_int(f->parts[0], "last", &last);      /* absent: 0 */
     keep_rewind(l->keep);
@@ -207,7 +230,7 @@ static bool on_hello(struct warden_link *l, const struct link_frame *f)
     stop_hello_timer(l);
     CLEANUP_BUF struct buf text = BUF_INIT(WARDEN_LINK_MAX_OUT_BYTES - 1024);
     buf_addf(&text, "{\"version\":%d,\"sandbox_id\":\"%s\",\"epoch\":\"%s\",\"first\":%llu",
-             LINK_VERSION, l->sandbox_id, l->epoch.text, (unsigned long long)keep_first(l->keep));
+             version, l->sandbox_id, l->epoch.text, (unsigned long long)keep_first(l->keep));
     l->events.write_hello(l->events.owner, &text);
     buf_add_char(&text, '}');
     struct link_frame hello = { .type = LINK_HELLO, .n_parts = 1 };

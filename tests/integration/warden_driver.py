@@ -28,7 +28,7 @@ WARDEN = os.environ.get("KERNELHUB_WARDEN", str(ROOT / "kernelhub-warden"))
 INIT = os.environ.get("KERNELHUB_INIT", str(ROOT / "kernelhub-init"))
 KERNEL_PYTHON = os.environ.get("KERNEL_PYTHON", sys.executable)
 
-KERNEL_MODULES = ROOT / "images/slim/files/usr/share/kernelhub/python"
+KERNEL_MODULES = Path(os.environ.get("KERNELHUB_DATA", ROOT)) / "images/slim/files/usr/share/kernelhub/python"
 
 HELLO, START, STOP, EXECUTE, MESSAGE, INTERRUPT, ACK, SAMPLE = range(1, 9)
 KERNEL, END, GAP, USAGE, ERROR = range(16, 21)
