@@ -170,6 +170,19 @@ int box_make(struct box *b, const struct place *place, struct podman *podman, st
     return 0;
 }
 
+int box_replace_warden(struct box *b, const struct place *place, struct err *e)
+{
+    if (b->warden_pidfd >= 0)
+        process_end(b->warden_pid, b->warden_pidfd); /* it is dead: reaped */
+    close_fd_at(&b->warden_pidfd);
+    close_fd_at(&b->warden_fd);
+    if (box_warden_spawn(b, place, e) < 0 || box_save(b, place, e) < 0 ||
+        wait_warden(b, "listening", LISTEN_TIMEOUT_MS, e) < 0 || box_warden_tell(b, e) < 0 ||
+        wait_warden(b, "ready", READY_TIMEOUT_MS, e) < 0)
+        return err_in(e, "start another warden");
+    return 0;
+}
+
 const char *box_reason_name(enum box_reason reason)
 {
     static const char *const NAMES[] = { [BOX_DESTROYED] = "destroyed",

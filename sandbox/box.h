@@ -49,6 +49,9 @@ DEFINE_CLEANUP(struct box, box_free)
 /* Makes it all, up to a warden that says "ready". On failure what was made stays for box_end. */
 int box_make(struct box *b, const struct place *place, struct podman *podman, struct err *e);
 
+/* Another warden for a container that lives: in the same directory, with an epoch of its own. */
+int box_replace_warden(struct box *b, const struct place *place, struct err *e);
+
 enum box_reason { BOX_DESTROYED, BOX_DIED, BOX_OOM, BOX_KILLED };
 struct box_death {
     enum box_reason reason;
@@ -71,7 +74,8 @@ void box_container_name(const struct place *place, const struct uuid *id, char r
 int box_save(const struct box *b, const struct place *place, struct err *e);
 int box_load(const struct place *place, const char *file, struct box **ret, struct err *e);
 void box_forget(const struct place *place, const struct uuid *id);
-/* Opens the processes that the record names. Fails when one is gone, or the host was started anew. */
+/* Opens the processes that the record names. Fails when the container is gone, or the host was started anew; a warden that is
+ * gone has warden_pidfd -1 afterwards. */
 int box_adopt(struct box *b, struct err *e);
 
 #endif

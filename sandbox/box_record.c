@@ -20,17 +20,16 @@ static void file_name(const struct uuid *id, char ret[48])
 int box_save(const struct box *b, const struct place *place, struct err *e)
 {
     CLEANUP(json_decref)
-    json_t *record =
-        json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:s, "
-                  "s:{s:I, s:f, s:I, s:I}}",
-                  "boot_id", place->boot_id.text, "sandbox_id", b->id.text, "user_id", b->user_id,
-                  "template", b->template_name, "private", b->private_workspace, "image", b->image,
-                  "image_id", b->image_id, "digest", b->digest, "range", (int)b->range, "container",
-                  b->container, "pid", b->pid, "pid_start", (json_int_t)b->pid_start, "warden_pid",
-                  b->warden_pid, "warden_start", (json_int_t)b->warden_start, "epoch",
-                  b->epoch.text, "limits", "memory_bytes", (json_int_t)b->limits.memory_bytes,
-                  "cpus", b->limits.cpus, "pids", (json_int_t)b->limits.pids, "workspace_bytes",
-                  (json_int_t)b->limits.workspace_bytes);
+    json_t *record = json_pack(
+        "{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:i, s:I, s:s, "
+        "s:{s:I, s:f, s:I, s:I}}",
+        "boot_id", place->boot_id.text, "sandbox_id", b->id.text, "user_id", b->user_id, "template",
+        b->template_name, "private", b->private_workspace, "image", b->image, "image_id",
+        b->image_id, "digest", b->digest, "range", (int)b->range, "container", b->container, "pid",
+        b->pid, "pid_start", (json_int_t)b->pid_start, "warden_pid", b->warden_pid, "warden_start",
+        (json_int_t)b->warden_start, "epoch", b->epoch.text, "limits", "memory_bytes",
+        (json_int_t)b->limits.memory_bytes, "cpus", b->limits.cpus, "pids",
+        (json_int_t)b->limits.pids, "workspace_bytes", (json_int_t)b->limits.workspace_bytes);
     char *text = record ? json_dumps(record, JSON_COMPACT) : NULL;
     if (!text)
         return err_set(e, ERR_INTERNAL, "make the record of sandbox %s", b->id.text);
@@ -109,9 +108,9 @@ int box_adopt(struct box *b, struct err *e)
     struct err warden = ERR_INIT, container = ERR_INIT;
     int w = process_open(b->warden_pid, b->warden_start, &b->warden_pidfd, NULL, &warden);
     int c = process_open(b->pid, b->pid_start, &b->pidfd, NULL, &container);
-    if (w < 0)
-        return err_set(e, warden.code, "warden: %s", warden.text);
     if (c < 0)
         return err_set(e, container.code, "container: %s", container.text);
+    if (w < 0)
+        b->warden_pidfd = -1;
     return cgroup_find(b->pid, &b->cgroup, e);
 }

@@ -59,7 +59,7 @@ static _Noreturn void become_warden(const struct birth *birth)
 int box_warden_spawn(struct box *b, const struct place *place, struct err *e)
 {
     char dir[PLACE_MAX_PATH], keeper_sock[PLACE_MAX_PATH], uid[16], hub_gid[16], name[64];
-    char spool[PLACE_MAX_PATH], spool_mib[16];
+    char spool[PLACE_MAX_PATH], spool_mib[16], notes[PLACE_MAX_PATH];
     struct cgroup_procs procs = { "", "" };
     b->epoch = uuid_new();
     place_sandbox_path(place, &b->id, "", dir);
@@ -67,6 +67,7 @@ int box_warden_spawn(struct box *b, const struct place *place, struct err *e)
     snprintf(uid, sizeof uid, "%u", b->first_id + IDS_WARDEN);
     snprintf(hub_gid, sizeof hub_gid, "%u", place->options.hub_gid);
     snprintf(name, sizeof name, "warden-%s", b->id.text);
+    place_notes_path(place, &b->id, notes);
     place_spool_path(place, &b->id, spool);
     snprintf(spool_mib, sizeof spool_mib, "%u", place->options.spool_mib);
     struct err weak = ERR_INIT;
@@ -92,6 +93,8 @@ int box_warden_spawn(struct box *b, const struct place *place, struct err *e)
                      keeper_sock,
                      "--epoch",
                      b->epoch.text,
+                     "--notes",
+                     notes,
                      "--spool",
                      spool,
                      "--spool-mib",

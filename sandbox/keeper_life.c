@@ -1,13 +1,18 @@
 /* The life of one sandbox, from a create to when nothing of it is left.
  *
  *   MAKING ──► RUNNING ──(its PID 1 ended)──► EXAMINING ──► ENDING ──► freed
- *      │          └──(destroy, warden gone)───────────────────▲
- *      └──(failed, destroyed meanwhile)───────────────────────┘        ENDING is tried again until it succeeds */
+ *      │         │  ▲ │                          ▲              ▲
+ *      │  warden │  │ └──(destroy)───────────────┼──────────────┤
+ *      │    gone ▼  │ done                       │              │
+ *      │        REPLACING ──(PID 1 ended)────────┘              │
+ *      │            └──(again and again, destroyed meanwhile)───┤
+ *      └──(failed, destroyed meanwhile)─────────────────────────┘      ENDING is tried again until it succeeds */
 #include "sandbox/keeper_inside.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -16,7 +21,12 @@
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
 
-enum life_state { LIFE_MAKING, LIFE_RUNNING, LIFE_EXAMINING, LIFE_ENDING, LIFE_N };
+/* Wardens of one sandbox that may die in a time; the next one is its end. */
+#define MAX_DEATHS      3
+#define DEATHS_IN_MS    60000
+#define REPLACE_WAIT_MS 300 /* before the second try, twice that before the third */
+
+enum life_state { LIFE_MAKING, LIFE_RUNNING, LIFE_REPLACING, LIFE_EXAMINING, LIFE_ENDING, LIFE_N };
 
 #define TO(state) (1u << LIFE_##state)
 
@@ -25,7 +35,8 @@ static const struct {
     unsigned next;
 } STATES[LIFE_N] = {
     [LIFE_MAKING] = { "making", TO(RUNNING) | TO(ENDING) },
-    [LIFE_RUNNING] = { "running", TO(EXAMINING) | TO(ENDING) },
+    [LIFE_RUNNING] = { "running", TO(REPLACING) | TO(EXAMINING) | TO(ENDING) },
+    [LIFE_REPLACING] = { "replacing", TO(RUNNING) | TO(EXAMINING) | TO(ENDING) },
     [LIFE_EXAMINING] = { "examining", TO(ENDING) },
     [LIFE_ENDING] = { "ending", 0 },
 };
@@ -44,6 +55,8 @@ struct life {
     struct box_death death;
     struct err result; /* of the job that runs, written by the worker */
     unsigned retry_ms;
+    int64_t warden_deaths_ms[MAX_DEATHS]; /* the latest ones, in a ring */
+    unsigned n_warden_deaths;
 };
 
 static void begin_ending(struct life *l);
@@ -141,7 +154,92 @@ static void on_container_gone(struct watch *w, uint32_t events)
                          NULL); /* must: never refused */
 }
 
-/* The seam for starting another warden in the same directory while the container lives (DESIGN §2, "Who dies"). */
+/* REPLACING */
+
+static void begin_running(struct life *l);
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Counts one; false when it is one too many. */
+static bool may_have_another(struct life *l)
+{
+    int64_t now = now_ms(), *oldest = &l->warden_deaths_ms[l->n_warden_deaths % MAX_DEATHS];
+    bool many = l->n_warden_deaths >= MAX_DEATHS && now - *oldest < DEATHS_IN_MS;
+    *oldest = now;
+    l->n_warden_deaths++;
+    return !many;
+}
+
+static void run_replace(void *ctx, struct podman *podman)
+{
+    struct life *l = ctx;
+    l->result = (struct err)ERR_INIT;
+    if (box_replace_warden(l->box, &l->keeper->place, &l->result) == 0)
+        l->result.code = ERR_NONE;
+}
+
+static void done_replace(void *ctx);
+
+static void submit_replace(struct life *l)
+{
+    (void)workers_submit(l->keeper->workers, (struct job){ run_replace, done_replace, l }, true,
+                         NULL); /* must: never refused */
+}
+
+static int on_replace_due(zloop_t *loop, int timer, void *ctx)
+{
+    struct life *l = ctx;
+    /* it may have been given up, or have ended by itself, while nobody looked */
+    if (l->destroyed || process_wait(l->box->pidfd, 0)) {
+        err_set(&l->result, ERR_GONE, "the sandbox ends");
+        done_replace(l);
+    } else {
+        submit_replace(l);
+    }
+    return 0;
+}
+
+static void try_replace(struct life *l)
+{
+    if (!may_have_another(l)) {
+        log_error("sandbox=%s its wardens die again and again: it is given up", l->box->id.text);
+        set_death(l, BOX_DIED, "its wardens died again and again");
+        tell_end(l);
+        return begin_ending(l);
+    }
+    unsigned tries = 0;
+    for (unsigned i = 0; i < MAX_DEATHS; i++)
+        tries += l->warden_deaths_ms[i] && now_ms() - l->warden_deaths_ms[i] < DEATHS_IN_MS;
+    zloop_timer(l->keeper->loop, tries > 1 ? (tries - 1) * REPLACE_WAIT_MS : 1, 1, on_replace_due,
+                l);
+}
+
+static void done_replace(void *ctx)
+{
+    struct life *l = ctx;
+    if (process_wait(l->box->pidfd, 0))
+        return on_container_gone(&l->container_watch, 0);
+    if (l->destroyed) {
+        set_death(l, BOX_DESTROYED, "destroyed");
+        tell_end(l);
+        return begin_ending(l);
+    }
+    if (l->result.code != ERR_NONE) {
+        log_warning("sandbox=%s %s", l->box->id.text, l->result.text);
+        return try_replace(l);
+    }
+    log_info("sandbox=%s has another warden pid=%d", l->box->id.text, l->box->warden_pid);
+    move(l, LIFE_RUNNING);
+    begin_running(l);
+    if (l->killed)
+        process_kill(l->box->pidfd); /* asked for meanwhile */
+}
+
 static void on_warden_gone(struct watch *w, uint32_t events)
 {
     struct life *l = CONTAINER_OF(w, struct life, warden_watch);
@@ -150,9 +248,8 @@ static void on_warden_gone(struct watch *w, uint32_t events)
     if (process_wait(l->box->pidfd, 0))
         return on_container_gone(&l->container_watch, events);
     log_warning("sandbox=%s warden died", l->box->id.text);
-    set_death(l, BOX_DIED, "warden died");
-    tell_end(l);
-    return begin_ending(l);
+    move(l, LIFE_REPLACING);
+    return try_replace(l);
 }
 
 /* RUNNING */
@@ -162,8 +259,14 @@ static void begin_running(struct life *l)
     l->container_watch = (struct watch){ .on_ready = on_container_gone, .fd = -1 };
     l->warden_watch = (struct watch){ .on_ready = on_warden_gone, .fd = -1 };
     watch_add(l->keeper->watches, &l->container_watch, l->box->pidfd, EPOLLIN);
-    watch_add(l->keeper->watches, &l->warden_watch, l->box->warden_pidfd, EPOLLIN);
     l->told = true;
+    if (l->box->warden_pidfd >= 0)
+        watch_add(l->keeper->watches, &l->warden_watch, l->box->warden_pidfd, EPOLLIN);
+    if (l->box->warden_pidfd < 0) { /* adopted without one */
+        unwatch(l);
+        move(l, LIFE_REPLACING);
+        try_replace(l);
+    }
 }
 
 /* ENDING */
@@ -300,8 +403,8 @@ void life_adopt(struct keeper *k, struct box *box)
 {
     box->first_id = ids_first(k->ids, box->range);
     struct life *l = life_new(k, box, LIFE_RUNNING);
-    begin_running(l);
     log_info("sandbox=%s adopted pid=%d warden=%d", box->id.text, box->pid, box->warden_pid);
+    return begin_running(l);
 }
 
 struct life *life_find(struct keeper *k, const struct uuid *id)
@@ -329,7 +432,7 @@ void life_ask_again(struct life *l, struct verb_peer peer, const struct verb_req
     struct err e = ERR_INIT;
     if (!same_wish(l->box, request))
         err_set(&e, ERR_CONFLICT, "there is another sandbox with this id");
-    else if (l->state == LIFE_RUNNING)
+    else if (l->state == LIFE_RUNNING || l->state == LIFE_REPLACING)
         return answer_created(l, peer.client, request->id);
     else if (l->state != LIFE_MAKING)
         err_set(&e, ERR_GONE, "the sandbox has ended");
@@ -362,13 +465,14 @@ void life_kill(struct life *l)
         return;
     log_warning("sandbox=%s killed at its warden's request", l->box->id.text);
     l->killed = true;
-    if (l->state == LIFE_RUNNING) /* while it is made its pid is a worker's: it is killed once it runs */
+    if (l->state ==
+        LIFE_RUNNING) /* while it is made its pid is a worker's: it is killed once it runs */
         process_kill(l->box->pidfd);
 }
 
 bool life_is_running(const struct life *l)
 {
-    return l->state == LIFE_MAKING || l->state == LIFE_RUNNING;
+    return l->state == LIFE_MAKING || l->state == LIFE_RUNNING || l->state == LIFE_REPLACING;
 }
 
 const struct box *life_box(const struct life *l)

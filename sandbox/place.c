@@ -54,7 +54,8 @@ static int open_dirs(struct place *p, struct err *e)
     char path[PLACE_MAX_PATH];
     const struct keeper_options *o = &p->options;
     if (join(p->keeper_dir, o->state_dir, "keeper", e) < 0 ||
-        join(p->sandboxes_dir, o->run_dir, "sandboxes", e) < 0)
+        join(p->sandboxes_dir, o->run_dir, "sandboxes", e) < 0 ||
+        join(p->wardens_dir, o->run_dir, "wardens", e) < 0)
         return -1;
     /* Paths below these are used by name, so nobody else may be able to rename there. */
     CLEANUP_FD int state = own_dir(o->state_dir, 0755, NO_ID, NO_ID, e);
@@ -63,7 +64,8 @@ static int open_dirs(struct place *p, struct err *e)
         return -1;
     p->keeper_fd = own_dir(p->keeper_dir, 0700, NO_ID, NO_ID, e);
     p->sandboxes_fd = p->keeper_fd < 0 ? -1 : own_dir(p->sandboxes_dir, 0711, NO_ID, NO_ID, e);
-    if (p->sandboxes_fd < 0)
+    p->wardens_fd = p->sandboxes_fd < 0 ? -1 : own_dir(p->wardens_dir, 0700, NO_ID, NO_ID, e);
+    if (p->wardens_fd < 0)
         return -1;
     static const char *const BELOW[] = { "records", "images", "logs", "spool" };
     int *const fds[] = { &p->records_fd, &p->images_fd, &p->logs_fd, &p->spool_fd };
@@ -152,6 +154,7 @@ int place_open(const struct keeper_options *options, unsigned lock_ms, struct pl
                        .images_fd = -1,
                        .logs_fd = -1,
                        .spool_fd = -1,
+                       .wardens_fd = -1,
                        .sandboxes_fd = -1,
                        .workspaces_fd = -1,
                        .lock_fd = -1 };
@@ -172,8 +175,8 @@ int place_open(const struct keeper_options *options, unsigned lock_ms, struct pl
 
 void place_close(struct place *p)
 {
-    int fds[] = { p->keeper_fd, p->records_fd,   p->images_fd,     p->logs_fd,
-                  p->spool_fd,  p->sandboxes_fd, p->workspaces_fd, p->lock_fd };
+    int fds[] = { p->keeper_fd,    p->records_fd,    p->images_fd, p->logs_fd,   p->spool_fd,
+                  p->sandboxes_fd, p->workspaces_fd, p->lock_fd,   p->wardens_fd };
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         close_fd_at(&fds[i]);
 }
@@ -188,6 +191,11 @@ void place_sandbox_path(const struct place *p, const struct uuid *id, const char
 void place_log_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH])
 {
     snprintf(ret, PLACE_MAX_PATH, "%.180s/logs/%s.log", p->keeper_dir, id->text);
+}
+
+void place_notes_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH])
+{
+    snprintf(ret, PLACE_MAX_PATH, "%.200s/%s", p->wardens_dir, id->text);
 }
 
 void place_spool_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH])
@@ -303,7 +311,8 @@ int place_remove_sandbox(const struct place *p, const struct uuid *id, struct er
     if (fstatat(p->sandboxes_fd, id->text, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return err_set(e, ERR_INTERNAL, "the directory of sandbox %s cannot be removed", id->text);
     place_log_path(p, id, path);
-    (void)unlink(path);                       /* there may be none */
+    (void)unlink(path); /* there may be none */
+    (void)unlinkat(p->wardens_fd, id->text, 0);
     (void)unlinkat(p->spool_fd, id->text, 0); /* only of a warden that died while it began */
     return 0;
 }

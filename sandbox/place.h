@@ -8,6 +8,7 @@
  *                       wall/      0755 warden    init.sock; read-only at /run/kernelhub inside
  *                       channels/  0700 warden
  *                       workspace/ 0700 root      mount point of the idmapped workspace
+ *   run_dir/wardens/ID           in 0700 root, 0600 warden: what the next warden has to know (warden_notes.h)
  *
  * Read-only after place_open, so every worker's thread may use it. */
 #ifndef SANDBOX_PLACE_H
@@ -30,11 +31,12 @@ struct place {
     char group[32]; /* of the control groups, and the beginning of the containers' names */
     char keeper_dir[PLACE_MAX_PATH];
     char sandboxes_dir[PLACE_MAX_PATH];
+    char wardens_dir[PLACE_MAX_PATH];
     char podman_socket[PLACE_MAX_PATH];
     char containers_conf[PLACE_MAX_PATH];
     char empty_path[PLACE_MAX_PATH];
     struct policy_host host;
-    int keeper_fd, records_fd, images_fd, logs_fd, spool_fd, sandboxes_fd, workspaces_fd;
+    int keeper_fd, records_fd, images_fd, logs_fd, spool_fd, wardens_fd, sandboxes_fd, workspaces_fd;
     int lock_fd;
 };
 
@@ -43,9 +45,11 @@ struct place {
 int place_open(const struct keeper_options *options, unsigned lock_ms, struct place *ret, struct err *e);
 void place_close(struct place *p);
 
-/* Fills ret[PLACE_MAX_PATH]: run_dir/sandboxes/ID[/leaf], state_dir/keeper/logs/ID.log, …/spool/ID. */
+/* Fills ret[PLACE_MAX_PATH]: run_dir/sandboxes/ID[/leaf], state_dir/keeper/logs/ID.log, …/spool/ID,
+ * run_dir/wardens/ID. */
 void place_sandbox_path(const struct place *p, const struct uuid *id, const char *leaf, char ret[PLACE_MAX_PATH]);
 void place_log_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH]);
+void place_notes_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH]);
 void place_spool_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH]);
 
 /* Makes the sandbox's directories for its warden. Fails when they are there. */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <czmq.h>
 #include <malloc.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -431,6 +432,23 @@ static int on_spool(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
+/* The kernels of the warden before us. Init says which of them live. */
+static void inherit(struct warden *w)
+{
+    struct warden_note note;
+    CLEANUP_BUF struct buf text = BUF_INIT(128u << 10);
+    for (unsigned i = 1; i <= INIT_MAX_KERNELS; i++) {
+        if (!warden_notes_read(w->setup.notes, i, &text, &note) || find(w, &note.kernel_id))
+            continue;
+        w->kernels[i] = warden_kernel_new(&w->env, &note.kernel_id, i);
+        warden_kernel_adopt(w->kernels[i], &note);
+        sodium_memzero(note.key, sizeof note.key);
+    }
+    if (text.data)
+        sodium_memzero(text.data, text.capacity);
+    arm(w);
+}
+
 struct warden *warden_new(const struct warden_setup *setup)
 {
     struct warden *w = calloc(1, sizeof *w);
@@ -453,6 +471,7 @@ struct warden *warden_new(const struct warden_setup *setup)
                                          .runs = w->runs,
                                          .usage = setup->usage,
                                          .init = w->init,
+                                         .notes = setup->notes,
                                          .channels_dir = setup->channels_dir,
                                          .kernels_dir = setup->kernels_dir,
                                          .on_stuck = on_stuck,
@@ -464,6 +483,7 @@ struct warden *warden_new(const struct warden_setup *setup)
         item.fd = spool_bell(setup->spool);
         zloop_poller(w->loop, &item, on_spool, w);
     }
+    inherit(w);
     return w;
 }
 

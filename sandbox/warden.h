@@ -28,6 +28,7 @@ struct warden_setup {
     const char *channels_dir, *kernels_dir, *keeper_path;
     struct usage *usage;          /* borrowed */
     struct spool *spool;          /* borrowed, started; NULL: none */
+    struct warden_notes *notes;   /* borrowed; what an earlier warden left, and we for the next; NULL: none */
 };
 
 struct warden *warden_new(const struct warden_setup *setup);

@@ -15,6 +15,8 @@
 #define DRAIN_MS     1000  /* without anything coming in, */
 #define DRAIN_MAX_MS 30000 /* and in all */
 #define AGAIN_ASK_MS 500
+#define ORPHAN_MS    15000 /* for init to connect to another warden; it tries each second at least */
+#define NUDGE_MS     1500
 
 int64_t warden_now_us(void)
 {
@@ -46,6 +48,7 @@ static const struct {
     void (*late)(struct warden_kernel *k);
 } STATES[WK_N_STATES] = {
     [WK_WAITING] = { "starting", TO(WK_SPAWNING) | FAIL, READY_BY, be_late },
+    [WK_ORPHANED] = { "starting", TO(WK_CONNECTING) | TO(WK_KILLING) | FAIL, ORPHAN_MS, be_late },
     [WK_SPAWNING] = { "starting", TO(WK_CONNECTING) | TO(WK_KILLING) | FAIL, READY_BY, be_late },
     [WK_CONNECTING] = { "starting", TO(WK_ASKING) | TO(WK_KILLING) | FAIL, READY_BY, be_late },
     [WK_ASKING] = { "starting", TO(WK_READY) | TO(WK_KILLING) | FAIL, READY_BY, be_late },
@@ -53,7 +56,7 @@ static const struct {
     [WK_STOPPING] = { "ready", TO(WK_STOPPING) | TO(WK_KILLING) | FAIL, GRACE, kill_now },
     [WK_KILLING] = { NULL, FAIL, EXIT_MS, be_stuck },
     [WK_DRAINING] = { NULL, TO(WK_OVER), DRAIN_MS, wk_on_drained },
-    [WK_OVER] = { "dead", TO(WK_WAITING), NEVER, NULL },
+    [WK_OVER] = { "dead", TO(WK_WAITING) | TO(WK_ORPHANED), NEVER, NULL },
 };
 
 static void move(struct warden_kernel *k, enum warden_kernel_state to)
@@ -163,8 +166,17 @@ static int spawn(struct warden_kernel *k, struct err *e)
                            e) < 0 ||
         wk_open_lines(k, e) < 0)
         return -1;
+    warden_notes_put(k->env->notes, k->number, &k->id, k->key, false, slice_str(k->json));
     order_init(k, INIT_START, CONFIRM_START, 0, buf_slice(&payload));
     return 0;
+}
+
+static void dial_all(struct warden_kernel *k)
+{
+    struct err e = ERR_INIT;
+    for (size_t i = 0; i < LINK_N_CHANNELS; i++)
+        if (wk_dial(k, (enum link_channel)i, &e) < 0)
+            wk_kill(k, e.text);
 }
 
 static void begin(struct warden_kernel *k)
@@ -177,9 +189,7 @@ static void begin(struct warden_kernel *k)
         fail(k, &e);
         return;
     }
-    for (size_t i = 0; i < LINK_N_CHANNELS; i++)
-        if (wk_dial(k, (enum link_channel)i, &e) < 0)
-            wk_kill(k, e.text);
+    dial_all(k);
 }
 
 /* `json` is checked and ours. */
@@ -193,7 +203,7 @@ static void start(struct warden_kernel *k, char *json)
     k->started_us = warden_now_us();
     k->spawned_us = k->connected_us = k->ready_us = 0;
     k->ready_by_ms = warden_now_ms() + k->order.ready_timeout_ms;
-    k->expected = k->killed = k->ever_ready = k->got_iopub = false;
+    k->expected = k->killed = k->ever_ready = k->got_iopub = k->adopted = false;
     k->exit = (struct warden_exit){ 0 };
     k->reason[0] = '\0';
     buf_reset(&k->output);
@@ -228,6 +238,48 @@ int warden_kernel_start(struct warden_kernel *k, struct slice json, struct err *
     return 0;
 }
 
+void warden_kernel_adopt(struct warden_kernel *k, const struct warden_note *note)
+{
+    struct err e = ERR_INIT;
+    k->json = strndup(note->order.data, note->order.len);
+    assert(k->json);
+    int rc = warden_order_read(note->order, &k->order, &e);
+    assert(rc == 0); /* it was read by warden_notes_read */
+    memcpy(k->key, note->key, sizeof k->key);
+    k->started_us = warden_now_us();
+    k->ever_ready = note->ready;
+    k->was_busy = note->busy;
+    k->adopted = true;
+    k->oom_kills = usage_read_oom_kills(k->env->usage);
+    move(k, WK_ORPHANED);
+    log_info("event=kernel_inherited kernel=%s number=%u busy=%d", k->id.text, k->number,
+             note->busy);
+}
+
+/* Init says that it lives, and takes orders. */
+static void begin_again(struct warden_kernel *k)
+{
+    struct err e = ERR_INIT;
+    int64_t now = warden_now_ms();
+    k->generation = ++k->env->generation;
+    k->session = uuid_new();
+    k->spawned_us = warden_now_us();
+    if (k->killed) { /* the hub was quicker */
+        kill_now(k);
+        return;
+    }
+    k->ready_by_ms = now + (k->ever_ready ? WARDEN_KERNEL_ADOPT_MS : k->order.ready_timeout_ms);
+    k->nudge_ms = k->ever_ready && !k->was_busy ? now + NUDGE_MS : 0;
+    move(k, WK_CONNECTING);
+    if (wk_open_lines(k, &e) < 0) {
+        wk_kill(k, e.text);
+        return;
+    }
+    dial_all(k);
+    if (k->was_busy && k->state == WK_CONNECTING)
+        wk_interrupt_process(k);
+}
+
 bool wk_lives(const struct warden_kernel *k)
 {
     return k->state >= WK_CONNECTING && k->state <= WK_STOPPING;
@@ -247,21 +299,27 @@ static void kill_now(struct warden_kernel *k)
 
 void wk_kill(struct warden_kernel *k, const char *reason)
 {
-    if (k->state >= WK_KILLING || k->state == WK_WAITING)
+    if (k->state >= WK_KILLING || k->state <= WK_ORPHANED)
         return;
     (void)snprintf(k->reason, sizeof k->reason, "%s", reason);
     kill_now(k);
 }
 
+static const char *what_is_late(const struct warden_kernel *k)
+{
+    if (k->state <= WK_ORPHANED)
+        return "the sandbox's init was not there";
+    return k->state == WK_CONNECTING ? "the kernel opened no sockets" : "the kernel gave no answer";
+}
+
 static void be_late(struct warden_kernel *k)
 {
-    char reason[120];
-    (void)snprintf(reason, sizeof reason, "%s within %lld ms",
-                   k->state == WK_WAITING      ? "the sandbox's init was not there"
-                   : k->state == WK_CONNECTING ? "the kernel opened no sockets"
-                                               : "the kernel gave no answer",
-                   (long long)k->order.ready_timeout_ms);
-    if (k->state == WK_WAITING) {
+    char reason[160];
+    (void)snprintf(reason, sizeof reason, "%s within %lld ms%s", what_is_late(k),
+                   (long long)(k->adopted && k->ever_ready ? WARDEN_KERNEL_ADOPT_MS
+                                                           : k->order.ready_timeout_ms),
+                   k->adopted ? " of the sandbox having another warden" : "");
+    if (k->state <= WK_ORPHANED) {
         memcpy(k->reason, reason, sizeof reason);
         wk_on_drained(k);
         return;
@@ -286,6 +344,8 @@ void warden_kernel_stop(struct warden_kernel *k, int64_t grace_ms)
         wk_on_drained(k);
         return;
     }
+    if (k->state == WK_ORPHANED)
+        return; /* its process is killed as soon as init can be told */
     if (k->state != WK_READY || grace_ms <= 0) {
         kill_now(k);
         return;
@@ -302,7 +362,8 @@ void wk_on_ready(struct warden_kernel *k)
 {
     k->ready_us = warden_now_us();
     k->ever_ready = true;
-    k->ask_ms = 0;
+    k->ask_ms = k->nudge_ms = 0;
+    warden_notes_put(k->env->notes, k->number, &k->id, k->key, true, slice_str(k->json));
     move(k, WK_READY);
     say_state(k, "ready");
     free(TAKE(k->info));
@@ -321,7 +382,8 @@ void wk_on_drained(struct warden_kernel *k)
                                                         : WEXITSTATUS(k->exit.wait_status));
     wk_close_lines(k);
     memset(k->confirm_ms, 0, sizeof k->confirm_ms);
-    k->ask_ms = 0;
+    warden_notes_remove(k->env->notes, k->number);
+    k->ask_ms = k->nudge_ms = 0;
     move(k, WK_OVER);
     say_state(k, "dead");
     if (k->next_json)
@@ -350,12 +412,19 @@ static void on_ended(struct warden_kernel *k, bool known, int wait_status)
 
 void warden_kernel_on_init(struct warden_kernel *k)
 {
-    if (k->state == WK_WAITING)
+    if (k->state == WK_WAITING) {
         begin(k);
+    } else if (k->state == WK_ORPHANED && k->alive) {
+        begin_again(k);
+    } else if (k->state == WK_ORPHANED) {
+        (void)snprintf(k->reason, sizeof k->reason, "it ended while the sandbox had no warden");
+        wk_on_drained(k);
+    }
 }
 
 void warden_kernel_on_init_gone(struct warden_kernel *k)
 {
+    k->alive = false;
     if (k->state < WK_SPAWNING || k->state >= WK_DRAINING)
         return;
     if (!k->killed)
@@ -404,10 +473,11 @@ static void on_output(struct warden_kernel *k, struct slice bytes)
 
 void warden_kernel_on_packet(struct warden_kernel *k, const struct init_packet *p)
 {
-    if (k->state < WK_SPAWNING || k->state >= WK_DRAINING)
+    if (k->state < WK_ORPHANED || k->state >= WK_DRAINING)
         return;
     switch (p->type) {
     case INIT_STARTED:
+        k->alive = true;
         k->confirm_ms[CONFIRM_START] = 0;
         if (k->state != WK_SPAWNING)
             return;
@@ -453,6 +523,7 @@ int64_t warden_kernel_due_ms(const struct warden_kernel *k)
 {
     int64_t due = k->due_ms;
     sooner(&due, k->ask_ms);
+    sooner(&due, k->nudge_ms);
     for (size_t i = 0; i < N_CONFIRM; i++)
         sooner(&due, k->confirm_ms[i]);
     for (size_t i = 0; i < LINK_N_CHANNELS; i++)
@@ -481,6 +552,11 @@ void warden_kernel_on_due(struct warden_kernel *k, int64_t now_ms)
     if (is_due(k->ask_ms, now_ms)) {
         k->ask_ms = now_ms + AGAIN_ASK_MS;
         wk_ask(k);
+    }
+    if (is_due(k->nudge_ms, now_ms)) {
+        k->nudge_ms = 0;
+        if (wk_lives(k))
+            wk_interrupt_process(k);
     }
     if (is_due(k->due_ms, now_ms))
         STATES[k->state].late(k);

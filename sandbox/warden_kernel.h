@@ -11,12 +11,14 @@
 #include "sandbox/run_table.h"
 #include "sandbox/usage.h"
 #include "sandbox/warden_init.h"
+#include "sandbox/warden_notes.h"
 
 struct warden_kernel;
 
 #define WARDEN_KERNEL_MAX_RUNS  256        /* outstanding executions; more are refused */
 #define WARDEN_KERNEL_OUTPUT    (8u << 10) /* kept of what the process itself writes */
 #define WARDEN_KERNEL_CONFIRM_MS 5000      /* for init to confirm an order */
+#define WARDEN_KERNEL_ADOPT_MS   5000      /* for a kernel of an earlier warden to answer us */
 
 /* What all kernels of a warden share. */
 struct warden_kernel_env {
@@ -25,6 +27,7 @@ struct warden_kernel_env {
     struct run_table *runs;
     struct usage *usage;
     struct warden_init *init;
+    struct warden_notes *notes; /* NULL: none */
     const char *channels_dir; /* where we bind */
     const char *kernels_dir;  /* inside the container; a kernel's own folder is its number below it */
     uint64_t generation;      /* counts starts of processes */
@@ -39,6 +42,10 @@ struct warden_kernel_env {
 struct warden_kernel *warden_kernel_new(struct warden_kernel_env *env, const struct uuid *id, unsigned number);
 void warden_kernel_free(struct warden_kernel *k);
 DEFINE_CLEANUP(struct warden_kernel, warden_kernel_free)
+
+/* Instead of a start: it was an earlier warden's. When init names it as alive it is spoken to, interrupted if code ran there, and
+ * kept if it answers; else it is dead. */
+void warden_kernel_adopt(struct warden_kernel *k, const struct warden_note *note);
 
 /* The hub's orders. A bad one is an error for the hub and changes nothing. */
 int warden_kernel_start(struct warden_kernel *k, struct slice json, struct err *e); /* also: start again */

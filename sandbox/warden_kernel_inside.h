@@ -10,6 +10,7 @@
 
 enum warden_kernel_state {
     WK_WAITING,    /* for init to be there */
+    WK_ORPHANED,   /* an earlier warden's: for init to say that it lives */
     WK_SPAWNING,   /* START is on its way */
     WK_CONNECTING, /* the process lives, its channels are dialled */
     WK_ASKING,     /* kernel_info_request until it answers */
@@ -59,6 +60,8 @@ struct warden_kernel {
 
     int64_t started_us, spawned_us, connected_us, ready_us;
     bool ever_ready, expected, killed;
+    bool adopted, alive, was_busy; /* of an earlier warden; alive: init says so */
+    int64_t nudge_ms; /* it does not answer: perhaps code runs there that nobody knows of */
     struct warden_exit exit;
     char reason[240];
     struct buf output;

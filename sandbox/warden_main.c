@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "sandbox/warden.h"
 #include "sandbox/warden_confine.h"
+#include "sandbox/warden_notes.h"
 
 #define KEEPER_FD     3
 #define IDS           65536u
@@ -23,7 +24,7 @@
 
 struct options {
     struct uuid sandbox_id, epoch;
-    const char *dir, *keeper, *kernels_dir, *spool;
+    const char *dir, *keeper, *kernels_dir, *spool, *notes;
     unsigned uid, gid, hub_gid, spool_mib;
 };
 
@@ -48,6 +49,7 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
         { "epoch", required_argument, NULL, 'e' },
         { "kernels-dir", required_argument, NULL, 'K' },
         { "spool", required_argument, NULL, 'S' },
+        { "notes", required_argument, NULL, 'N' },
         { "spool-mib", required_argument, NULL, 'M' },
         { NULL, 0, NULL, 0 },
     };
@@ -84,6 +86,9 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
         case 'S':
             o->spool = optarg;
             break;
+        case 'N':
+            o->notes = optarg;
+            break;
         case 'M':
             ok = parse_id(optarg, &o->spool_mib) && o->spool_mib <= MAX_SPOOL_MIB;
             break;
@@ -102,7 +107,8 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
         return err_set(
             e, ERR_INVALID,
             "usage: kernelhub-warden --sandbox UUID --dir DIR --uid N --gid N --hub-gid N "
-            "--keeper SOCKET --epoch UUID [--kernels-dir DIR] [--spool FILE --spool-mib N], "
+            "--keeper SOCKET --epoch UUID [--kernels-dir DIR] [--spool FILE --spool-mib N] "
+            "[--notes FILE], "
             "with the keeper on fd 3");
     return 0;
 }
@@ -166,6 +172,16 @@ static struct spool *open_spool(const struct options *o)
     return spool;
 }
 
+/* Without them the kernels end with this warden, should it die. */
+static struct warden_notes *open_notes(const struct options *o)
+{
+    struct warden_notes *notes = NULL;
+    struct err e = ERR_INIT;
+    if (o->notes && warden_notes_open(o->notes, o->uid, &notes, &e) < 0)
+        log_warning("event=no_notes reason=%s", log_quote(slice_str(e.text)));
+    return notes;
+}
+
 static int serve(const struct options *o, struct err *e)
 {
     char wall[4096], channels[4096];
@@ -173,6 +189,7 @@ static int serve(const struct options *o, struct err *e)
     CLEANUP_FD int init_fd = -1;
     CLEANUP(usage_free) struct usage *usage = NULL;
     CLEANUP(spool_free) struct spool *spool = open_spool(o);
+    CLEANUP(warden_notes_free) struct warden_notes *notes = open_notes(o);
     struct warden_setup setup = { .sandbox_id = o->sandbox_id,
                                   .epoch = o->epoch,
                                   .first_uid = o->uid >= IDS ? o->uid - (IDS - 1) : o->uid,
@@ -193,6 +210,7 @@ static int serve(const struct options *o, struct err *e)
         return -1;
     setup.usage = usage;
     setup.spool = spool;
+    setup.notes = notes;
     setup.link_fd = TAKE_FD(link_fd);
     setup.init_fd = TAKE_FD(init_fd);
     CLEANUP(warden_free) struct warden *w = warden_new(&setup);

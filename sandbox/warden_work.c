@@ -41,7 +41,8 @@ static void remove_run(struct warden_kernel *k, struct run *r)
         if (k->runs[i] != r)
             continue;
         memmove(&k->runs[i], &k->runs[i + 1], (k->n_runs - i - 1) * sizeof k->runs[0]);
-        k->n_runs--;
+        if (--k->n_runs == 0)
+            warden_notes_set_busy(k->env->notes, k->number, false);
         return;
     }
 }
@@ -175,6 +176,7 @@ int warden_kernel_execute(struct warden_kernel *k, const struct link_frame *f, s
     r->settle_ms = k->order.settle_ms;
     r->arrived_us = arrived_us;
     k->runs[k->n_runs++] = r;
+    warden_notes_set_busy(k->env->notes, k->number, true);
     r->sent_us = warden_now_us();
     if (wk_pass_on(k, LINK_SHELL, f->parts + 1, f->n_parts - 1, e) < 0) {
         remove_run(k, r);

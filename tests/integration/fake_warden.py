@@ -182,12 +182,15 @@ def numbers_with_a_hole(link: Link) -> None:
     link.output(b'{"name":"stdout","text":"x"}')
 
 
-def more_than_the_window(link: Link) -> None:
+def a_flood_that_waits_for_no_ack(link: Link) -> None:
     many = b""
-    for _ in range(12):
+    for _ in range(300):
         link.number += 1
-        many += frame(MESSAGE, [b"{}", b"{}", b"{}", b'{"name":"stdout","text":"' + b"y" * (1 << 20) + b'"}'], link.number, link.kernel, link.execution, 3)
+        text = b'{"name":"stdout","text":"' + b"y" * 500_000 + b'"}'
+        header = b'{"msg_id":"m","msg_type":"stream"}'
+        many += frame(MESSAGE, [header, b"{}", b"{}", text], link.number, link.kernel, link.execution, 3)
     link.send(many)
+    link.end()
 
 
 def a_foreign_execution(link: Link) -> None:
@@ -263,11 +266,11 @@ def nonsense_for_outputs(link: Link) -> None:
 AT_ONCE = (no_hello, hello_of_another_version, hello_of_another_sandbox, hello_without_epoch, hello_that_is_no_json, hello_without_a_part, a_frame_before_hello)
 WITH_CODE = (
     hello_twice, a_length_without_end, an_empty_frame, a_frame_that_is_too_short, parts_that_do_not_fit, an_unknown_type, an_order, an_end_without_number,
-    a_number_where_none_belongs, numbers_that_go_backwards, numbers_with_a_hole, more_than_the_window, a_foreign_execution,
+    a_number_where_none_belongs, numbers_that_go_backwards, numbers_with_a_hole, a_foreign_execution,
     a_foreign_execution_under_a_foreign_kernel, output_of_a_foreign_execution, the_death_of_a_foreign_kernel, a_kernel_state_that_is_no_json, a_kernel_state_with_a_nul,
     a_kernel_state_too_deep, a_kernel_state_without_a_part, an_end_that_is_no_json, an_end_too_deep, an_end_without_a_part, a_gap_that_is_no_json, silence,
 )  # fmt: skip
-BORNE = (nonsense_for_outputs,)
+BORNE = (nonsense_for_outputs, a_flood_that_waits_for_no_ack)
 FAULTS: dict[str, Callable[[Link], None]] = {f.__name__: f for f in AT_ONCE + WITH_CODE + BORNE}
 
 

@@ -132,6 +132,19 @@ def test_what_a_kernel_may_send_is_borne(house: House) -> None:
     house.victim.delete("/api/v1/sessions/python")
 
 
+def test_a_flood_costs_bounded_memory(house: House) -> None:
+    """A hub that keeps up with it cannot tell; one that does not ends it."""
+    house.be("a_flood_that_waits_for_no_ack")
+    job = house.victim.post("/api/v1/execute/async", json={"code": "1", "max_output_bytes": 100_000}).json()["execution_id"]
+    wait_until(lambda: house.victim.get(f"/api/v1/jobs/{job}").json()["status"] not in ("queued", "running"), 60)
+    record = house.victim.get(f"/api/v1/jobs/{job}").json()
+    print(f"\n{record['status']}, the hub's most: {house.hub_rss() / 1e6:.0f} MB")
+    assert record["status"] in ("ok", "lost") and len(record["stdout"] or "") < 1_000_000
+    assert house.service.sanitized or house.hub_rss() < 250_000_000
+    others_go_on(house)
+    house.victim.delete("/api/v1/sessions/python")
+
+
 def test_after_all_that_the_user_gets_a_real_sandbox_and_the_hub_is_small(house: House) -> None:
     house.mode.unlink(missing_ok=True)
     for s in house.admin.get("/api/v1/sandboxes").json()["items"]:

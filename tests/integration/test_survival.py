@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import time
 import uuid
 
 import httpx
+import pytest
 
 from conftest import Service, kill, run, wait_until
 
@@ -91,31 +95,154 @@ def test_a_killed_keeper_comes_back_and_the_sandbox_lives_on(make_service: objec
         assert run(http, "1", session="another")["status"] == "ok"
 
 
-def test_a_killed_warden_or_container_is_told_truthfully(make_service: object) -> None:
-    import subprocess
+def wardens(service: Service) -> list[int]:
+    found = subprocess.run(["pgrep", "-f", f"kernelhub-warden.*{service.run}"], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
 
+
+def init_pids(service: Service) -> list[int]:
+    instance = (service.state / "keeper" / "instance").read_text().strip()
+    ids = subprocess.run(
+        ["podman", "ps", "-q", "--filter", f"label=io.kernelhub.instance={instance}"], capture_output=True, text=True
+    ).stdout.split()
+    form = "{{.State.Pid}}"
+    return [int(subprocess.run(["podman", "inspect", "-f", form, i], capture_output=True, text=True).stdout) for i in ids]
+
+
+def start(http: httpx.Client, code: str, **fields: object) -> str:
+    """Starts it and waits until it runs."""
+    job = str(http.post("/api/v1/execute/async", json={"code": code, **fields}).json()["execution_id"])
+    wait_until(lambda: any(e["type"] == "started" for e in events_of(http, job)), 30)
+    return job
+
+
+def events_of(http: httpx.Client, execution: str) -> list[dict[str, object]]:
+    reply = http.get(f"/api/v1/executions/{execution}/events", headers={"Accept": "application/x-ndjson"})
+    return [json.loads(line) for line in reply.text.splitlines()] if reply.status_code == 200 else []
+
+
+def ended(http: httpx.Client, execution: str, seconds: float = 30) -> dict[str, object]:
+    """Its record; exactly one `finished`, as the last event."""
+    wait_until(lambda: http.get(f"/api/v1/jobs/{execution}").json()["status"] not in ("queued", "running"), seconds)
+    types = [e["type"] for e in events_of(http, execution)]
+    assert types.count("finished") == 1 and types[-1] == "finished", types
+    return dict(http.get(f"/api/v1/jobs/{execution}").json())
+
+
+def test_a_warden_that_dies_is_replaced_and_the_kernel_keeps_its_state(make_service: object) -> None:
     service: Service = make_service()  # type: ignore[operator]
     with service.client() as http:
-        for victim in ("kernelhub-warden", "kernelhub-init"):
-            run(http, "1")
-            job = http.post("/api/v1/execute/async", json={"code": "import time; time.sleep(60)"}).json()
-            wait_until(lambda: http.get(f"/api/v1/jobs/{job['job_id']}").json()["status"] == "running")
-            if victim == "kernelhub-warden":
-                pids = subprocess.run(["pgrep", "-f", f"{victim}.*{service.run}"], capture_output=True, text=True).stdout.split()
-            else:
-                instance = (service.state / "keeper" / "instance").read_text().strip()
-                ids = subprocess.run(
-                    ["podman", "ps", "-q", "--filter", f"label=io.kernelhub.instance={instance}"], capture_output=True, text=True
-                ).stdout.split()
-                form = "{{.State.Pid}}"
-                pids = [subprocess.run(["podman", "inspect", "-f", form, i], capture_output=True, text=True).stdout.strip() for i in ids]
-            assert pids
-            for pid in pids:
-                kill(int(pid))
-            wait_until(lambda: http.get(f"/api/v1/jobs/{job['job_id']}").json()["status"] in ("lost", "kernel_died"), 15)
-            events = all_events(service, job["job_id"])
-            assert [e["type"] for e in events].count("finished") == 1
-            assert run(http, "print('again')")["stdout"] == "again\n"
+        run(http, "x = 41")
+        run(http, "y = 'another kernel'", session="another")
+        job = start(http, "import time\nfor i in range(600): time.sleep(0.1)")
+        queued = http.post("/api/v1/execute/async", json={"code": "x += 1; print(x)"}).json()["execution_id"]
+        (before,) = wardens(service)
+        kill(before)
+        record = ended(http, job)
+        assert record["status"] == "lost" and "warden died" in str(events_of(http, job)[-1]["reason"])
+        record = ended(http, queued)
+        assert (record["status"], record["stdout"]) == ("ok", "42\n")
+        (after,) = wardens(service)
+        assert after != before
+        assert run(http, "print(y)", session="another")["stdout"] == "another kernel\n"
+        said = [(e["state"], e.get("reason")) for e in http.get("/api/v1/sessions/python/events").json()["items"] if e["type"] == "kernel_status"]
+        assert said[-2:] == [("starting", "the sandbox got another warden"), ("idle", "the kernel kept its state")]
+        assert len(http.get("/api/v1/sandboxes").json()["items"]) == 1
+        # and the hub that comes after knows the new one
+        restart_hub(service)
+        assert run(http, "print(x)")["stdout"] == "42\n"
+
+
+def test_a_kernel_that_does_not_answer_the_new_warden_is_started_anew(make_service: object) -> None:
+    service: Service = make_service()  # type: ignore[operator]
+    with service.client() as http:
+        run(http, "x = 1")
+        job = start(http, "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: time.sleep(1)")
+        queued = http.post("/api/v1/execute/async", json={"code": "print('x' in globals())"}).json()["execution_id"]
+        kill(wardens(service)[0])
+        assert ended(http, job)["status"] == "lost"
+        record = ended(http, queued, 60)
+        assert (record["status"], record["stdout"]) == ("ok", "False\n")
+        items = http.get("/api/v1/sessions/python/events").json()["items"]
+        dead = [e for e in items if e.get("state") == "dead"]
+        assert len(dead) == 1 and "another warden" in dead[0]["reason"]
+        assert [e["type"] for e in items].count("restarted") == 1
+
+
+def test_wardens_that_die_again_and_again_end_their_sandbox(make_service: object) -> None:
+    service: Service = make_service()  # type: ignore[operator]
+    with service.client() as http:
+        run(http, "x = 1")
+        seen = set()
+        for _ in range(4):
+            wait_until(lambda: set(wardens(service)) - seen, 15)
+            (pid,) = set(wardens(service)) - seen
+            seen.add(pid)
+            time.sleep(0.3)
+            kill(pid)
+        wait_until(lambda: http.get("/api/v1/sandboxes").json()["items"] == [], 20)
+        items = http.get("/api/v1/sessions/python/events").json()["items"]
+        assert any("its wardens died again and again" in str(e.get("reason")) for e in items)
+        assert run(http, "print('x' in globals())")["stdout"] == "False\n"
+
+
+def test_a_warden_that_dies_while_the_keeper_is_away_is_replaced_by_the_next(make_service: object) -> None:
+    service: Service = make_service()  # type: ignore[operator]
+    with service.client() as http:
+        run(http, "x = 41")
+        old = service.pid_of("keeper")
+        (warden,) = wardens(service)
+        os.kill(service.process.pid, signal.SIGSTOP)  # type: ignore[union-attr]  # no new keeper before the warden is dead
+        try:
+            kill(old)
+            kill(warden)
+        finally:
+            os.kill(service.process.pid, signal.SIGCONT)  # type: ignore[union-attr]
+        wait_until(lambda: set(wardens(service)) - {warden}, 20)
+        assert run(http, "print(x + 1)")["stdout"] == "42\n"
+
+
+@pytest.mark.parametrize("victim", ["init", "container"])
+def test_a_killed_container_is_told_truthfully(make_service: object, victim: str) -> None:
+    service: Service = make_service()  # type: ignore[operator]
+    with service.client() as http:
+        run(http, "1")
+        job = start(http, "import time; time.sleep(60)")
+        if victim == "init":
+            kill(init_pids(service)[0])
+        else:
+            instance = (service.state / "keeper" / "instance").read_text().strip()
+            name = subprocess.run(
+                ["podman", "ps", "-q", "--filter", f"label=io.kernelhub.instance={instance}"], capture_output=True, text=True
+            ).stdout.strip()
+            subprocess.run(["podman", "kill", name], check=True, capture_output=True)
+        assert ended(http, job)["status"] == "kernel_died"
+        assert run(http, "print('again')")["stdout"] == "again\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "exit"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "kernel_died", {"signal": 9}),
+        ("import os; os._exit(3)", "kernel_died", {"code": 3}),
+        ("import ctypes; ctypes.string_at(0)", "kernel_died", {"signal": 11}),
+        ("b = []\nwhile True: b.append(bytearray(50_000_000))", "oom", None),
+    ],
+)
+def test_a_kernels_death_is_told_truthfully(service: Service, code: str, status: str, exit: object) -> None:
+    with service.client() as http:
+        name = f"death-{uuid.uuid4()}"
+        run(http, "x = 1", session=name)
+        job = start(http, code, session=name)
+        queued = http.post("/api/v1/execute/async", json={"code": "1", "session": name}).json()["execution_id"]
+        record = ended(http, job, 60)
+        assert record["status"] == status
+        if exit:
+            assert events_of(http, job)[-1]["exit"] == exit
+        # "ok" when it came after all was over: it then got a kernel of its own
+        assert ended(http, queued)["status"] in ("cancelled", "ok")
+        assert run(http, "print('x' in globals())", session=name)["stdout"] == "False\n"
+        http.delete(f"/api/v1/sessions/{name}")
 
 
 def restart_hub(service: Service) -> None:

@@ -245,7 +245,7 @@ class Sandbox:
 
     UID = 3_000_000_000
 
-    def __init__(self, with_init: bool = True, init_pid: int | None = None, netns: bool = False, cgroup: dict[str, Any] | None = None, spool_mib: int = 0, spool: str = "") -> None:
+    def __init__(self, with_init: bool = True, init_pid: int | None = None, netns: bool = False, cgroup: dict[str, Any] | None = None, spool_mib: int = 0, spool: str = "", notes: bool = False) -> None:
         self.cgroup = cgroup or cgroup_of_this_test()
         self.run_dir = tempfile.mkdtemp(prefix="khw-")
         os.chmod(self.run_dir, 0o755)
@@ -263,19 +263,12 @@ class Sandbox:
             os.chmod(self.dir + name, mode)
         os.mkdir(self.kernels_dir)
         os.mkdir(self.run_dir + "/home")
-        self.fd, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.log = open(self.run_dir + "/warden.log", "wb")
-        self.warden = subprocess.Popen(
-            [WARDEN, "--sandbox", str(uuid.uuid4()), "--dir", self.dir, "--uid", str(self.UID), "--gid", str(self.UID)]
-            + ["--hub-gid", "0", "--keeper", self.run_dir + "/keeper.sock", "--epoch", self.epoch, "--kernels-dir", self.kernels_dir]
-            + (["--spool", spool or self.run_dir + "/spool", "--spool-mib", str(spool_mib)] if spool_mib else []),
-            pass_fds=(3,),
-            preexec_fn=lambda: os.dup2(theirs.fileno(), 3),
-            stderr=self.log,
-            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},  # nobody may trace the warden, not even itself
+        self.options = (["--notes", self.run_dir + "/notes"] if notes else []) + (
+            ["--spool", spool or self.run_dir + "/spool", "--spool-mib", str(spool_mib)] if spool_mib else []
         )
-        theirs.close()
-        self.fd.settimeout(20)
+        self.id = str(uuid.uuid4())
+        self._spawn()
         try:
             self._begin(with_init, init_pid, netns)
         except BaseException:
@@ -283,6 +276,35 @@ class Sandbox:
             self.warden.kill()
             self.stop()
             raise
+
+    def _spawn(self) -> None:
+        self.fd, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.warden = subprocess.Popen(
+            [WARDEN, "--sandbox", self.id, "--dir", self.dir, "--uid", str(self.UID), "--gid", str(self.UID)]
+            + ["--hub-gid", "0", "--keeper", self.run_dir + "/keeper.sock", "--epoch", self.epoch, "--kernels-dir", self.kernels_dir]
+            + self.options,
+            pass_fds=(3,),
+            preexec_fn=lambda: os.dup2(theirs.fileno(), 3),
+            stderr=self.log,
+            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},  # nobody may trace the warden, not even itself
+        )
+        theirs.close()
+        self.fd.settimeout(20)
+
+    def another_warden(self) -> None:
+        """What the keeper does when the warden has died: the same directory, another epoch."""
+        if self.warden.poll() is None:
+            self.warden.kill()
+        self.warden.wait()
+        self.fd.close()
+        self.epoch = str(uuid.uuid4())
+        self._spawn()
+        assert self.fd.recv(100) == b"listening"
+        self._name_container()
+
+    def _name_container(self) -> None:
+        self.fd.send(json.dumps({"pid": self.init_pid, "cgroup": self.cgroup}).encode())
+        assert self.fd.recv(100) == b"ready"
 
     def _begin(self, with_init: bool, init_pid: int | None, netns: bool) -> None:
         assert self.fd.recv(100) == b"listening"
@@ -294,8 +316,8 @@ class Sandbox:
                 command = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$0" "$1"', *command]
             self.init = subprocess.Popen(command, stderr=self.log)
             init_pid = self.init.pid
-        self.fd.send(json.dumps({"pid": init_pid or os.getpid(), "cgroup": self.cgroup}).encode())
-        assert self.fd.recv(100) == b"ready"
+        self.init_pid = init_pid or os.getpid()
+        self._name_container()
 
     def hub(self, **options: Any) -> Hub:
         """A new connection; replaces the one before."""
