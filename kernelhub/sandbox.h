@@ -58,11 +58,6 @@ struct sandbox {
     unsigned drops;       /* of the link since drops_since_us */
     int64_t drops_since_us;
     char fault[200];      /* the reason of its end, when that has to be composed */
-    int watch_timer;      /* until a look at whether its warden still speaks; -1: nothing was asked of it lately */
-    bool asked_to_answer;
-    unsigned drops;       /* of the link since drops_since_us */
-    int64_t drops_since_us;
-    char fault[200];      /* the reason of its end, when that has to be composed */
 };
 
 /* The user's default sandbox of a template, made when there is none. ERR_QUOTA when there are too many. */
@@ -95,9 +90,6 @@ struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, enum 
 
 /* Takes its container away and makes it anew under the same id; its sessions are told and stay. Sets RESETTING. */
 void sandbox_remake(struct sandbox *s);
-
-/* Its warden did what no warden does: ends it. */
-void sandbox_cut_off(struct sandbox *s, const char *why);
 
 /* Its warden did what no warden does: ends it. */
 void sandbox_cut_off(struct sandbox *s, const char *why);
