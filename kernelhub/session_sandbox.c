@@ -100,7 +100,8 @@ static void take_over(struct session *s, struct slice hello)
 void session_renew(struct session *s, const char *why)
 {
     session_say_status(s, "dead", why);
-    (void)snprintf(s->lost_why, sizeof s->lost_why, "%.255s", why); /* cut is fine */
+    if (why != s->lost_why)
+        (void)snprintf(s->lost_why, sizeof s->lost_why, "%.255s", why); /* cut is fine */
     session_leave_kernel(s);
     session_save(s, 0);
     session_need_kernel(s);

@@ -22,9 +22,9 @@
 #define RETRY_MAX_MS 60000
 
 /* Wardens of one sandbox that may die in a time; the next one is its end. */
-#define MAX_DEATHS      3
+#define MAX_DEATHS      5
 #define DEATHS_IN_MS    60000
-#define REPLACE_WAIT_MS 300 /* before the second try, twice that before the third */
+#define REPLACE_WAIT_MS 300 /* more before each try */
 
 enum life_state { LIFE_MAKING, LIFE_RUNNING, LIFE_REPLACING, LIFE_EXAMINING, LIFE_ENDING, LIFE_N };
 
@@ -452,6 +452,8 @@ void life_destroy(struct life *l, struct verb_peer peer, uint64_t request_id)
     }
     l->destroyed = true;
     atomic_store(&l->box->unwanted, true);
+    if (l->state == LIFE_REPLACING)
+        process_kill(l->box->pidfd); /* nobody has to wait for a warden any more */
     if (l->state != LIFE_RUNNING)
         return; /* its job's end sees to it */
     set_death(l, BOX_DESTROYED, "destroyed");
@@ -465,8 +467,8 @@ void life_kill(struct life *l)
         return;
     log_warning("sandbox=%s killed at its warden's request", l->box->id.text);
     l->killed = true;
-    if (l->state ==
-        LIFE_RUNNING) /* while it is made its pid is a worker's: it is killed once it runs */
+    /* while it is made its pid is a worker's: it is killed once it runs */
+    if (l->state != LIFE_MAKING)
         process_kill(l->box->pidfd);
 }
 

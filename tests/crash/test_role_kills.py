@@ -122,7 +122,7 @@ TRUTHS = {
     "init": SANDBOX_GONE,
     "conmon_and_init": SANDBOX_GONE,
     "conmon": NOTHING_SEEN,
-    "warden": Truth({"lost", "kernel_died"}, {"ok", "cancelled"}, {"lost", "kernel_died"}),
+    "warden": Truth({"lost"}, {"ok"}, {"lost"}),
     "keeper": NOTHING_SEEN,
     "podman_service": NOTHING_SEEN,
     "keeper_and_hub": NOTHING_SEEN,

@@ -34,6 +34,9 @@ import json, os, socket, struct, sys, time
 option = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 mode = open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "mode")).read()
 keeper = socket.socket(fileno=3)
+for name in ("/link.sock", "/wall/init.sock"):
+    if os.path.exists(option["--dir"] + name):
+        os.unlink(option["--dir"] + name)
 link = socket.socket(socket.AF_UNIX)
 link.bind(option["--dir"] + "/link.sock")
 init = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -44,6 +47,8 @@ os.setgid(int(option["--gid"]))
 os.setuid(int(option["--uid"]))
 if mode == "dies":
     sys.exit(3)
+if mode == "mute":
+    time.sleep(1000)
 keeper.send(b"nonsense" if mode == "nonsense" else b"listening")
 told = json.loads(keeper.recv(65536))
 open(told["cgroup"]["memory"] + "/cgroup.procs").close()
@@ -391,12 +396,51 @@ def test_a_container_that_dies_is_told_and_cleared(keeper: Keeper) -> None:
     wait_until(lambda: not keeper.leftovers())
 
 
-def test_a_warden_that_dies_takes_its_sandbox_along(keeper: Keeper) -> None:
+def test_a_warden_that_dies_is_replaced_until_it_dies_again_and_again(keeper: Keeper) -> None:
     hub = keeper.hub()
     sandbox = hub.create()["sandbox_id"]
+    first = keeper.record(sandbox)
+    for i in range(5):
+        before = keeper.record(sandbox)
+        os.kill(before["warden_pid"], signal.SIGKILL)
+        wait_until(lambda: keeper.record(sandbox)["warden_pid"] != before["warden_pid"])
+        assert keeper.record(sandbox)["epoch"] != before["epoch"] and keeper.record(sandbox)["pid"] == first["pid"]
+        wait_until(lambda: keeper.log.read_text().count(f"sandbox={sandbox} has another warden") == i + 1)
+        assert [s["state"] for s in hub.ask("list")["sandboxes"]] == ["running"]
     os.kill(keeper.record(sandbox)["warden_pid"], signal.SIGKILL)
     event = hub.exited(sandbox)
-    assert (event["reason"], event["message"]) == ("died", "warden died")
+    assert (event["reason"], event["message"]) == ("died", "its wardens died again and again")
+    wait_until(lambda: not keeper.leftovers())
+
+
+def test_a_warden_that_died_while_no_keeper_was_there_is_replaced(keeper: Keeper) -> None:
+    hub = keeper.hub()
+    sandbox = hub.create()["sandbox_id"]
+    before = keeper.record(sandbox)
+    keeper.kill()
+    os.kill(before["warden_pid"], signal.SIGKILL)
+    keeper.start()
+    hub = keeper.hub()
+    wait_until(lambda: keeper.record(sandbox)["warden_pid"] != before["warden_pid"])
+    assert keeper.record(sandbox)["pid"] == before["pid"]
+    assert hub.ask("destroy", sandbox_id=sandbox)["ok"]
+    wait_until(lambda: not keeper.leftovers())
+
+
+@pytest.mark.parametrize("end", ["destroy", "container"])
+def test_an_end_that_comes_while_the_warden_is_replaced_wins(keeper: Keeper, end: str) -> None:
+    hub = keeper.hub()
+    sandbox = hub.create()["sandbox_id"]
+    record = keeper.record(sandbox)
+    keeper.mode("mute")
+    os.kill(record["warden_pid"], signal.SIGKILL)
+    wait_until(lambda: keeper.record(sandbox)["warden_pid"] != record["warden_pid"])
+    if end == "destroy":
+        assert hub.ask("destroy", sandbox_id=sandbox)["ok"]
+    else:
+        os.kill(record["pid"], signal.SIGKILL)
+        event = hub.exited(sandbox)
+        assert (event["reason"], event["exit_code"]) == ("died", 137)
     wait_until(lambda: not keeper.leftovers())
 
 

@@ -174,7 +174,7 @@ def test_wardens_that_die_again_and_again_end_their_sandbox(make_service: object
     with service.client() as http:
         run(http, "x = 1")
         seen = set()
-        for _ in range(4):
+        for _ in range(6):
             wait_until(lambda: set(wardens(service)) - seen, 15)
             (pid,) = set(wardens(service)) - seen
             seen.add(pid)
