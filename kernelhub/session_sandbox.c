@@ -109,10 +109,11 @@ void session_renew(struct session *s, const char *why)
 
 static void lose_running(struct session *s)
 {
-    struct outcome lost = {
-        STATUS_LOST, OUTCOME_NO_CODE, false,
-        "the sandbox's warden died while the code ran; the kernel was interrupted"
-    };
+    struct outcome lost = { STATUS_LOST, OUTCOME_NO_CODE, false,
+                            s->is_command
+                                ? "the sandbox's warden died while the command ran; it was killed"
+                                : "the sandbox's warden died while the code ran; the kernel was "
+                                  "interrupted" };
     if (s->running)
         execution_finish(s->running, lost, NULL, NULL, (struct store_mark){ .number = 0 });
 }
@@ -123,7 +124,10 @@ static void take_over_anew(struct session *s, struct slice hello)
     struct slice state = kernel_in_hello(hello, &s->kernel_id);
     bool one_run = s->ephemeral && s->running;
     lose_running(s);
-    if (one_run) {
+    if (s->is_command) {
+        if (!one_run) /* else its end takes it along */
+            command_sandbox_up(s, false);
+    } else if (one_run) {
         session_close(s, "its one execution has ended");
     } else if (state.len > 0 && !slice_is(state, "dead") && !s->restarting) {
         s->adopting = true;

@@ -183,13 +183,10 @@ def numbers_with_a_hole(link: Link) -> None:
 
 
 def a_flood_that_waits_for_no_ack(link: Link) -> None:
-    many = b""
-    for _ in range(300):
+    text = b'{"name":"stdout","text":"' + b"y" * 500_000 + b'"}'
+    for _ in range(200):
         link.number += 1
-        text = b'{"name":"stdout","text":"' + b"y" * 500_000 + b'"}'
-        header = b'{"msg_id":"m","msg_type":"stream"}'
-        many += frame(MESSAGE, [header, b"{}", b"{}", text], link.number, link.kernel, link.execution, 3)
-    link.send(many)
+        link.send(frame(MESSAGE, [b'{"msg_id":"m","msg_type":"stream"}', b"{}", b"{}", text], link.number, link.kernel, link.execution, 3))
     link.end()
 
 
