@@ -19,6 +19,12 @@ void output_init(struct output *o, int64_t max_bytes)
     *o = (struct output){ .max_bytes = max_bytes };
 }
 
+void output_recover(struct output *o)
+{
+    int64_t more = o->head_bytes - o->max_bytes / 4 * 3, most = o->max_bytes / 2;
+    o->flushed_bytes = more < 0 ? 0 : more < most ? more : most; /* a ring is left in any case */
+}
+
 static struct output_item *pop(struct output *o)
 {
     struct output_item *item = o->first;

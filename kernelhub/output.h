@@ -17,6 +17,8 @@ struct output {
 };
 
 void output_init(struct output *o, int64_t max_bytes);
+void output_recover(struct output *o); /* head_bytes says all that went on before: what is more than a head is taken
+                                          * for what went through the ring (it may be the code's own length) */
 void output_done(struct output *o);
 
 enum output_way {

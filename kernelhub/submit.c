@@ -200,6 +200,7 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     output_init(&x->output, x->max_output_bytes = max);
     execution_read_input(x, r->input);
     x->output.head_bytes = store_feed_bytes(h->store, r->feed);
+    output_recover(&x->output);
     x->output.n_blobs = store_next_blob(h->store, r->feed);
     x->output.dropped_bytes = r->dropped_bytes;
     x->output.dropped_messages = r->dropped_messages;

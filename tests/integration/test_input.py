@@ -428,3 +428,26 @@ def test_run_answers_through_a_restart_of_the_hub(make_service: object) -> None:
         assert t.end() == 0
     finally:
         t.close()
+
+
+HOSTILE = (
+    "k = get_ipython().kernel\n"
+    "parent, ident = k.get_parent('shell'), k._get_shell_context_var(k._shell_parent_ident)\n"
+    "def ask(prompt):\n"
+    "    k.session.send(k.stdin_socket, 'input_request', {'prompt': prompt, 'password': False}, parent, ident=ident)\n"
+)
+
+
+def test_questions_without_end_are_bounded(http: httpx.Client) -> None:
+    code = HOSTILE + "for i in range(3000):\n    ask('?' * 100)\nprint('asked')"
+    events = list(stream(http, code, max_output_bytes=20_000, timeout_seconds=30))
+    asked = [e for e in events if e["type"] == "input_request"]
+    assert 20 < len(asked) < 100 and events[-1]["status"] == "ok" and text_of(events) == "asked\n"
+    assert answer(http, events[0]["execution_id"], "x").status_code == 409
+    assert text_of(talk(http, "print(input('again? '))", "yes")) == "yes\n"
+
+
+def test_a_huge_prompt_is_left_out_and_said(http: httpx.Client) -> None:
+    events = talk(http, "print(input('p' * 1_000_000))", "ok")
+    assert [e["type"] for e in events] == ["started", "gap", "input_request", "stdout", "finished"]
+    assert events[1]["bytes"] > 1_000_000 and events[2]["prompt"] == "" and text_of(events) == "ok\n"  # type: ignore[operator]

@@ -202,6 +202,24 @@ static void a_ring_that_is_emptied_for_ever_lets_no_more_through_than_the_limit_
     output_done(&o);
 }
 
+static void after_a_restart_a_ring_is_left_whatever_was_counted(void **state)
+{
+    struct output o;
+    output_init(&o, LIMIT);
+    o.head_bytes = 1 << 20; /* long code, for one */
+    output_recover(&o);
+    for (int i = 0; i < 100; i++)
+        assert_false(admit(&o, i));
+    assert_true(o.tail_messages > 2);
+    assert_true(empty_ring(&o) <= LIMIT / 4);
+    output_done(&o);
+    output_init(&o, LIMIT);
+    o.head_bytes = 10;
+    output_recover(&o);
+    assert_int_equal(o.flushed_bytes, 0);
+    output_done(&o);
+}
+
 static void count_blob(void *arg, unsigned n, const char *media_type, struct slice text)
 {
     assert_int_equal(n, *(unsigned *)arg);
@@ -242,6 +260,7 @@ int main(void)
         cmocka_unit_test(one_text_over_the_limit_keeps_its_beginning_and_its_end),
         cmocka_unit_test(a_cut_goes_through_no_character),
         cmocka_unit_test(a_gap_that_was_said_counts_anew),
+        cmocka_unit_test(after_a_restart_a_ring_is_left_whatever_was_counted),
         cmocka_unit_test(a_ring_that_is_emptied_for_ever_lets_no_more_through_than_the_limit_again),
         cmocka_unit_test(a_large_value_becomes_a_reference_and_the_rest_stays),
     };

@@ -203,7 +203,7 @@ static void an_execution_is_inserted_once(void **state)
 struct loaded {
     int n;
     struct execution_row row;
-    char epoch[40], labels[40], reply[40], code[80];
+    char epoch[40], labels[40], reply[40], code[80], input[40];
     uint64_t last_seq;
 };
 
@@ -221,6 +221,7 @@ static void on_execution(void *arg, const struct execution_row *r, uint64_t last
     snprintf(l->epoch, sizeof l->epoch, "%s", r->epoch ? r->epoch : "");
     copy_slice(l->labels, sizeof l->labels, r->labels);
     copy_slice(l->reply, sizeof l->reply, r->reply);
+    copy_slice(l->input, sizeof l->input, r->input);
     copy_slice(l->code, sizeof l->code, r->code);
 }
 
@@ -238,7 +239,8 @@ static void an_update_leaves_what_it_does_not_say(void **state)
                                     .epoch = "the-epoch",
                                     .started_us = 5,
                                     .execution_count = 3,
-                                    .dropped_bytes = 9 };
+                                    .dropped_bytes = 9,
+                                    .input = SLICE_LITERAL("{\"at\":3}") };
     store_update_execution(f->store, &change, NO_MARK, false, NULL, NULL);
     struct execution_row by_id = { .id = row.id,
                                    .status = STATUS_WAITING_INPUT,
@@ -261,6 +263,7 @@ static void an_update_leaves_what_it_does_not_say(void **state)
     assert_string_equal(l.epoch, "the-epoch");
     assert_string_equal(l.labels, "{\"a\":\"b\"}");
     assert_string_equal(l.reply, "{}");
+    assert_string_equal(l.input, "{\"at\":3}");
     assert_int_equal(l.row.code.len, 12);
     assert_true(uuid_equal(&l.row.id, &row.id));
     change.status = STATUS_OK;
