@@ -375,7 +375,7 @@ static void on_started(struct warden_command *c)
 
 static void on_answer(struct warden_command *c, unsigned order, const struct init_packet *p)
 {
-    if (order == INIT_EXEC && p->type == INIT_FAILED)
+    if (order == INIT_EXEC && p->type == INIT_FAILED && c->state == SPAWNING)
         fail(c, p->value > 0 ? strerror(p->value) : "init cannot");
     else if (order == INIT_SIGNAL)
         c->confirm_ms[CONFIRM_SIGNAL] = 0; /* refused: it has just ended */
