@@ -7,10 +7,18 @@ with Client() as hub:
     print(hub.execute("print(x + 1)").stdout)
 """
 
-from ._requests import ExecOptions, ExecuteOptions, HistoryFilters, SandboxChanges, SandboxOptions
+from ._requests import (
+    ExecOptions,
+    ExecuteOptions,
+    HistoryFilters,
+    ReplayOptions,
+    SandboxChanges,
+    SandboxOptions,
+)
 from ._retry import RetryPolicy
 from ._version import __version__
 from .async_client import AsyncClient
+from .batch import Batch
 from .client import Client
 from .errors import (
     AuthenticationError,
@@ -52,6 +60,7 @@ __all__ = [
     "AsyncSandbox",
     "AsyncSession",
     "AuthenticationError",
+    "Batch",
     "BusyError",
     "Client",
     "ConfigurationError",
@@ -82,6 +91,7 @@ __all__ = [
     "QuotaExceededError",
     "RangeNotSatisfiableError",
     "RateLimitedError",
+    "ReplayOptions",
     "ResourceUsage",
     "Result",
     "RetryPolicy",

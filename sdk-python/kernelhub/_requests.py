@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, TypedDict
@@ -85,6 +85,23 @@ class SandboxChanges(TypedDict, total=False):
     labels: Mapping[str, str] | None
 
 
+class ReplayOptions(TypedDict, total=False):
+    """What is to be other than it was; without `session` it runs in a fresh kernel."""
+
+    session: str | None
+    execution_id: str | None
+    sandbox: str | None
+    template: str | None
+    timeout_seconds: float | None
+    queue_timeout_seconds: float | None
+    env: Mapping[str, str] | None
+    stdin: str | None
+    interactive: bool | None
+    labels: Mapping[str, str] | None
+    queue: bool | None
+    max_output_bytes: int | None
+
+
 class HistoryFilters(TypedDict, total=False):
     """Which executions are wanted; all filters must let one through.
 
@@ -112,6 +129,7 @@ class Request:
     retries  how often it is repeated; None: as the client's policy says
     answers  statuses that are an answer here, although they say that something is wrong
     undone   whether `unavailable` says that nothing was done, although it is not safe otherwise
+    is_text  the answer is text, not JSON: given out as (text, headers)
     """
 
     method: str
@@ -124,6 +142,7 @@ class Request:
     retries: int | None = None
     answers: tuple[int, ...] = ()
     undone: bool = False
+    is_text: bool = False
 
     @property
     def content(self) -> bytes | None:
@@ -203,6 +222,50 @@ def submit(body: Mapping[str, Any], callback_url: str | None) -> Request:
     if callback_url is not None:
         body = {**body, "callback_url": callback_url}
     return Request("POST", f"{PREFIX}/execute/async", body=body, safe=True)
+
+
+def batch(bodies: Sequence[Mapping[str, Any]], stop_on_error: bool) -> Request:
+    body = {"executions": list(bodies), "stop_on_error": stop_on_error}
+    seconds = sum(run_seconds(item) for item in bodies)
+    # Safe: each item names its execution, so what ran is attached to.
+    return Request("POST", f"{PREFIX}/execute/batch", body=body, safe=True, seconds=seconds)
+
+
+def batch_bodies(
+    items: Iterable[str | Mapping[str, Any]], defaults: ExecuteOptions
+) -> list[dict[str, Any]]:
+    """Each item is code, or a mapping of `code` and options."""
+    bodies = []
+    for item in items:
+        if not isinstance(item, (str, Mapping)):
+            raise TypeError("an item of a batch is code, or a mapping with 'code'")
+        given = {"code": item} if isinstance(item, str) else dict(item)
+        code = given.pop("code", None)
+        if not isinstance(code, str):
+            raise TypeError("an item of a batch is code, or a mapping with 'code'")
+        bodies.append(execute_body(code, {**defaults, **given}))  # type: ignore[typeddict-item]
+    return bodies
+
+
+def replay(execution_id: str, options: ReplayOptions) -> tuple[Request, str]:
+    """The request, and the id of the execution it makes."""
+    _refuse_unknown("option of a replay", options, ReplayOptions)
+    body: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is not None:
+            body[name] = dict(value) if isinstance(value, Mapping) else value
+    new_id: str = body.setdefault("execution_id", str(uuid.uuid4()))
+    path = f"{PREFIX}/executions/{_segment(execution_id)}/replay"
+    return Request("POST", path, params={"async": "1"}, body=body, safe=True), new_id
+
+
+def execution_output(execution_id: str, **params: Any) -> Request:
+    request = get(f"/executions/{_segment(execution_id)}/output", **params)
+    return replace(request, accept="text/plain, application/json;q=0.5", is_text=True)
+
+
+def callback_secret(renew: bool) -> Request:
+    return Request("POST" if renew else "GET", f"{PREFIX}/callbacks/secret", safe=not renew)
 
 
 def execution(execution_id: str) -> Request:

@@ -64,6 +64,8 @@ def _answer(request: Request, status: int, headers: httpx.Headers, body: bytes) 
             return answer
     if not 200 <= status < 300:
         raise error_from_reply(status, headers, body)
+    if request.is_text:
+        return body.decode(), headers
     if not body:
         return None
     answer = _parsed(body)

@@ -113,6 +113,11 @@ class AsyncClient(AsyncRunner, AsyncCommander):
         """Answers the input() that an execution waits for, see AsyncRun.input."""
         await AsyncRun(self._wire, execution_id).input(value)
 
+    async def callback_secret(self, renew: bool = False) -> str:
+        """What your callbacks are signed with, as Standard Webhooks; renew: another one."""
+        reply = await self._wire.send(_requests.callback_secret(renew))
+        return _json.text(_json.as_object(reply, "secret"), "secret")
+
     async def health(self) -> Health:
         """Whether the service works. A service that says it does not is an answer, no exception."""
         return Health.from_json(await self._wire.send(_requests.health()))

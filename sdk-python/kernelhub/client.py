@@ -111,6 +111,11 @@ class Client(Runner, Commander):
         """Answers the input() that an execution waits for, see Run.input."""
         Run(self._wire, execution_id).input(value)
 
+    def callback_secret(self, renew: bool = False) -> str:
+        """What your callbacks are signed with, as Standard Webhooks; renew: another one."""
+        reply = self._wire.send(_requests.callback_secret(renew))
+        return _json.text(_json.as_object(reply, "secret"), "secret")
+
     def health(self) -> Health:
         """Whether the service works. A service that says it does not is an answer, no exception."""
         return Health.from_json(self._wire.send(_requests.health()))

@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from . import _requests
+from ._requests import ReplayOptions
 from ._wire import AsyncWire, Wire
 from .event import Event
 from .execution import Execution
 from .feed import AsyncFeed, Feed
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Run:
@@ -73,6 +78,49 @@ class Run:
         Raises ConflictError when it waits for none (any more).
         """
         self._wire.send(_requests.answer_input(self.execution_id, value))
+
+    def output(
+        self,
+        stream: str = "stdout",
+        *,
+        offset: int | None = None,
+        limit: int | None = None,
+        head: int | None = None,
+        tail: int | None = None,
+        grep: str | None = None,
+    ) -> str:
+        """The text it wrote so far, or a part: stream is stdout, stderr or result.
+
+        head and tail count lines; offset and limit count bytes of UTF-8; grep keeps the lines that
+        hold a text (no pattern). Without limit, head and tail it is read to its end.
+        """
+        parts: list[str] = []
+        at = offset
+        while True:
+            request = _requests.execution_output(
+                self.execution_id,
+                stream=stream,
+                offset=at,
+                limit=limit,
+                head=head,
+                tail=tail,
+                grep=grep,
+            )
+            text, headers = self._wire.send(request)
+            parts.append(text)
+            following = headers.get("X-Next-Offset")
+            if limit is not None or following is None:
+                return "".join(parts)
+            at = int(following)
+
+    def replay(self, **options: Unpack[ReplayOptions]) -> Run:
+        """Runs its code again, in a fresh kernel unless `session` is named; returns at once.
+
+        What is not given is as it was: language, environment, stdin, timeout, labels.
+        """
+        request, execution_id = _requests.replay(self.execution_id, options)
+        self._wire.send(request)
+        return Run(self._wire, execution_id)
 
     def __repr__(self) -> str:
         return f"<Run {self.execution_id}>"
@@ -143,6 +191,49 @@ class AsyncRun:
         Raises ConflictError when it waits for none (any more).
         """
         await self._wire.send(_requests.answer_input(self.execution_id, value))
+
+    async def output(
+        self,
+        stream: str = "stdout",
+        *,
+        offset: int | None = None,
+        limit: int | None = None,
+        head: int | None = None,
+        tail: int | None = None,
+        grep: str | None = None,
+    ) -> str:
+        """The text it wrote so far, or a part: stream is stdout, stderr or result.
+
+        head and tail count lines; offset and limit count bytes of UTF-8; grep keeps the lines that
+        hold a text (no pattern). Without limit, head and tail it is read to its end.
+        """
+        parts: list[str] = []
+        at = offset
+        while True:
+            request = _requests.execution_output(
+                self.execution_id,
+                stream=stream,
+                offset=at,
+                limit=limit,
+                head=head,
+                tail=tail,
+                grep=grep,
+            )
+            text, headers = await self._wire.send(request)
+            parts.append(text)
+            following = headers.get("X-Next-Offset")
+            if limit is not None or following is None:
+                return "".join(parts)
+            at = int(following)
+
+    async def replay(self, **options: Unpack[ReplayOptions]) -> AsyncRun:
+        """Runs its code again, in a fresh kernel unless `session` is named; returns at once.
+
+        What is not given is as it was: language, environment, stdin, timeout, labels.
+        """
+        request, execution_id = _requests.replay(self.execution_id, options)
+        await self._wire.send(request)
+        return AsyncRun(self._wire, execution_id)
 
     def __repr__(self) -> str:
         return f"<AsyncRun {self.execution_id}>"

@@ -1,9 +1,9 @@
-"""The four ways to run code; a client has them, and so has a session."""
+"""The ways to run code; a client has them, and so has a session."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ._callbacks import Callbacks
 from ._cursor import EventCursor
 from ._requests import ExecuteOptions
 from ._wire import AsyncWire, Wire
+from .batch import Batch
 from .event import Event
 from .execution import ErrorInfo, Execution, Result
 from .run import AsyncRun, Run
@@ -98,6 +99,17 @@ class Runner:
         self._wire.send(_requests.submit(body, callback_url))
         return Run(self._wire, body["execution_id"])
 
+    def batch(
+        self, items: Iterable[str | Mapping[str, Any]], *, stop_on_error: bool = True
+    ) -> Batch:
+        """Runs several codes, one after the other, and waits for the last one's end.
+
+        Each item is code, or a mapping of `code` and options. After one that does not end ok the
+        rest is not begun, unless stop_on_error is False.
+        """
+        bodies = _requests.batch_bodies(items, self._defaults)
+        return Batch.from_json(self._wire.send(_requests.batch(bodies, stop_on_error)))
+
 
 class AsyncRunner:
     """Runs code. The options are those of the REST body, see ExecuteOptions; what is not given
@@ -172,3 +184,14 @@ class AsyncRunner:
         body = _requests.execute_body(code, {**self._defaults, **options})
         await self._wire.send(_requests.submit(body, callback_url))
         return AsyncRun(self._wire, body["execution_id"])
+
+    async def batch(
+        self, items: Iterable[str | Mapping[str, Any]], *, stop_on_error: bool = True
+    ) -> Batch:
+        """Runs several codes, one after the other, and waits for the last one's end.
+
+        Each item is code, or a mapping of `code` and options. After one that does not end ok the
+        rest is not begun, unless stop_on_error is False.
+        """
+        bodies = _requests.batch_bodies(items, self._defaults)
+        return Batch.from_json(await self._wire.send(_requests.batch(bodies, stop_on_error)))

@@ -72,3 +72,30 @@ def test_history(hub, session):
     assert one.code
     assert one.created_at
     assert one.finished_at
+
+
+def test_a_batch_stops_at_the_first_error(hub, session):
+    codes = ["x = 6", "print(x * 7)"]
+    batch = hub.batch({"code": code, "session": session} for code in codes)
+    assert batch.ok and batch[1].stdout == "42\n"
+    batch = hub.batch(["1", "1/0", "2"])
+    assert (batch.status, batch.stopped_at) == ("error", 1)
+    assert [item.status for item in batch] == ["ok", "error", "cancelled"]
+    with pytest.raises(kernelhub.ExecutionError):
+        batch.raise_for_status()
+
+
+def test_a_replay_and_parts_of_an_output(hub, session):
+    run = hub.submit("for i in range(300): print('line', i, 'ä')", session=session)
+    run.result(60)
+    again = run.replay()
+    record = again.result(60)
+    assert record.replay_of == run.execution_id and record.session != session
+    assert again.output() == run.output() == record.stdout
+    assert again.output(tail=1) == "line 299 ä\n"
+    assert again.output(grep="line 29", head=1) == "line 29 ä\n"
+    assert again.output(offset=5, limit=3) == "0 "  # no half character
+
+
+def test_callbacks_have_a_secret(hub):
+    assert hub.callback_secret().startswith("whsec_")
