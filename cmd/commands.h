@@ -14,6 +14,8 @@ int command_exec(int argc, char **argv);
 int command_attach(int argc, char **argv);
 int command_history(int argc, char **argv);
 int command_sessions(int argc, char **argv);
+int command_sandboxes(int argc, char **argv);
+int command_kill(int argc, char **argv);
 int command_interrupt(int argc, char **argv);
 int command_restart(int argc, char **argv);
 int command_user(int argc, char **argv);

@@ -18,6 +18,8 @@ static const struct command {
     { "exec", command_exec, "run a command in a sandbox" },
     { "history", command_history, "what was run" },
     { "sessions", command_sessions, "list or remove sessions" },
+    { "sandboxes", command_sandboxes, "list sandboxes" },
+    { "kill", command_kill, "end a sandbox" },
     { "interrupt", command_interrupt, "interrupt running code" },
     { "restart", command_restart, "a fresh kernel under a session's name" },
     { "user", command_user, "create, list, remove users" },

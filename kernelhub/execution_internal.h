@@ -7,6 +7,8 @@
 #include "kernelhub/output.h"
 #include "kernelhub/session_internal.h"
 
+#define EXECUTION_MAX_HELD_BYTES (64u << 20) /* a user's code, env and input that wait or run */
+
 struct execution {
     struct hub *hub;
     struct user *user;

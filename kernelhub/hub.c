@@ -185,6 +185,11 @@ static void load_sandbox(void *arg, const struct sandbox_row *r)
         arg, r); /* NULL: its user is gone; the keeper's list will show it as not ours */
 }
 
+static void load_unremoved(void *arg, const struct sandbox_row *r)
+{
+    sandbox_end_again(arg, &r->id, &r->user_id);
+}
+
 static void load_ended(void *arg, const struct sandbox_row *r)
 {
     struct hub *h = arg;
@@ -206,6 +211,7 @@ static void load_execution(void *arg, const struct execution_row *r, uint64_t la
 static int recover(struct hub *h, struct err *e)
 {
     if (store_load_ended_sandboxes(h->store, ENDED_MAX, load_ended, h, e) < 0 ||
+        store_load_unremoved_sandboxes(h->store, load_unremoved, h, e) < 0 ||
         store_load_sandboxes(h->store, load_sandbox, h, e) < 0 ||
         store_load_sessions(h->store, load_session, h, e) < 0 ||
         store_load_executions(h->store, load_execution, h, e) < 0)

@@ -31,6 +31,7 @@ struct keeper_client {
     bool connected; /* hello answered */
     int64_t epoch;  /* of the newest keeper that answered */
     char boot_id[37];
+    int version; /* the keeper's */
     uint64_t next_id;
     struct buf in, out;
     zlistx_t *asked; /* in the order they were asked; sent again after a reconnect */
@@ -93,8 +94,6 @@ static void connect_now(struct keeper_client *k)
     }
     struct verb_request hello = { .id = k->next_id++, .verb = VERB_HELLO, .version = VERB_VERSION };
     verb_encode_request(&k->out, &hello);
-    for (struct asked *a = zlistx_first(k->asked); a; a = zlistx_next(k->asked))
-        verb_encode_request(&k->out, &a->request);
     flush(k);
 }
 
@@ -122,9 +121,32 @@ static void answer(struct asked *a, const struct err *e, struct slice body)
     done(arg, e, body);
 }
 
+static void refuse_new_verb(struct asked *a)
+{
+    struct err e;
+    (void)err_set(&e, ERR_UNAVAILABLE,
+                  "the keeper is of an older version: restart the service to finish its upgrade");
+    answer(a, &e, slice_of(NULL, 0));
+}
+
+/* What was asked before, in order. An answer may ask for more: that is sent by then. */
+static void ask_again(struct keeper_client *k)
+{
+    zlistx_t *too_new = zlistx_new();
+    for (struct asked *a = zlistx_first(k->asked); a; a = zlistx_next(k->asked)) {
+        if (verb_since(a->request.verb) > k->version)
+            zlistx_add_end(too_new, a);
+        else
+            verb_encode_request(&k->out, &a->request);
+    }
+    for (struct asked *a = zlistx_first(too_new); a; a = zlistx_next(too_new))
+        refuse_new_verb(a);
+    zlistx_destroy(&too_new);
+}
+
 /* Who answers: one that we understand, and not one whose time is over. */
 static int check_hello(const struct keeper_client *k, const struct verb_reply *reply,
-                       int64_t *ret_epoch, char ret_boot_id[37], struct err *e)
+                       int *ret_version, int64_t *ret_epoch, char ret_boot_id[37], struct err *e)
 {
     struct slice boot = { 0 };
     struct uuid id;
@@ -140,6 +162,7 @@ static int check_hello(const struct keeper_client *k, const struct verb_reply *r
     if (!json_member_int(reply->body, "keeper_epoch", ret_epoch) ||
         !json_member_string(reply->body, "boot_id", &boot) || !uuid_parse(boot, &id))
         return err_set(e, ERR_PRECONDITION, "it does not say who it is");
+    *ret_version = (int)version;
     memcpy(ret_boot_id, id.text, sizeof id.text);
     if (*ret_epoch < k->epoch)
         return err_set(e, ERR_CONFLICT, "it is keeper %lld, and %lld has taken over from it",
@@ -150,9 +173,10 @@ static int check_hello(const struct keeper_client *k, const struct verb_reply *r
 static void on_hello(struct keeper_client *k, const struct verb_reply *reply)
 {
     struct err e = ERR_INIT;
+    int version = 0;
     int64_t epoch;
     char boot_id[37];
-    if (check_hello(k, reply, &epoch, boot_id, &e) < 0) {
+    if (check_hello(k, reply, &version, &epoch, boot_id, &e) < 0) {
         log_error("the keeper that answers is refused: %s", e.text);
         disconnect(k);
         return;
@@ -160,7 +184,9 @@ static void on_hello(struct keeper_client *k, const struct verb_reply *reply)
     bool another_boot = k->boot_id[0] && strcmp(k->boot_id, boot_id) != 0;
     k->epoch = epoch;
     memcpy(k->boot_id, boot_id, sizeof k->boot_id);
+    k->version = version;
     k->connected = true;
+    ask_again(k);
     if (another_boot)
         k->events.on_new_boot(k->events.arg);
     k->events.on_connected(k->events.arg);
@@ -281,8 +307,12 @@ void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int time
     *a = (struct asked){ .client = k, .request = *r, .done = done, .arg = arg };
     a->handle = zlistx_add_end(k->asked, a);
     a->timer = zloop_timer(k->loop, (size_t)timeout_ms, 1, on_timeout, a);
-    if (k->connected) {
-        verb_encode_request(&k->out, r);
-        flush(k);
+    if (!k->connected)
+        return;
+    if (verb_since(r->verb) > k->version) {
+        refuse_new_verb(a);
+        return;
     }
+    verb_encode_request(&k->out, r);
+    flush(k);
 }

@@ -20,6 +20,7 @@ struct keeper_events {
 
 struct keeper_client *keeper_client_new(zloop_t *loop, const char *socket_path, struct keeper_events events);
 void keeper_client_free(struct keeper_client *k);
+/* A verb that the keeper is too old for: ERR_UNAVAILABLE, and what to do. */
 bool keeper_client_connected(const struct keeper_client *k);
 
 /* Sends r (its id is set here), now or when the keeper is there. After timeout_ms: ERR_TIMEOUT. */

@@ -56,6 +56,7 @@ void sandbox_save_ended(const struct sandbox *s, int64_t ended_us, const char *r
 
 void sandbox_save(const struct sandbox *s)
 {
+    assert(s->state != SANDBOX_GONE); /* its row says when and why it ended */
     sandbox_save_ended(s, 0, NULL);
 }
 

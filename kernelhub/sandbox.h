@@ -84,9 +84,13 @@ void sandbox_connect(struct sandbox *s);
 /* Ends it: its sessions are told (sessions_sandbox_gone), the keeper destroys it, memory goes in the loop's next turn. `code` and
  * reason are what those that waited for it are told; `status` is how what ran there ended. */
 void sandbox_end(struct sandbox *s, enum sandbox_cause cause, enum err_code code, const char *reason, enum status status);
-/* The same, answered when nothing of it is left. */
-struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, enum err_code code, const char *reason,
-                              enum status status, reply_fn done, void *arg);
+/* The same as ERR_GONE and `interrupted`, answered when nothing of it is left; with the user's shared workspace when that is wanted. */
+struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, const char *reason, bool purge_shared,
+                              reply_fn done, void *arg);
+/* Only the user's shared workspace; ERR_BUSY while a sandbox uses it. */
+struct wait *sandbox_purge_shared(struct hub *h, const struct user *u, reply_fn done, void *arg);
+/* A hub before us ended it, but did not see its private workspace gone. */
+void sandbox_end_again(struct hub *h, const struct uuid *id, const struct uuid *user_id);
 
 /* Takes its container away and makes it anew under the same id; its sessions are told and stay. Sets RESETTING. */
 void sandbox_remake(struct sandbox *s);

@@ -9,6 +9,7 @@
 #include "kernelhub/wait.h"
 
 #define DESTROY_TIMEOUT_MS 60000
+#define PURGE_TIMEOUT_MS   30000
 
 static const char *const CAUSES[] = {
     [CAUSE_FAILED] = "failed",   [CAUSE_IDLE] = "idle", [CAUSE_LEASE] = "lease",
@@ -19,9 +20,11 @@ static const char *const CAUSES[] = {
 /* An ending under way in the keeper; the sandbox itself is forgotten by then. */
 struct ending {
     struct hub *hub;
-    struct uuid id;
-    struct wait *wait; /* NULL: nobody waits */
-    bool *answered;    /* set when the answer comes within the call; NULL: that is over */
+    struct uuid id, user_id;
+    bool purge_private; /* its own workspace goes with it */
+    bool purge_shared;  /* its user's, because the user wants it */
+    struct wait *wait;  /* NULL: nobody waits */
+    bool *answered;     /* set when the answer comes within the call; NULL: that is over */
 };
 
 static void answer(struct ending *ending, const struct err *e)
@@ -34,12 +37,35 @@ static void answer(struct ending *ending, const struct err *e)
     free(ending);
 }
 
+static void on_purged(void *arg, const struct err *e, struct slice body)
+{
+    struct ending *ending = arg;
+    if (e)
+        log_warning("keeper could not remove a workspace user=%s sandbox=%s: %s",
+                    ending->user_id.text, ending->purge_private ? ending->id.text : "-", e->text);
+    else if (ending->purge_private)
+        store_set_workspace(ending->hub->store, &ending->id, "removed");
+    answer(ending, e);
+}
+
+static void purge(struct ending *ending)
+{
+    struct verb_request r = { .verb = VERB_PURGE, .private_workspace = ending->purge_private };
+    if (ending->purge_private)
+        r.sandbox_id = ending->id;
+    memcpy(r.user_id, ending->user_id.text, sizeof r.user_id);
+    keeper_client_ask(ending->hub->keeper, &r, PURGE_TIMEOUT_MS, on_purged, ending);
+}
+
 static void on_destroyed(void *arg, const struct err *e, struct slice body)
 {
     struct ending *ending = arg;
     if (e)
         log_warning("keeper could not destroy sandbox id=%s: %s", ending->id.text, e->text);
-    answer(ending, e);
+    if (!e && (ending->purge_private || ending->purge_shared))
+        purge(ending);
+    else
+        answer(ending, e);
 }
 
 static void destroy(struct hub *h, const struct uuid *id, keeper_reply_fn done, void *arg)
@@ -65,7 +91,9 @@ static void end(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
     *ret = calloc(1, sizeof **ret);
     if (!*ret)
         abort();
-    **ret = (struct ending){ .hub = s->hub, .id = s->id };
+    **ret = (struct ending){
+        .hub = s->hub, .id = s->id, .user_id = s->user->id, .purge_private = s->private_workspace
+    };
     log_info("sandbox ended id=%s cause=%s reason=%s", s->id.text, CAUSES[cause],
              log_quote(slice_str(reason)));
     metric_counter_add(s->hub->sandboxes_ended_total, CAUSES[cause], NULL, 1);
@@ -96,21 +124,50 @@ void sandbox_end(struct sandbox *s, enum sandbox_cause cause, enum err_code code
     reap_later(s);
 }
 
-struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
-                              const char *reason, enum status status, reply_fn done, void *arg)
+/* Of a sandbox that is not there only its user's workspace is removed. */
+static struct wait *ask_and_wait(struct ending *ending, bool is_there, reply_fn done, void *arg)
 {
-    struct ending *ending;
     bool answered = false;
-    assert(s->state != SANDBOX_GONE);
-    end(s, cause, code, reason, status, &ending);
     struct wait *w = wait_new_owned(&ending->wait, done, arg);
     ending->wait = w;
     ending->answered = &answered;
-    destroy(s->hub, &s->id, on_destroyed, ending);
+    if (is_there)
+        destroy(ending->hub, &ending->id, on_destroyed, ending);
+    else
+        purge(ending);
     if (!answered)
         ending->answered = NULL;
-    reap_later(s);
     return answered ? NULL : w;
+}
+
+struct wait *sandbox_end_then(struct sandbox *s, enum sandbox_cause cause, const char *reason,
+                              bool purge_shared, reply_fn done, void *arg)
+{
+    struct ending *ending;
+    assert(s->state != SANDBOX_GONE);
+    end(s, cause, ERR_GONE, reason, STATUS_INTERRUPTED, &ending);
+    ending->purge_shared = purge_shared && !s->private_workspace;
+    struct wait *w = ask_and_wait(ending, true, done, arg);
+    reap_later(s);
+    return w;
+}
+
+struct wait *sandbox_purge_shared(struct hub *h, const struct user *u, reply_fn done, void *arg)
+{
+    struct ending *ending = calloc(1, sizeof *ending);
+    if (!ending)
+        abort();
+    *ending = (struct ending){ .hub = h, .user_id = u->id, .purge_shared = true };
+    return ask_and_wait(ending, false, done, arg);
+}
+
+void sandbox_end_again(struct hub *h, const struct uuid *id, const struct uuid *user_id)
+{
+    struct ending *ending = calloc(1, sizeof *ending);
+    if (!ending)
+        abort();
+    *ending = (struct ending){ .hub = h, .id = *id, .user_id = *user_id, .purge_private = true };
+    destroy(h, id, on_destroyed, ending);
 }
 
 /* ---- made anew ---- */

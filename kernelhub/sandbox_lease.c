@@ -19,6 +19,8 @@ int64_t sandbox_note_period_us(const struct sandbox *s)
 
 void sandbox_use(struct sandbox *s, int64_t now_us, const char *how)
 {
+    if (s->state == SANDBOX_GONE)
+        return; /* its row says so */
     s->lease.used_us = now_us;
     s->used_by = how;
     if (now_us - s->noted_us < sandbox_note_period_us(s))
@@ -74,9 +76,12 @@ static void arm(struct hub *h, int64_t due_us)
 /* Returns when to look again; 0: it has ended. */
 static int64_t check(struct sandbox *s, int64_t now_us)
 {
+    static const struct lease_hold NOTHING;
     int64_t next;
     char reason[100];
-    enum lease_state state = lease_check(&s->lease, sandbox_hold(s, now_us), now_us, &next);
+    enum lease_state state = lease_check(&s->lease, NOTHING, now_us, &next);
+    if (state != LEASE_GOOD) /* only now is it worth to ask what holds it */
+        state = lease_check(&s->lease, sandbox_hold(s, now_us), now_us, &next);
     switch (state) {
     case LEASE_GOOD:
         s->held = false;
@@ -114,8 +119,11 @@ static int on_due(zloop_t *loop, int timer, void *arg)
 void sandbox_lease_changed(struct sandbox *s)
 {
     int64_t now = hub_unix_us(), next;
+    bool was_held = s->held;
     enum lease_state state = lease_check(&s->lease, sandbox_hold(s, now), now, &next);
     s->held = state == LEASE_HELD;
+    if (was_held && !s->held)
+        sessions_pump(s); /* what waited for nothing may run after all */
     arm(s->hub,
         next); /* what is due already: in the loop's next turn, for we may be in the middle of it */
 }

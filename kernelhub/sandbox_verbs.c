@@ -233,8 +233,40 @@ static void close_sessions(struct sandbox *s, const char *why)
     zlistx_destroy(&all);
 }
 
+/* Another one that sees the shared workspace; NULL: none. */
+static const struct sandbox *other_user_of(struct hub *h, const struct user *u,
+                                           const struct sandbox *but)
+{
+    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
+        if (s->user == u && s != but && !s->private_workspace)
+            return s;
+    return NULL;
+}
+
+struct wait *sandbox_delete_default(struct hub *h, struct user *u, bool purge, reply_fn done,
+                                    void *arg)
+{
+    struct err e = ERR_INIT;
+    struct sandbox *s = sandbox_by_name(h, u, SANDBOX_DEFAULT);
+    const struct sandbox *other = purge ? other_user_of(h, u, s) : NULL;
+    if (other)
+        (void)err_set(&e, ERR_CONFLICT,
+                      "sandbox '%s' uses the workspace, too: end it first, then purge",
+                      other->name);
+    else if (!s && !purge)
+        (void)ended_explain(h->ended, &u->id, SANDBOX_DEFAULT, &e);
+    if (e.code != ERR_NONE)
+        return refuse(&e, done, arg);
+    if (!s)
+        return sandbox_purge_shared(h, u, done, arg);
+    close_sessions(s, "the sandbox is gone: it was deleted");
+    return sandbox_end_then(s, CAUSE_DELETED, "it was deleted", purge, done, arg);
+}
+
 struct wait *sandbox_delete(struct sandbox *s, const char *why, reply_fn done, void *arg)
 {
-    close_sessions(s, why);
-    return sandbox_end_then(s, CAUSE_DELETED, ERR_GONE, why, STATUS_INTERRUPTED, done, arg);
+    char text[300];
+    (void)snprintf(text, sizeof text, "the sandbox is gone: %s", why); /* why is ours, and short */
+    close_sessions(s, text);
+    return sandbox_end_then(s, CAUSE_DELETED, why, false, done, arg);
 }

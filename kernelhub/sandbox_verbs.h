@@ -33,6 +33,11 @@ int sandbox_find(struct hub *h, const struct user *u, const char *id_or_name, st
 int sandbox_find_any(struct hub *h, const char *id, struct sandbox **ret, struct err *e);
 void sandbox_called(struct sandbox *s);
 
+/* Own use against the limits: {"user","sandboxes":{"used","limit"},"sessions":{…},"memory_bytes":{"reserved","limit_per_sandbox"},
+ * "cpus":{…},"pids":{…},"executions":{"running","queued","limit_per_session"},"held_bytes":{"used","limit"}}; by_label: and "groups":
+ * [{"label":"key=value","sandboxes","memory_bytes","cpus","pids","executions":{"running","queued"}}] of the sandboxes' labels. */
+void sandbox_write_usage(struct hub *h, const struct user *u, bool by_label, struct buf *out);
+
 /* The record: {"sandbox_id","name","template","image","digest","state","user","created_at","expires_at","last_used_at","idle_seconds",
  * "ttl_seconds","labels","limits":{…},"workspace","keeps_alive":[…],"sessions":[…],"start_phases"}. */
 void sandbox_write(const struct sandbox *s, struct buf *out);
@@ -56,7 +61,11 @@ struct wait *sandbox_stats(struct sandbox *s, reply_fn done, void *arg);
 /* journal.h: what is known of its life since this hub began. */
 void sandbox_write_logs(const struct sandbox *s, size_t tail, struct buf *out);
 
-/* Ends it with its sessions; answers {} when nothing of it is left. `why` is what later calls are told. */
+/* The user's default one; ERR_GONE or ERR_NOT_FOUND when there is none. purge: the files of the user's workspace too (then there need
+ * be none); ERR_CONFLICT when another sandbox uses them. */
+struct wait *sandbox_delete_default(struct hub *h, struct user *u, bool purge, reply_fn done, void *arg);
+
+/* Ends it with its sessions and its private workspace; answers {} when nothing of it is left. `why` is what later calls are told. */
 struct wait *sandbox_delete(struct sandbox *s, const char *why, reply_fn done, void *arg);
 
 #endif

@@ -101,6 +101,7 @@ int session_choose_sandbox(struct session *s, const char *template_name, struct 
 /* The language's own session: "python", and in a named sandbox "python@NAME". */
 void session_default_name(const char *language, const struct sandbox *in, char ret[128]);
 
+void sessions_pump(struct sandbox *sandbox);
 /* another_warden: not the one whose hello was heard last; what ran is lost. */
 void sessions_sandbox_up(struct sandbox *sandbox, struct slice hello, bool another_warden);
 /* The session's kernel is gone with its warden: another is started, what waits runs in it. */

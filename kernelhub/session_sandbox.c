@@ -210,6 +210,14 @@ static void leave_sandbox(struct session *s, const struct outcome_end *end, cons
         session_close(s, why->text);
 }
 
+void sessions_pump(struct sandbox *sandbox)
+{
+    zlistx_t *mine = sessions_of(sandbox, false);
+    for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine))
+        session_pump(s);
+    zlistx_destroy(&mine);
+}
+
 void sessions_sandbox_reset(struct sandbox *sandbox, const struct err *why)
 {
     struct outcome_end end = { .how = "killed",

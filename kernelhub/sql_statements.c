@@ -32,6 +32,7 @@ const char *const SQL_TEXT[SQL_N] = {
         " excluded.last_number), created_us=excluded.created_us, ended_us=excluded.ended_us, "
         "end_reason=excluded.end_reason, options=excluded.options, workspace=excluded.workspace, "
         "used_us=excluded.used_us",
+    [SQL_SET_WORKSPACE] = "UPDATE sandboxes SET workspace=?2 WHERE id=?1",
     [SQL_PUT_SESSION] =
         "INSERT OR REPLACE INTO sessions (feed, user_id, kernel_id, sandbox_id, name, language, "
         "kernelspec, template_name,"

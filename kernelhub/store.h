@@ -101,6 +101,7 @@ int64_t store_next_feed(struct store *s);
 void store_put_user(struct store *s, const struct user_row *r, store_done_fn done, void *arg); /* insert or replace, all of these */
 void store_put_key(struct store *s, const struct key_row *r, store_done_fn done, void *arg);
 void store_put_sandbox(struct store *s, const struct sandbox_row *r, store_done_fn done, void *arg); /* keeps a higher last_number of the same epoch */
+void store_set_workspace(struct store *s, const struct uuid *sandbox_id, const char *workspace); /* sandbox_row's */
 void store_put_session(struct store *s, const struct session_row *r, store_done_fn done, void *arg);
 
 /* `late` writes are for what nobody waits for: they go, in order with all others, with the next one that is not late, or 5 ms later. */

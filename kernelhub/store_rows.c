@@ -214,6 +214,24 @@ void store_put_sandbox(struct store *s, const struct sandbox_row *r, store_done_
     store_send(s, &row_op_new(&TYPE, &model, pack_sandbox, arg)->op);
 }
 
+static int run_workspace(struct writer *w, struct op *o, struct batch *b, struct err *e)
+{
+    const struct row_op *op = (struct row_op *)o;
+    sqlite3_stmt *stmt;
+    if (sql_use(&w->sql, SQL_SET_WORKSPACE, &stmt, e) < 0)
+        return -1;
+    sql_bind_uuid(stmt, 1, &op->row.sandbox.id);
+    sql_bind_text(stmt, 2, op->row.sandbox.workspace);
+    return finish(w, stmt, e);
+}
+
+void store_set_workspace(struct store *s, const struct uuid *sandbox_id, const char *workspace)
+{
+    static const struct op_type TYPE = { run_workspace, answer_plain, false };
+    struct row_op model = { .row.sandbox = { .id = *sandbox_id, .workspace = workspace } };
+    store_send(s, &row_op_new(&TYPE, &model, pack_sandbox, NULL)->op);
+}
+
 static int run_session(struct writer *w, struct op *o, struct batch *b, struct err *e)
 {
     const struct session_row *r = &((struct row_op *)o)->row.session;

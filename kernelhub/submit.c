@@ -12,7 +12,7 @@
 #include "kernelhub/wait.h"
 
 #define DEFAULT_TIMEOUT_SECONDS 30
-#define MAX_HELD_BYTES          (64u << 20) /* a user's code, env and input that wait or run */
+#define MAX_HELD_BYTES          EXECUTION_MAX_HELD_BYTES
 #define MIN_OUTPUT_BYTES        1024
 
 static const struct store_mark NO_MARK;

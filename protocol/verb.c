@@ -22,16 +22,26 @@ enum field {
 
 static const struct {
     const char *name;
-    unsigned fields; /* all are required, no other is allowed */
+    unsigned fields;   /* all are required, no other is allowed … */
+    unsigned optional; /* … but these */
+    int since;
 } VERBS[VERB_N] = {
-    [VERB_HELLO] = { "hello", EACH | FIELD_VERSION },
-    [VERB_CREATE] = { "create", EACH | FIELD_SANDBOX | FIELD_USER | FIELD_TEMPLATE |
-                                    FIELD_WORKSPACE | FIELD_LIMITS },
-    [VERB_DESTROY] = { "destroy", EACH | FIELD_SANDBOX },
-    [VERB_LIST] = { "list", EACH },
-    [VERB_IMAGES] = { "images", EACH },
-    [VERB_KILL] = { "kill", EACH },
+    [VERB_HELLO] = { "hello", EACH | FIELD_VERSION, 0, 1 },
+    [VERB_CREATE] = { "create",
+                      EACH | FIELD_SANDBOX | FIELD_USER | FIELD_TEMPLATE | FIELD_WORKSPACE |
+                          FIELD_LIMITS,
+                      0, 1 },
+    [VERB_DESTROY] = { "destroy", EACH | FIELD_SANDBOX, 0, 1 },
+    [VERB_LIST] = { "list", EACH, 0, 1 },
+    [VERB_IMAGES] = { "images", EACH, 0, 1 },
+    [VERB_KILL] = { "kill", EACH, 0, 1 },
+    [VERB_PURGE] = { "purge", EACH | FIELD_USER | FIELD_WORKSPACE, FIELD_SANDBOX, 2 },
 };
+
+int verb_since(enum verb verb)
+{
+    return VERBS[verb].since;
+}
 
 static bool is_name(const char *s)
 {
@@ -166,7 +176,10 @@ enum decode verb_decode_request(struct slice body, struct verb_request *ret, str
         }
         seen |= bit;
     }
-    if ((seen & EACH) != EACH || seen != VERBS[ret->verb].fields) {
+    bool private_purge = ret->verb == VERB_PURGE && ret->private_workspace;
+    unsigned required = VERBS[ret->verb].fields, allowed = required | VERBS[ret->verb].optional;
+    if ((seen & EACH) != EACH || (seen & required) != required || (seen & ~allowed) ||
+        (ret->verb == VERB_PURGE && private_purge != uuid_is_set(&ret->sandbox_id))) {
         err_set(e, ERR_INVALID, "a field is missing or too many");
         return DECODE_BAD;
     }
@@ -193,7 +206,8 @@ void verb_encode_request(struct buf *out, const struct verb_request *r)
     buf_addf(out, "{\"id\":%llu,\"verb\":\"%s\"", (unsigned long long)r->id, VERBS[r->verb].name);
     if (fields & FIELD_VERSION)
         buf_addf(out, ",\"version\":%d", r->version);
-    if (fields & FIELD_SANDBOX)
+    if (fields & FIELD_SANDBOX ||
+        (VERBS[r->verb].optional & FIELD_SANDBOX && uuid_is_set(&r->sandbox_id)))
         buf_addf(out, ",\"sandbox_id\":\"%s\"", r->sandbox_id.text);
     if (fields & FIELD_USER)
         buf_addf(out, ",\"user_id\":\"%s\"", r->user_id);

@@ -9,6 +9,8 @@
  *   destroy  {sandbox_id}                       → {} also when there is no such sandbox (any more)
  *   list     {}                                 → {sandboxes:[{sandbox_id, user_id, template, state:"running"|"gone"}]}
  *   images   {}                                 → {images:[{template, image, digest, size_bytes, created, kernelspecs:{NAME:{kernel.json}}}]}
+ *   purge    {user_id, workspace, sandbox_id (private only)} → {}; since version 2. The workspace is gone with all that is in it (its bytes are
+ *                                                 given back in the background); also when there is none. busy: a sandbox still uses it
  *   kill     {}                                 → {}; from a warden's own uid only: kills that warden's container
  *
  *   event exited {sandbox_id, reason:"destroyed"|"died"|"oom"|"killed", exit_code, message}  container or warden is gone; the keeper cleans up
@@ -22,10 +24,10 @@
 #include "base/uuid.h"
 #include "protocol/decode.h"
 
-#define VERB_VERSION         1
+#define VERB_VERSION         2
 #define VERB_MAX_FRAME_BYTES (1u << 20)
 
-enum verb { VERB_HELLO, VERB_CREATE, VERB_DESTROY, VERB_LIST, VERB_IMAGES, VERB_KILL, VERB_N };
+enum verb { VERB_HELLO, VERB_CREATE, VERB_DESTROY, VERB_LIST, VERB_IMAGES, VERB_KILL, VERB_PURGE, VERB_N };
 
 struct verb_limits {
     int64_t memory_bytes;
@@ -44,6 +46,9 @@ struct verb_request {
     struct verb_limits limits;
     int version;
 };
+
+/* The version that brought a verb: one that speaks less must not be asked. */
+int verb_since(enum verb verb);
 
 /* Decodes a frame's body (the JSON) strictly: unknown verbs, unknown or missing fields, wrong types
  * and names that are not [A-Za-z0-9._-]+ are BAD, and `e` says which. */

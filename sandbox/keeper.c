@@ -167,6 +167,7 @@ static int set_up(struct keeper *k, struct err *e)
     if (verb_server_new(k->watches, path, &handler, &k->server, e) < 0)
         return -1;
     keeper_images_start(k, root);
+    keeper_sweep(k); /* what an earlier keeper did not get to */
     return 0;
 }
 

@@ -63,6 +63,8 @@ struct keeper {
     bool images_again; /* and another is wanted after it */
     struct waiters image_waiters;      /* of the verb `images`: answered by a listing that began later */
     struct waiters image_waiters_next; /* came while one ran */
+    bool sweeping;       /* what was put aside is being removed */
+    bool sweep_again;    /* and more has come since */
     struct watch images_watch;         /* inotify on Podman's list */
     int images_timer;
 
@@ -88,6 +90,11 @@ struct verb_handler keeper_verbs(struct keeper *k);
 void keeper_images_start(struct keeper *k, const char *graph_root); /* watches Podman's list, asks for the first listing */
 void keeper_images_stop(struct keeper *k);
 void keeper_images_refresh(struct keeper *k);
+
+/* keeper_workspace.c: puts a workspace aside at once, so that the next sandbox gets a new one, and removes it in the background.
+ * The caller has seen that no sandbox uses it. */
+int keeper_purge_workspace(struct keeper *k, const struct verb_request *request, struct err *e);
+void keeper_sweep(struct keeper *k); /* what is put aside */
 
 /* keeper_reconcile.c: blocking, before the loop. Boxes whose two processes live are handed to adopt
  * (NULL: none is kept); everything else of this instance is removed. */

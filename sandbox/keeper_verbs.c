@@ -110,6 +110,27 @@ static void do_images(struct keeper *k, struct verb_peer peer, const struct verb
     keeper_images_refresh(k);
 }
 
+static bool is_used(const struct keeper *k, const struct verb_request *r)
+{
+    for (const struct life *l = zhashx_first(k->lives); l; l = zhashx_next(k->lives)) {
+        const struct box *b = life_box(l);
+        if (r->private_workspace ? uuid_equal(&b->id, &r->sandbox_id)
+                                 : !b->private_workspace && strcmp(b->user_id, r->user_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void do_purge(struct keeper *k, struct verb_peer peer, const struct verb_request *r)
+{
+    struct err e = ERR_INIT;
+    if (is_used(k, r))
+        return refuse(k, peer, r, ERR_BUSY, "a sandbox still uses this workspace");
+    if (keeper_purge_workspace(k, r, &e) < 0)
+        return verb_server_refuse(k->server, peer.client, r->id, &e);
+    verb_server_reply(k->server, peer.client, r->id, SLICE_LITERAL(""));
+}
+
 static void do_kill(struct keeper *k, struct verb_peer peer, const struct verb_request *r)
 {
     struct life *l = warden_of(k, peer.uid);
@@ -125,6 +146,7 @@ static const struct {
     [VERB_HELLO] = { false, do_hello },     [VERB_CREATE] = { false, do_create },
     [VERB_DESTROY] = { false, do_destroy }, [VERB_LIST] = { false, do_list },
     [VERB_IMAGES] = { false, do_images },   [VERB_KILL] = { true, do_kill },
+    [VERB_PURGE] = { false, do_purge },
 };
 
 static void on_request(void *ctx, struct verb_peer peer, const struct verb_request *r)

@@ -19,6 +19,7 @@
 #include "sandbox/idmap.h"
 
 #define NO_ID ((unsigned)-1)
+#define ASIDE ".removed" /* no user's id begins with a dot (verb.c) */
 
 /* Opens a directory of ours, made when missing. owner NO_ID: root. Refuses one that is another's. */
 static int own_dir(const char *path, mode_t mode, unsigned uid, unsigned gid, struct err *e)
@@ -273,6 +274,30 @@ int place_mount_workspace(const struct place *p, const struct uuid *id, const ch
                          .shown_uid = user,
                          .shown_gid = user };
     return idmap_attach(fd, &map, target, e);
+}
+
+int place_open_aside(const struct place *p)
+{
+    return beneath_open(p->workspaces_fd, ASIDE, O_RDONLY | O_DIRECTORY, 0, NULL);
+}
+
+/* What is in a workspace is a stranger's, and its user's folder is the hub's: nothing is followed, only renamed. */
+int place_put_aside(const struct place *p, const struct uuid *id, const char *user_id,
+                    bool is_private, struct err *e)
+{
+    char leaf[64];
+    struct err missing = ERR_INIT;
+    snprintf(leaf, sizeof leaf, is_private ? "private-%s" : "shared", id->text);
+    CLEANUP_FD int user =
+        beneath_open(p->workspaces_fd, user_id, O_RDONLY | O_DIRECTORY, 0, &missing);
+    if (user < 0)
+        return missing.code == ERR_NOT_FOUND ? 0 : err_set(e, missing.code, "%s", missing.text);
+    CLEANUP_FD int aside = beneath_make_dir(p->workspaces_fd, ASIDE, 0700, e);
+    if (aside < 0)
+        return -1;
+    if (renameat2(user, leaf, aside, uuid_new().text, RENAME_NOREPLACE) < 0 && errno != ENOENT)
+        return err_errno(e, ERR_INTERNAL, "put the workspace of '%s' aside", user_id);
+    return 0;
 }
 
 static int open_here(int dir_fd, const char *name)

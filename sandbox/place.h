@@ -3,7 +3,7 @@
  *   state_dir/keeper/            0700 root: instance, epoch, lock, containers.conf, podman.sock, empty,
  *                                records/ID.json, images/DIGEST.json, logs/ID.log, runtime,
  *                                spool/ID (for the moment in which a warden opens it)
- *   state_dir/workspaces/        0700 hub: USER/shared, USER/private-SANDBOX
+ *   state_dir/workspaces/        0700 hub: USER/shared, USER/private-SANDBOX; .removed/UUID
  *   run_dir/sandboxes/ID/        0750 warden:hub  link.sock
  *                       wall/      0755 warden    init.sock; read-only at /run/kernelhub inside
  *                       channels/  0700 warden
@@ -58,6 +58,11 @@ int place_make_sandbox(const struct place *p, const struct uuid *id, unsigned wa
  * with `user` (a host id) in the hub's stead. Switches this thread's file system ids meanwhile. */
 int place_mount_workspace(const struct place *p, const struct uuid *id, const char *user_id, bool is_private,
                           unsigned user, struct err *e);
+/* Moves a workspace to where it is nobody's any more. Of none there: 0. Quick: it is one rename. */
+int place_put_aside(const struct place *p, const struct uuid *id, const char *user_id, bool is_private, struct err *e);
+/* The folder of those, -1: there is none. The caller closes it. */
+int place_open_aside(const struct place *p);
+
 /* Takes all of that away again, as far as it is there. Never enters a mount. */
 int place_remove_sandbox(const struct place *p, const struct uuid *id, struct err *e);
 

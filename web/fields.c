@@ -333,6 +333,11 @@ int fields_take(struct fields *f, const char *apart, const struct field *table, 
     return take(f, table, n, config, ret, e);
 }
 
+size_t fields_count(const struct fields *f)
+{
+    return json_object_size(f->tree);
+}
+
 void fields_done(struct fields *f)
 {
     json_decref(f->tree);

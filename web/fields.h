@@ -49,6 +49,7 @@ struct fields {
 int fields_read(struct fields *f, struct slice body, const struct field *table, size_t n,
                 const struct config *config, void *ret, struct err *e)
     __attribute__((warn_unused_result));
+size_t fields_count(const struct fields *f); /* given by the body, null or not */
 void fields_done(struct fields *f);
 
 /* The same in two steps, for who has to look at a member before it knows which table is meant: the text, then its members less

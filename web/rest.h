@@ -59,6 +59,10 @@ void rest_sandbox_delete(struct request *r);
 void rest_sandbox_reset(struct request *r);
 void rest_sandbox_stats(struct request *r);
 void rest_sandbox_logs(struct request *r);
+void rest_default(struct request *r);
+void rest_default_create(struct request *r);
+void rest_default_delete(struct request *r);
+void rest_usage(struct request *r);
 void rest_admin_sandboxes(struct request *r);
 void rest_admin_sandbox_delete(struct request *r);
 

@@ -207,6 +207,71 @@ void rest_sandbox_logs(struct request *r)
     reply_buf(r, 200, &json);
 }
 
+/* ---- /session: for clients that know one sandbox per user ---- */
+
+void rest_default(struct request *r)
+{
+    struct err e = ERR_INIT;
+    struct sandbox *s;
+    r->hint = "POST /api/v1/session makes it, and so does the next execution";
+    if (sandbox_find(r->site->hub, r->user, SANDBOX_DEFAULT, &s, &e) < 0) {
+        reply_error(r, &e);
+        return;
+    }
+    reply_sandbox(r, s);
+    sandbox_called(s);
+}
+
+void rest_default_create(struct request *r)
+{
+    CLEANUP_FIELDS struct fields fields = { .tree = NULL };
+    struct body body;
+    struct err e = ERR_INIT;
+    struct sandbox *s;
+    if (read_body(r, &fields, &body, &e) < 0) {
+        reply_error(r, &e);
+        return;
+    }
+    if (body.wish.name && strcmp(body.wish.name, SANDBOX_DEFAULT) != 0) {
+        (void)err_set(&e, ERR_INVALID, "field 'name' has to be \"%s\" here", SANDBOX_DEFAULT);
+        reply_error(r, &e);
+        return;
+    }
+    body.wish.name = SANDBOX_DEFAULT;
+    bool asks_nothing = fields_count(&fields) == 0;
+    if (asks_nothing && sandbox_find(r->site->hub, r->user, SANDBOX_DEFAULT, &s, &e) == 0) {
+        reply_sandbox(r, s);
+        sandbox_called(s);
+        return;
+    }
+    r->hint = "DELETE /api/v1/session ends the one that is there";
+    request_wait(r, sandbox_create(r->site->hub, r->user, &body.wish, on_created, r));
+}
+
+void rest_default_delete(struct request *r)
+{
+    struct err e = ERR_INIT;
+    bool purge;
+    if (query_flag(&r->query, "purge", false, &purge, &e) < 0)
+        reply_error(r, &e);
+    else
+        request_wait(r, sandbox_delete_default(r->site->hub, r->user, purge, on_gone, r));
+}
+
+void rest_usage(struct request *r)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(MAX_RECORD_BYTES);
+    struct err e = ERR_INIT;
+    const char *by = query_get(&r->query, "group_by");
+    if (by && strcmp(by, "label") != 0) {
+        (void)err_set(&e, ERR_INVALID, "query parameter 'group_by' can only be label");
+        reply_error(r, &e);
+        return;
+    }
+    sandbox_write_usage(r->site->hub, r->user, by != NULL, &json);
+    reply_buf(r, 200, &json);
+}
+
 void rest_admin_sandbox_delete(struct request *r)
 {
     struct err e = ERR_INIT;

@@ -51,6 +51,10 @@ static const struct route ROUTES[] = {
     { "POST", API "/sandboxes/{sandbox}/reset", ROUTE_STORED, "", rest_sandbox_reset },
     { "GET", API "/sandboxes/{sandbox}/stats", 0, "", rest_sandbox_stats },
     { "GET", API "/sandboxes/{sandbox}/logs", 0, "tail", rest_sandbox_logs },
+    { "GET", API "/session", 0, "", rest_default },
+    { "POST", API "/session", ROUTE_BODY | ROUTE_STORED, "", rest_default_create },
+    { "DELETE", API "/session", ROUTE_STORED, "purge", rest_default_delete },
+    { "GET", API "/usage", 0, "group_by", rest_usage },
 
     { "GET", API "/admin/users", ROUTE_ADMIN, PAGE, rest_admin_users },
     { "POST", API "/admin/users", ROUTE_ADMIN | ROUTE_BODY | ROUTE_STORED, "",

@@ -288,6 +288,56 @@ def test_lists_are_tables_for_people_and_json_for_machines(service: FakeService)
     assert json.loads(cli(service, "sessions", "ls", "--json").stdout) == items
 
 
+def at_a_terminal(service: FakeService, typed: str, *arguments: str) -> tuple[int, str]:
+    """The exit code, and what stood on the terminal."""
+    argv, env = command(service, *arguments)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(argv, env=env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    shown = b""
+    try:
+        while b"[y/N]" not in shown:
+            shown += os.read(ours, 4096)
+        os.write(ours, typed.encode())
+        while True:
+            shown += os.read(ours, 4096)
+    except OSError:  # EIO: nobody has the other end any more
+        pass
+    finally:
+        os.close(ours)
+    return process.wait(30), shown.decode()
+
+
+def test_sandboxes_are_listed_with_what_keeps_them_alive(service: FakeService) -> None:
+    items = {"items": [{"name": "box", "template": "slim", "state": "running", "expires_at": None, "keeps_alive": ["running cell X", "called 2 s ago"]}], "next": None}
+    service.replies["GET", "/api/v1/sandboxes"] = [(200, items)]
+    lines = cli(service, "sandboxes", "--label", "a=b c").stdout.splitlines()
+    assert service.requests[0][1] == "/api/v1/sandboxes?label=a%3Db%20c"
+    assert lines[0].split()[:3] == ["NAME", "TEMPLATE", "STATE"] and "running cell X, called 2 s ago" in lines[1]
+    assert json.loads(cli(service, "sandboxes", "ls", "--json").stdout) == items
+    assert cli(service, "sandboxes", "rm").returncode == 2
+
+
+def test_kill_ends_a_sandbox_and_says_why_it_cannot(service: FakeService) -> None:
+    service.replies["DELETE", "/api/v1/sandboxes/a%20b"] = [(204, None)]
+    service.replies["DELETE", "/api/v1/sandboxes/old"] = [(410, {"error": {"code": "gone", "message": "sandbox 'old' is gone: idle for 30 min", "hint": None}})]
+    done = cli(service, "kill", "a b")
+    assert (done.returncode, done.stdout) == (0, "a b is ended\n")
+    late = cli(service, "kill", "--yes", "old")
+    assert late.returncode == 1 and "idle for 30 min" in late.stderr
+    assert cli(service, "kill").returncode == 2
+
+
+@pytest.mark.parametrize(("answer", "ends"), [("y\n", True), ("n\n", False), ("\n", False), ("\x04", False)])
+def test_kill_asks_at_a_terminal(service: FakeService, answer: str, ends: bool) -> None:
+    service.replies["GET", "/api/v1/sandboxes/box"] = [(200, {"workspace": "private", "sessions": ["a", "b"]})]
+    service.replies["DELETE", "/api/v1/sandboxes/box"] = [(204, None)]
+    code, shown = at_a_terminal(service, answer, "kill", "box")
+    assert "End sandbox box with its 2 sessions AND ITS FILES? [y/N]" in shown
+    assert (code == 0, "box is ended" in shown) == (ends, ends)
+    assert [r[0] for r in service.requests] == (["GET", "DELETE"] if ends else ["GET"])
+
+
 def test_names_are_escaped_in_paths(service: FakeService) -> None:
     service.replies["POST", "/api/v1/sessions/*"] = [(200, {})]
     assert cli(service, "restart", "a/b ü").returncode == 0

@@ -365,6 +365,63 @@ def test_destroy_while_it_is_made_wins(keeper: Keeper) -> None:
     assert keeper.leftovers() == []
 
 
+def fill(folder: Path, outside: Path) -> None:
+    """What user code may leave: any depth, names, modes and links."""
+    (folder / "plain").write_text("x")
+    (folder / "link").symlink_to(outside)
+    (folder / "up").symlink_to("../../..")
+    os.mkfifo(folder / "fifo")
+    (folder / os.fsdecode(b"\xff\n -rf *")).mkdir(mode=0o700)
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=at)
+        os.symlink(str(outside), "out", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    (folder / "closed").mkdir()
+    (folder / "closed" / "file").write_text("x")
+    (folder / "closed").chmod(0)
+
+
+def test_a_workspace_is_purged_when_nothing_uses_it(keeper: Keeper) -> None:
+    hub = keeper.hub()
+    users = keeper.state / "workspaces"
+    outside = keeper.folder / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("p")
+    assert hub.ask("purge", user_id="nobody", workspace="shared")["ok"]
+    shared, private = hub.create()["sandbox_id"], hub.create(workspace="private")["sandbox_id"]
+    folders = users / "ann" / "shared", users / "ann" / f"private-{private}"
+    for folder in folders:
+        fill(folder, outside)
+    wishes = {"user_id": "ann", "workspace": "shared"}, {"user_id": "ann", "workspace": "private", "sandbox_id": private}
+    for wish in wishes:
+        assert hub.ask("purge", **wish)["error"]["code"] == "busy"
+    assert hub.ask("destroy", sandbox_id=private)["ok"]
+    assert hub.ask("purge", **wishes[0])["error"]["code"] == "busy"
+    assert hub.ask("purge", **wishes[1])["ok"] and not folders[1].exists() and (folders[0] / "plain").exists()
+    assert hub.ask("destroy", sandbox_id=shared)["ok"]
+    assert hub.ask("purge", **wishes[0])["ok"] and not folders[0].exists()
+    again = hub.create()["sandbox_id"]  # at once, while what was there is still being removed
+    assert list(folders[0].iterdir()) == []
+    wait_until(lambda: list((users / ".removed").iterdir()) == [], 30)
+    assert hub.ask("purge", **wishes[1])["ok"]
+    assert (outside / "precious").read_text() == "p"
+    assert hub.ask("destroy", sandbox_id=again)["ok"]
+
+
+def test_what_a_killed_keeper_did_not_remove_the_next_one_does(keeper: Keeper) -> None:
+    keeper.kill()
+    aside = keeper.state / "workspaces" / ".removed" / str(uuid.uuid4())
+    aside.mkdir(parents=True)
+    fill(aside, keeper.state)
+    keeper.start()
+    wait_until(lambda: list(aside.parent.iterdir()) == [], 30)
+    assert (keeper.state / "keeper" / "instance").exists()
+
+
 def test_create_is_idempotent_and_ids_are_not_shared(keeper: Keeper) -> None:
     hub = keeper.hub()
     first = hub.create()

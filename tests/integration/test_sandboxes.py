@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -358,3 +361,141 @@ def test_a_user_has_so_many_sandboxes_and_no_more(make_service: Callable[..., Se
         assert http.delete(f"{API}/one").status_code == 204
         check(http.post(API, json={"name": "three", "ttl_seconds": 101}), 400, "invalid_request", "limits/max_ttl_seconds")
         make(http, name="three")
+
+
+def test_a_private_workspace_is_its_own_and_ends_with_it(service: Service, http: httpx.Client) -> None:
+    record = make(http, name="private", workspace="private")
+    assert record["workspace"] == "private"
+    run(http, "open('mine.txt', 'w').write('m')", sandbox="private")
+    run(http, "open('ours.txt', 'w').write('o')")
+    code = "import os; print(sorted(n for n in os.listdir() if n in ('mine.txt', 'ours.txt')))"
+    assert run(http, code, sandbox="private")["stdout"] == "['mine.txt']\n"
+    assert run(http, code)["stdout"] == "['ours.txt']\n"
+    folder = next((service.state / "workspaces").glob(f"*/private-{record['sandbox_id']}"))
+    assert http.post(f"{API}/private/reset").status_code == 200
+    assert run(http, code, sandbox="private")["stdout"] == "['mine.txt']\n"
+    assert http.delete(f"{API}/private").status_code == 204
+    assert not folder.exists()
+    assert run(http, code)["stdout"] == "['ours.txt']\n"
+    again = make(http, name="private", workspace="private")
+    assert run(http, code, sandbox="private")["stdout"] == "[]\n"
+    assert http.delete(f"{API}/{again['sandbox_id']}").status_code == 204
+
+
+def test_a_private_workspace_goes_also_when_the_hub_dies_in_between(make_service: Callable[..., Service]) -> None:
+    service = make_service()
+    with service.client() as http:
+        record = make(http, name="private", workspace="private")
+        folder = next((service.state / "workspaces").glob(f"*/private-{record['sandbox_id']}"))
+        keeper = service.pid_of("keeper")
+        os.kill(keeper, signal.SIGSTOP)  # so that the hub cannot finish
+        try:
+            with pytest.raises(httpx.TimeoutException):
+                http.delete(f"{API}/private", timeout=1)
+            gone(http, "private", "it was deleted")
+            kill(service.pid_of("hub"))
+            wait_until(lambda: alive_again(service, "private"), 20)
+            assert folder.exists()
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        wait_until(lambda: not folder.exists(), 30)
+
+
+def alive_again(service: Service, name: str) -> bool:
+    try:
+        with service.client() as http:
+            return http.get(f"{API}/{name}").status_code == 410
+    except httpx.TransportError:
+        return False
+
+
+def test_the_default_sandbox_for_clients_that_know_one(make_service: Callable[..., Service]) -> None:
+    service = make_service()
+    session = "/api/v1/session"
+    with service.client() as http:
+        check(http.get(session), 404, "not_found")
+        check(http.delete(session), 404, "not_found")
+        made = http.post(session, json={"limits": {"pids": 64}, "labels": {"of": "me"}})
+        assert made.status_code == 201 and made.json()["name"] == "default", made.text
+        sandbox = made.json()["sandbox_id"]
+        assert run(http, "open('f', 'w').write('x')")["sandbox_id"] == sandbox
+        assert http.get(session).json()["labels"] == {"of": "me"}
+        assert (http.post(session, json={}).status_code, http.post(session).json()["sandbox_id"]) == (200, sandbox)
+        check(http.post(session, json={"name": "other"}), 400, "invalid_request", "default")
+        check(http.post(session, json={"ttl_seconds": 5}), 409, "conflict", sandbox)
+        assert http.delete(session).status_code == 204
+        check(http.get(session), 410, "gone", "it was deleted")
+        assert http.get("/api/v1/sessions").json()["items"] == []
+        second = run(http, "print(open('f').read())")
+        assert second["stdout"] == "x\n" and second["sandbox_id"] != sandbox
+        make(http, name="other")
+        check(http.delete(session, params={"purge": "1"}), 409, "conflict", "'other'")
+        assert get(http, "default")["sandbox_id"] == second["sandbox_id"]
+        assert http.delete(f"{API}/other").status_code == 204
+        assert http.delete(session, params={"purge": "1"}).status_code == 204
+        folder = service.state / "workspaces"
+        assert list(folder.glob("*/shared")) == []
+        assert run(http, "import os; print(os.listdir())")["stdout"] == "[]\n"
+        assert http.delete(session).status_code == 204
+        assert http.delete(session, params={"purge": "true"}).status_code == 204  # nothing runs: only the files
+        assert http.delete(session, params={"purge": "1"}).status_code == 204
+        check(http.delete(session, params={"purge": "maybe"}), 400, "invalid_request", "purge")
+        wait_until(lambda: list((folder / ".removed").iterdir()) == [], 20)
+
+
+def test_usage_is_said_against_the_limits(make_service: Callable[..., Service]) -> None:
+    service = make_service("limits/max_user_sandboxes=5", "limits/max_sessions=7", "limits/memory_bytes=512M", "limits/pids=128")
+    with service.client() as http:
+        assert http.get("/api/v1/usage").json()["sandboxes"] == {"used": 0, "limit": 5}
+        for name, team in (("a", "red"), ("b", "red"), ("c", "blue")):
+            make(http, name=name, labels={"team": team}, limits={"memory_bytes": 100 << 20, "pids": 20, "cpus": 0.5})
+        run(http, "1", sandbox="a")
+        cells = [http.post("/api/v1/execute/async", json={"code": "import time; time.sleep(60)", "sandbox": "a"}).json() for _ in range(3)]
+        wait_until(lambda: http.get("/api/v1/usage").json()["executions"]["running"] == 1)
+        usage = http.get("/api/v1/usage", params={"group_by": "label"}).json()
+        assert usage["sandboxes"] == {"used": 3, "limit": 5} and usage["sessions"] == {"used": 1, "limit": 7}
+        assert usage["memory_bytes"] == {"reserved": 300 << 20, "limit_per_sandbox": 512 << 20}
+        assert usage["cpus"] == {"reserved": 1.5, "limit_per_sandbox": 2} and usage["pids"]["reserved"] == 60
+        assert (usage["executions"]["running"], usage["executions"]["queued"]) == (1, 2)
+        assert usage["held_bytes"]["used"] > 0
+        groups = {g["label"]: g for g in usage["groups"]}
+        assert groups["team=red"]["sandboxes"] == 2 and groups["team=red"]["memory_bytes"] == 200 << 20
+        assert groups["team=red"]["executions"] == {"running": 1, "queued": 2} and groups["team=blue"]["sandboxes"] == 1
+        check(http.get("/api/v1/usage", params={"group_by": "colour"}), 400, "invalid_request", "group_by")
+        for cell in reversed(cells):
+            http.post(f"/api/v1/executions/{cell['execution_id']}/interrupt")
+
+
+def test_an_extended_lease_lets_go_on_what_waited(http: httpx.Client, box: Callable[..., dict[str, object]]) -> None:
+    box(name="extended")
+    run(http, "1", sandbox="extended")
+    http.patch(f"{API}/extended", json={"ttl_seconds": 1}).raise_for_status()
+    http.post("/api/v1/execute/async", json={"code": "import time; time.sleep(25)", "sandbox": "extended"}).raise_for_status()
+    time.sleep(1.5)
+    waits = http.post("/api/v1/sessions", json={"name": "side", "sandbox": "extended"})
+    assert waits.status_code == 201, waits.text
+    cell = http.post("/api/v1/execute/async", json={"code": "print('ran')", "sandbox": "extended", "session": "side"}).json()
+    time.sleep(0.5)
+    assert http.get(f"/api/v1/executions/{cell['execution_id']}").json()["status"] == "queued"
+    http.patch(f"{API}/extended", json={"ttl_seconds": 600}).raise_for_status()
+    wait_until(lambda: http.get(f"/api/v1/executions/{cell['execution_id']}").json()["status"] == "ok")
+
+
+def test_what_died_stays_dead_in_the_store(make_service: Callable[..., Service]) -> None:
+    """A run that ends because its sandbox does is no use of that sandbox: the row keeps its end."""
+    service = make_service("sandbox/idle_seconds=8")
+    with service.client() as http:
+        make(http, name="dies")
+        run(http, "1", sandbox="dies")
+        time.sleep(1.2)  # longer than what the store may be behind
+        cell = http.post("/api/v1/execute/async", json={"code": "import time; time.sleep(60)", "sandbox": "dies"}).json()
+        wait_until(lambda: http.get(f"/api/v1/executions/{cell['execution_id']}").json()["status"] == "running")
+        time.sleep(1.2)
+        record = json.loads((service.state / "keeper" / "records" / f"{get(http, 'dies')['sandbox_id']}.json").read_text())
+        kill(record["pid"])
+        wait_until(lambda: http.get(f"{API}/dies").status_code == 410)
+        gone(http, "dies", "the sandbox ended: died")
+        assert http.get(f"/api/v1/executions/{cell['execution_id']}").json()["status"] in ("kernel_died", "lost")
+        kill(service.pid_of("hub"))
+        wait_until(lambda: alive_again(service, "dies"), 20)
+        gone(http, "dies", "the sandbox ended: died")

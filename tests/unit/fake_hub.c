@@ -334,6 +334,18 @@ void sandbox_write_logs(const struct sandbox *s, size_t tail, struct buf *out)
     buf_addf(out, "{\"items\":[],\"dropped\":%zu}", tail);
 }
 
+struct wait *sandbox_delete_default(struct hub *h, struct user *u, bool purge, reply_fn done,
+                                    void *arg)
+{
+    done(arg, NULL, SLICE_LITERAL("{}"));
+    return NULL;
+}
+
+void sandbox_write_usage(struct hub *h, const struct user *u, bool by_label, struct buf *out)
+{
+    buf_addf(out, "{\"user\":\"%s\",\"by_label\":%s}", u->name, by_label ? "true" : "false");
+}
+
 struct wait *sandbox_delete(struct sandbox *s, const char *why, reply_fn done, void *arg)
 {
     done(arg, NULL, SLICE_LITERAL("{}"));

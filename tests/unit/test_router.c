@@ -47,7 +47,7 @@ static void what_does_not_fit_whole_is_not_found(void **state)
                                          "/api/v1/sessions/a/",
                                          "/api/v1/sessions//restart",
                                          "/api/v1/sessions/a/b/c",
-                                         "/api/v1/session",
+                                         "/api/v1/sessio",
                                          "/API/v1/sessions",
                                          "/api/v1/%73essions",
                                          "//" };

@@ -117,6 +117,37 @@ static void limits_are_positive_numbers(void **state)
     }
 }
 
+static void a_purge_names_a_sandbox_when_it_is_of_a_private_workspace(void **state)
+{
+    struct verb_request r, again;
+    struct err e = ERR_INIT;
+    static const char SHARED[] =
+        "{\"id\":3,\"verb\":\"purge\",\"user_id\":\"ann\",\"workspace\":\"shared\"}";
+    static const char PRIVATE[] =
+        "{\"id\":3,\"verb\":\"purge\"," SANDBOX ",\"user_id\":\"ann\",\"workspace\":\"private\"}";
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(decode(i ? PRIVATE : SHARED, &r), DECODE_OK);
+        assert_int_equal(r.verb, VERB_PURGE);
+        assert_int_equal(uuid_is_set(&r.sandbox_id), i);
+        CLEANUP_BUF struct buf out = BUF_INIT(4096);
+        struct slice body;
+        size_t used;
+        verb_encode_request(&out, &r);
+        assert_int_equal(frame_decode(buf_slice(&out), VERB_MAX_FRAME_BYTES, &body, &used),
+                         DECODE_OK);
+        assert_int_equal(verb_decode_request(body, &again, &e), DECODE_OK);
+        assert_int_equal(again.private_workspace, i);
+        assert_string_equal(again.sandbox_id.text, r.sandbox_id.text);
+    }
+    bad("{\"id\":3,\"verb\":\"purge\",\"user_id\":\"ann\",\"workspace\":\"private\"}");
+    bad("{\"id\":3,\"verb\":\"purge\"," SANDBOX ",\"user_id\":\"ann\",\"workspace\":\"shared\"}");
+    bad("{\"id\":3,\"verb\":\"purge\",\"user_id\":\"..\",\"workspace\":\"shared\"}");
+    bad("{\"id\":3,\"verb\":\"purge\",\"user_id\":\".removed\",\"workspace\":\"shared\"}");
+    bad("{\"id\":3,\"verb\":\"purge\",\"user_id\":\"ann\"}");
+    assert_int_equal(verb_since(VERB_PURGE), 2);
+    assert_int_equal(verb_since(VERB_CREATE), 1);
+}
+
 static void replies_and_events_are_told_apart(void **state)
 {
     struct verb_reply r;
@@ -151,6 +182,7 @@ int main(void)
         cmocka_unit_test(fields_that_are_missing_too_many_or_twice_are_bad),
         cmocka_unit_test(names_cannot_be_paths),
         cmocka_unit_test(limits_are_positive_numbers),
+        cmocka_unit_test(a_purge_names_a_sandbox_when_it_is_of_a_private_workspace),
         cmocka_unit_test(replies_and_events_are_told_apart),
         cmocka_unit_test(an_error_travels_with_its_code),
     };
