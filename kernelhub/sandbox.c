@@ -192,8 +192,10 @@ static void on_created(void *arg, const struct err *e, struct slice body)
         (void)json_copy_string(v, s->image, sizeof s->image);
     if (json_member_string(body, "digest", &v))
         (void)json_copy_string(v, s->digest, sizeof s->digest);
-    if (json_member(body, "phases", &v) && v.len < sizeof s->phases)
+    if (json_member(body, "phases", &v) && v.len < sizeof s->phases) {
         memcpy(s->phases, v.data, v.len);
+        s->phases[v.len] = '\0'; /* those of the container before a reset may have been longer */
+    }
     sandbox_connect(s);
 }
 
