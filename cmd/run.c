@@ -10,7 +10,7 @@
 
 struct run {
     struct client_settings where;
-    const char *session, *language, *timeout, *stdin_text, *save_dir;
+    const char *session, *sandbox, *language, *timeout, *stdin_text, *save_dir;
     bool no_stream, json;
     struct option_list env;
 
@@ -104,6 +104,8 @@ static int build_body(struct run *r, const char *argument, struct err *e)
     r->follow.quiet = r->no_stream;
     if (r->session)
         (void)json_object_set_new(r->body, "session", json_string(r->session));
+    if (r->sandbox)
+        (void)json_object_set_new(r->body, "sandbox", json_string(r->sandbox));
     if (language)
         (void)json_object_set_new(r->body, "language", json_string(language));
     if (r->stdin_text)
@@ -136,6 +138,8 @@ int command_run(int argc, char **argv)
     const struct option_spec specs[] = {
         { "session", 's', OPTION_TEXT, "NAME", "run in this session (default: the language's own)",
           &r.session },
+        { "sandbox", 'b', OPTION_TEXT, "NAME", "run in this sandbox (default: your own)",
+          &r.sandbox },
         { "language", 'l', OPTION_TEXT, "L", "python, bash, javascript …", &r.language },
         { "timeout", 't', OPTION_TEXT, "SECONDS", "interrupt it after so long (default 30)",
           &r.timeout },

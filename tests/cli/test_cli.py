@@ -50,13 +50,13 @@ def test_output_goes_where_it_belongs(service: FakeService) -> None:
         event(4, "result", data={"text/plain": "42", "text/html": "<b>42</b>"}, metadata={}),
         finished(5),
     ]]
-    done = cli(service, "run", "x", "--session", "s", "-l", "python", "-t", "2.5", "-e", "A=1", "--stdin-text", "in")
+    done = cli(service, "run", "x", "--session", "s", "--sandbox", "b", "-l", "python", "-t", "2.5", "-e", "A=1", "--stdin-text", "in")
     assert (done.returncode, done.stdout, done.stderr) == (0, "out ü\n42\n", "err\n")
     _, _, body, authorization = service.requests[0]
     assert authorization == "Bearer kh_test"
     assert body.pop("execution_id")
     assert body == {
-        "code": "x", "session": "s", "language": "python", "timeout_seconds": 2.5, "env": {"A": "1"}, "stdin": "in",
+        "code": "x", "session": "s", "sandbox": "b", "language": "python", "timeout_seconds": 2.5, "env": {"A": "1"}, "stdin": "in",
         "interactive": False,
     }
 
