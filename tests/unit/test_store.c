@@ -297,9 +297,10 @@ static void a_mark_is_never_taken_back_within_an_epoch(void **state)
     struct event_head head = fixture_head(1, EVENT_STDOUT);
     store_put_sandbox(f->store, &box, NULL, NULL);
     for (uint64_t n = 1; n <= 20; n++)
-        store_add_event(f->store, 1, &head, slice_of(NULL, 0), (struct store_mark){ box.id, n },
-                        false, NULL, NULL);
-    store_mark(f->store, (struct store_mark){ box.id, 7 }, NULL, NULL);
+        store_add_event(f->store, 1, &head, slice_of(NULL, 0),
+                        (struct store_mark){ .sandbox_id = box.id, .number = n }, false, NULL,
+                        NULL);
+    store_mark(f->store, (struct store_mark){ .sandbox_id = box.id, .number = 7 }, NULL, NULL);
     assert_int_equal(last_number(f), 20);
     box.last_number = 3;
     store_put_sandbox(f->store, &box, NULL, NULL);
