@@ -29,7 +29,8 @@ KEEP = bool(os.environ.get("KERNELHUB_KEEP"))  # a developer wants to look at wh
 
 def begin() -> Path:
     """The folder of this run. Short: sockets are below it, and their names are at most 107 bytes long."""
-    folder = Path(tempfile.mkdtemp(prefix="k"))
+    above = os.environ.setdefault(f"{MARK}_ABOVE", tempfile.gettempdir())  # pytest-xdist's workers: not in each other
+    folder = Path(tempfile.mkdtemp(prefix="k", dir=above))
     folder.chmod(0o1777)  # wardens and kernels have users of their own
     pid = os.getpid()
 
