@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Service, run
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
+
+import machine  # noqa: E402
+from conftest import Service, run  # noqa: E402
 
 LINES = 1_000_000
 CODE = f"for i in range({LINES}): print(i)"
 GROWTH_BYTES = 20_000_000
 MOST = 2.0  # times the p99 without it
-ROUNDS = 3
-QUIET_SECONDS = 4.0
+ROUNDS = 5
+QUIET_SECONDS = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +49,8 @@ class Neighbour:
         self.connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)
         self.quiet: list[float] = []
         self.disturbed: list[float] = []
+        self.ratios: list[float] = []  # of the p99s of one quiet block and the disturbed one behind it
+        self.seen = (0, 0)  # samples of former blocks
         for _ in range(100):
             self.once()
 
@@ -59,18 +68,40 @@ class Neighbour:
         while time.monotonic() < until:
             samples.append(self.once())
 
+    def round_over(self) -> None:
+        quiet, disturbed = self.seen
+        self.ratios.append(percentile(self.disturbed[disturbed:], 99) / percentile(self.quiet[quiet:], 99))
+        self.seen = len(self.quiet), len(self.disturbed)
+
     def ratio(self) -> float:
-        return percentile(self.disturbed, 99) / percentile(self.quiet, 99)
+        """The middle one: what else a machine does in one of the blocks says nothing about us."""
+        return percentile(self.ratios, 50)
 
     def told(self) -> str:
         parts = []
         for name, samples in (("quiet", self.quiet), ("beside the flood", self.disturbed)):
             parts.append(f"{name}: n={len(samples)} p50={percentile(samples, 50):.2f} p99={percentile(samples, 99):.2f} ms")
-        return "; ".join(parts) + f"; p99 ratio {self.ratio():.2f}"
+        return "; ".join(parts) + f"; p99 ratio {self.ratio():.2f} of {[round(r, 2) for r in self.ratios]}"
 
 
 def percentile(samples: list[float], p: float) -> float:
     return sorted(samples)[min(len(samples) - 1, int(len(samples) * p / 100))]
+
+
+@contextmanager
+def first(service: Service) -> Iterator[None]:
+    """The service with all its kernels, and we, go before whatever else the machine does: on both sides of the ratio alike."""
+    pids = [service.pid_of("hub"), service.pid_of("keeper")]
+    for path in (service.state / "keeper/records").glob("*.json"):
+        record = json.loads(path.read_text())
+        pids += [record["pid"], record["warden_pid"]]
+        pids += [int(p) for p in Path(f"/proc/{record['pid']}/task/{record['pid']}/children").read_text().split()]
+    machine.put_first(pids)
+    os.setpriority(os.PRIO_PROCESS, 0, -20)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 class Resident:
@@ -159,9 +190,11 @@ def test_a_million_lines_cost_the_hub_little_memory_and_a_neighbour_little_time(
     with service.client() as http_client:
         run(http_client, "pass")
     resident = Resident(service.pid_of("hub"))
-    for _ in range(ROUNDS):
-        neighbour.go_on(QUIET_SECONDS, neighbour.quiet)
-        execution = flood(service, stalled, CODE, neighbour)
+    with first(service):
+        for _ in range(ROUNDS):
+            neighbour.go_on(QUIET_SECONDS, neighbour.quiet)
+            execution = flood(service, stalled, CODE, neighbour)
+            neighbour.round_over()
     growth = resident.growth()
     print(f"crash: flood, {'a stalled' if stalled else 'no'} client: hub grew {growth / 1e6:.1f} MB from {resident.before / 1e6:.1f}; {neighbour.told()}")
     assert printed(service, execution) == [str(i) for i in range(LINES)]
@@ -178,8 +211,10 @@ def test_a_flood_over_the_limit_costs_the_hub_no_memory(service: Service) -> Non
     with service.client() as http_client:
         run(http_client, "pass")
     resident = Resident(service.pid_of("hub"))
-    neighbour.go_on(QUIET_SECONDS, neighbour.quiet)
-    execution = flood(service, True, f"for i in range({lines}): print(i, flush=True)", neighbour, max_output_bytes=1_000_000)
+    with first(service):
+        neighbour.go_on(QUIET_SECONDS, neighbour.quiet)
+        execution = flood(service, True, f"for i in range({lines}): print(i, flush=True)", neighbour, max_output_bytes=1_000_000)
+        neighbour.round_over()
     growth = resident.growth()
     print(f"crash: flood over the limit: hub grew {growth / 1e6:.1f} MB from {resident.before / 1e6:.1f}; {neighbour.told()}")
     with service.client() as http_client:
