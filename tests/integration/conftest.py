@@ -155,9 +155,9 @@ class Service:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """The service that most tests share."""
+    """The service that most tests of a file share: what many files leave in one sandbox is more than it holds."""
     s = Service("limits/memory_bytes=512M", "limits/pids=128", "limits/max_sessions=40")
     try:
         s.start()
