@@ -233,7 +233,8 @@ def test_a_kernels_death_is_told_truthfully(service: Service, code: str, status:
     with service.client() as http:
         name = f"death-{uuid.uuid4()}"
         run(http, "x = 1", session=name)
-        job = start(http, code, session=name)
+        # its first words leave the kernel by another thread: a kernel that dies at once may never have said them
+        job = start(http, f"import time; time.sleep(0.5)\n{code}", session=name)
         queued = http.post("/api/v1/execute/async", json={"code": "1", "session": name}).json()["execution_id"]
         record = ended(http, job, 60)
         assert record["status"] == status
