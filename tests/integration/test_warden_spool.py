@@ -51,7 +51,8 @@ def test_a_hundred_thousand_displays_without_a_hub_are_all_there() -> None:
         reading, _ = hub.run(kernel, DISPLAYS.format(n=n // 10, pad=1), timeout=60 * SLOW)  # with a hub, to compare
         took, execution = run_alone(own, hub, kernel, DISPLAYS.format(n=n, pad=200), 120)
         kept = pss_bytes(own.warden.pid)
-        assert spooled_blocks(own) * 512 > 20_000_000 * n // 100_000
+        # memory takes the first part: most of what a sanitizer's few displays are
+        assert spooled_blocks(own) * 512 > (20_000_000 if not SANITIZED else 1_000_000)
         frames = read_all(own, hub.last, execution)
         values = [int(f.content["data"]["text/plain"]) for f in frames if f.msg_type == "display_data"]
         assert values == list(range(n)) and not [f for f in frames if f.type == GAP] and frames[-1].json["complete"]
