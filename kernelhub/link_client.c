@@ -110,8 +110,11 @@ static uint64_t may_acknowledge(const struct link_client *l)
     return l->pending ? l->committed : l->seen;
 }
 
+/* Not from inside on_frame: what that frame causes may not have taken its mark yet. */
 static void encode_ack(struct link_client *l)
 {
+    if (l->handling)
+        return;
     owe_nothing(l);
     if (may_acknowledge(l) <= l->acked)
         return;

@@ -1,0 +1,194 @@
+/* What the hub acknowledges, and when: seen from the warden's end of the socket. */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "kernelhub/link_client.h"
+#include "tests/unit/store_fixture.h"
+
+struct ends {
+    struct fixture *store;
+    struct hub hub;
+    struct link_client *link;
+    char path[160];
+    int listener, warden; /* -1: not open */
+    struct buf heard;     /* what the hub sent */
+    int n_frames;
+    bool sends_first; /* the handler sends an order before it takes its mark */
+    uint64_t mark;
+};
+
+static void on_frame(void *arg, const struct link_frame *f)
+{
+    struct ends *x = arg;
+    if (!f->number)
+        return;
+    if (x->sends_first) {
+        struct link_frame order = { .type = LINK_SAMPLE };
+        link_client_send(x->link, &order);
+    }
+    x->mark = link_client_take_mark(x->link);
+    x->n_frames++;
+}
+
+static void on_closed(void *arg, const char *why, bool broke_rules)
+{
+    (void)arg, (void)broke_rules;
+    fail_msg("closed: %s", why);
+}
+
+static int setup(void **state)
+{
+    struct ends *x = zmalloc(sizeof *x);
+    struct err e = ERR_INIT;
+    assert_int_equal(fixture_setup((void **)&x->store), 0);
+    x->hub.loop = x->store->loop;
+    x->hub.store = x->store->store;
+    x->hub.link_epoll = -1;
+    assert_int_equal(link_clients_open(&x->hub, &e), 0);
+    buf_init(&x->heard, 1 << 20);
+    snprintf(x->path, sizeof x->path, "%s/link.sock", x->store->dir);
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    assert_true(strlen(x->path) < sizeof address.sun_path);
+    strcpy(address.sun_path, x->path);
+    x->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(x->listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(x->listener, 1), 0);
+    x->link = link_client_new(&x->hub, (struct link_handler){ on_frame, on_closed, x });
+    assert_int_equal(link_client_connect(x->link, x->path, "", &e), 0);
+    x->warden = accept(x->listener, NULL, NULL);
+    assert_true(x->warden >= 0);
+    *state = x;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct ends *x = *state;
+    link_client_free(x->link);
+    link_clients_close(&x->hub);
+    close(x->warden);
+    close(x->listener);
+    buf_done(&x->heard);
+    void *store = x->store;
+    free(x);
+    return fixture_teardown(&store);
+}
+
+static void say(struct ends *x, const struct link_frame *f)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    link_encode(&out, f);
+    assert_int_equal(send(x->warden, out.data, out.len, 0), out.len);
+}
+
+static void greet(struct ends *x)
+{
+    struct link_frame hello = { .type = LINK_HELLO,
+                                .n_parts = 1,
+                                .parts = { SLICE_LITERAL("{}") } };
+    say(x, &hello);
+}
+
+static void say_message(struct ends *x, uint64_t number)
+{
+    struct link_frame m = {
+        .type = LINK_MESSAGE, .channel = LINK_IOPUB, .number = number, .n_parts = 4
+    };
+    for (size_t i = 0; i < 4; i++)
+        m.parts[i] = SLICE_LITERAL("{}");
+    say(x, &m);
+}
+
+/* The types of all frames the hub has sent so far; *ret_acked is the highest number acknowledged. */
+static const char *heard(struct ends *x, uint64_t *ret_acked)
+{
+    static char types[64];
+    static struct link_frame f;
+    char bytes[4096];
+    size_t used, done = 0, n = 0;
+    ssize_t got;
+    while ((got = recv(x->warden, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+        buf_add(&x->heard, bytes, (size_t)got);
+    *ret_acked = 0;
+    while (link_decode(slice_of(x->heard.data + done, x->heard.len - done), &f, &used) ==
+           DECODE_OK) {
+        types[n++] = f.type == LINK_HELLO    ? 'h'
+                     : f.type == LINK_ACK    ? 'a'
+                     : f.type == LINK_SAMPLE ? 's'
+                                             : '?';
+        if (f.type == LINK_ACK)
+            *ret_acked = f.number;
+        done += used;
+        assert_true(n + 1 < sizeof types);
+    }
+    types[n] = '\0';
+    return types;
+}
+
+static void run_ms(struct ends *x, int ms)
+{
+    int never = 0;
+    fixture_run_for(x->store, &never, 1, ms);
+}
+
+static void what_is_not_committed_is_not_acknowledged(void **state)
+{
+    struct ends *x = *state;
+    uint64_t acked;
+    greet(x);
+    say_message(x, 1);
+    fixture_run(x->store, &x->n_frames, 1);
+    run_ms(x, 100);
+    assert_string_equal(heard(x, &acked), "h");
+    link_client_committed(x->link, x->mark);
+    run_ms(x, 100); /* a little later, on its own */
+    assert_string_equal(heard(x, &acked), "ha");
+    assert_int_equal(acked, 1);
+}
+
+/* An order that goes out while its frame is being handled carries no ACK of that frame. */
+static void an_order_from_inside_a_handler_acknowledges_nothing(void **state)
+{
+    struct ends *x = *state;
+    uint64_t acked;
+    x->sends_first = true;
+    greet(x);
+    say_message(x, 1);
+    fixture_run(x->store, &x->n_frames, 1);
+    run_ms(x, 100);
+    assert_string_equal(heard(x, &acked), "hs");
+    link_client_committed(x->link, x->mark);
+    run_ms(x, 100);
+    assert_string_equal(heard(x, &acked), "hsa");
+    assert_int_equal(acked, 1);
+}
+
+static void an_ack_goes_with_the_next_order(void **state)
+{
+    struct ends *x = *state;
+    uint64_t acked;
+    greet(x);
+    say_message(x, 1);
+    fixture_run(x->store, &x->n_frames, 1);
+    link_client_committed(x->link, x->mark);
+    assert_string_equal(heard(x, &acked), "h");
+    struct link_frame order = { .type = LINK_SAMPLE };
+    link_client_send(x->link, &order);
+    assert_string_equal(heard(x, &acked), "has");
+    assert_int_equal(acked, 1);
+    run_ms(x, 100);
+    assert_string_equal(heard(x, &acked), "has"); /* not once more */
+}
+
+#define WITH_ENDS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_ENDS(what_is_not_committed_is_not_acknowledged),
+        WITH_ENDS(an_order_from_inside_a_handler_acknowledges_nothing),
+        WITH_ENDS(an_ack_goes_with_the_next_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
