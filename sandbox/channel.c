@@ -36,11 +36,15 @@ static void waiting_destroy(void **item)
 }
 
 static void flush(struct channel *c);
+
+/* What flush sends may swallow what came meanwhile: so the events after it count. */
 static void work(struct channel *c)
 {
     int events = zsock_events(c->socket);
-    if (events & ZMQ_POLLOUT)
+    if ((events & ZMQ_POLLOUT) && zlistx_size(c->waiting) > 0) {
         flush(c);
+        events = zsock_events(c->socket);
+    }
     if (events & ZMQ_POLLIN)
         c->events.on_readable(c->events.owner, c->which);
 }
