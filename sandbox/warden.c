@@ -329,19 +329,13 @@ static void on_stuck(void *owner, const char *why)
 
 static int on_timer(zloop_t *loop, int timer_id, void *arg);
 
-static void sooner(int64_t *due, int64_t at)
-{
-    if (at && (!*due || at < *due))
-        *due = at;
-}
-
 static void arm(struct warden *w)
 {
     int64_t due = 0;
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++)
-        sooner(&due, w->kernels[i] ? warden_kernel_due_ms(w->kernels[i]) : 0);
+        due_sooner(&due, w->kernels[i] ? warden_kernel_due_ms(w->kernels[i]) : 0);
     for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
-        sooner(&due, w->commands[i] ? warden_command_due_ms(w->commands[i]) : 0);
+        due_sooner(&due, w->commands[i] ? warden_command_due_ms(w->commands[i]) : 0);
     /* a timer that fires too early finds nothing due and arms again */
     if (!due || (w->timer >= 0 && w->timer_ms <= due))
         return;

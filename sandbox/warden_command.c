@@ -416,18 +416,12 @@ void warden_command_on_packet(struct warden_command *c, const struct init_packet
 
 /* ---- time ---- */
 
-static void sooner(int64_t *due, int64_t at)
-{
-    if (at && (!*due || at < *due))
-        *due = at;
-}
-
 int64_t warden_command_due_ms(const struct warden_command *c)
 {
     int64_t due = c->due_ms;
     for (size_t i = 0; i < N_CONFIRM; i++)
-        sooner(&due, c->confirm_ms[i]);
-    sooner(&due, c->run ? c->run->due_ms : 0);
+        due_sooner(&due, c->confirm_ms[i]);
+    due_sooner(&due, c->run ? c->run->due_ms : 0);
     return due;
 }
 

@@ -513,23 +513,17 @@ void warden_kernel_on_packet(struct warden_kernel *k, const struct init_packet *
     }
 }
 
-static void sooner(int64_t *due, int64_t at)
-{
-    if (at && (!*due || at < *due))
-        *due = at;
-}
-
 int64_t warden_kernel_due_ms(const struct warden_kernel *k)
 {
     int64_t due = k->due_ms;
-    sooner(&due, k->ask_ms);
-    sooner(&due, k->nudge_ms);
+    due_sooner(&due, k->ask_ms);
+    due_sooner(&due, k->nudge_ms);
     for (size_t i = 0; i < N_CONFIRM; i++)
-        sooner(&due, k->confirm_ms[i]);
+        due_sooner(&due, k->confirm_ms[i]);
     for (size_t i = 0; i < LINK_N_CHANNELS; i++)
-        sooner(&due, k->lines[i].redial_ms);
+        due_sooner(&due, k->lines[i].redial_ms);
     for (size_t i = 0; i < k->n_runs; i++)
-        sooner(&due, k->runs[i]->due_ms);
+        due_sooner(&due, k->runs[i]->due_ms);
     return due;
 }
 

@@ -69,6 +69,12 @@ struct warden_kernel {
 
 int64_t warden_now_us(void); /* monotonic */
 int64_t warden_now_ms(void);
+/* The earlier of two times; 0 is never. */
+static inline void due_sooner(int64_t *due, int64_t at)
+{
+    if (at && (!*due || at < *due))
+        *due = at;
+}
 
 /* warden_kernel.c */
 void wk_on_ready(struct warden_kernel *k);

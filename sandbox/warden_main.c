@@ -37,6 +37,42 @@ static bool parse_id(const char *text, unsigned *ret)
     return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && v < UINT32_MAX;
 }
 
+/* False: its value makes no sense. */
+static bool take_option(struct options *o, int c)
+{
+    switch (c) {
+    case 's':
+        return uuid_parse(slice_str(optarg), &o->sandbox_id);
+    case 'd':
+        o->dir = optarg;
+        return true;
+    case 'u':
+        return parse_id(optarg, &o->uid);
+    case 'g':
+        return parse_id(optarg, &o->gid);
+    case 'h':
+        return parse_id(optarg, &o->hub_gid);
+    case 'k':
+        o->keeper = optarg;
+        return true;
+    case 'e':
+        return uuid_parse(slice_str(optarg), &o->epoch);
+    case 'K':
+        o->kernels_dir = optarg;
+        return true;
+    case 'S':
+        o->spool = optarg;
+        return true;
+    case 'N':
+        o->notes = optarg;
+        return true;
+    case 'M':
+        return parse_id(optarg, &o->spool_mib) && o->spool_mib <= MAX_SPOOL_MIB;
+    default:
+        return false;
+    }
+}
+
 static int parse(int argc, char **argv, struct options *o, struct err *e)
 {
     static const struct option LONG[] = {
@@ -57,45 +93,7 @@ static int parse(int argc, char **argv, struct options *o, struct err *e)
     int c;
     *o = (struct options){ .kernels_dir = "/run/kernel" };
     while ((c = getopt_long(argc, argv, "", LONG, NULL)) != -1) {
-        bool ok = c != '?';
-        switch (c) {
-        case 's':
-            ok = uuid_parse(slice_str(optarg), &o->sandbox_id);
-            break;
-        case 'd':
-            o->dir = optarg;
-            break;
-        case 'u':
-            ok = parse_id(optarg, &o->uid);
-            break;
-        case 'g':
-            ok = parse_id(optarg, &o->gid);
-            break;
-        case 'h':
-            ok = parse_id(optarg, &o->hub_gid);
-            break;
-        case 'k':
-            o->keeper = optarg;
-            break;
-        case 'e':
-            ok = uuid_parse(slice_str(optarg), &o->epoch);
-            break;
-        case 'K':
-            o->kernels_dir = optarg;
-            break;
-        case 'S':
-            o->spool = optarg;
-            break;
-        case 'N':
-            o->notes = optarg;
-            break;
-        case 'M':
-            ok = parse_id(optarg, &o->spool_mib) && o->spool_mib <= MAX_SPOOL_MIB;
-            break;
-        default:
-            break;
-        }
-        if (!ok)
+        if (!take_option(o, c))
             return err_set(e, ERR_INVALID, "a bad option");
         if (c >= 'a')
             seen |= 1u << (c - 'a');
