@@ -46,6 +46,15 @@ def test_a_flood_is_cut_live_and_the_kernel_is_not_held_up(http: httpx.Client) -
     assert int(str(gap["bytes"])) > 19_000_000 and "max_output_bytes" in str(gap["reason"])
 
 
+def test_a_print_beyond_what_one_message_may_hold_arrives_too(http: httpx.Client) -> None:
+    record = run(http, "print('begin' + 'p' * 80_000_000 + 'end')", max_output_bytes=LIMIT, timeout_seconds=60)
+    assert record["status"] == "ok" and record["truncated"] is True
+    assert str(record["stdout"]).startswith("begin") and str(record["stdout"]).endswith("end\n")
+    (gap,) = [e for e in events_of(http, record["execution_id"]) if e["type"] == "gap"]
+    assert "max_output_bytes" in str(gap["reason"])
+    assert abs(len(str(record["stdout"])) + int(str(gap["bytes"])) - 80_000_009) < 5000, gap
+
+
 def test_a_flood_does_not_block_others(http: httpx.Client, service: Service) -> None:
     assert http.post("/api/v1/admin/users", json={"name": "calm"}).status_code == 201
     key = http.post("/api/v1/admin/keys", json={"name": "k", "user": "calm"}).json()["key"]

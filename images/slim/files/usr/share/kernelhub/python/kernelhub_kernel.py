@@ -4,6 +4,7 @@ Differences from ipykernel's own kernel:
 
 - The iopub socket never drops: its send high-water mark is 0 (ipykernel's default of 1000 loses output
   silently when the reader stalls).
+- What is printed between two flushes goes out in pieces: a message beyond 64 MiB would be lost whole.
 - `metadata.kernelhub.env` of an execute_request is in force during that request only.
 - It ends when it is asked to: ipykernel's may hang between its threads, the more often the busier the machine.
 - No notes on the standard streams while starting, no files but below /tmp, history in memory.
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
@@ -98,6 +100,18 @@ def _is_worth_saying(record: logging.LogRecord) -> bool:
     return "without encryption" not in str(record.msg)
 
 
+PIECE = 1 << 20  # characters; of 12 bytes each at most, as JSON
+
+
+class PiecewiseOutStream(OutStream):
+    """ipykernel's stdout and stderr, whose messages have a largest size."""
+
+    def _flush_buffers(self) -> Iterator[tuple[dict[str, Any], str]]:
+        for parent, text in super()._flush_buffers():
+            for at in range(0, len(text), PIECE):
+                yield parent, text[at : at + PIECE]
+
+
 BAKED_MATPLOTLIB = Path("/usr/share/kernelhub/matplotlib")
 
 
@@ -152,6 +166,7 @@ def python_config() -> Config:
     """What differs from IPython's defaults; a profile's files can still override it."""
     config = Config()
     config.HistoryManager.hist_file = ":memory:"
+    config.KernelApp.outstream_class = "kernelhub_kernel.PiecewiseOutStream"
     return config
 
 
