@@ -11,6 +11,7 @@
 
 #define BATCH_BYTES     (1u << 20) /* so much is worth a write to the spool */
 #define BATCH_MAX_BYTES (4u << 20)
+#define BURST           4 /* so many times memory_bytes wait for a disk that is only slow */
 #define BATCH_ENTRIES   1024
 #define CHUNK_BYTES     (512u << 10) /* read back at once, or one frame that is bigger */
 #define TRY_AGAIN_AFTER 256          /* frames, when the disk took nothing */
@@ -54,6 +55,7 @@ struct keep {
     char *chunk;                    /* READ: what it reads into */
     size_t chunk_bytes, need_bytes; /* need: of the next frame, when it is longer */
     bool wrote_last;
+    bool refused;   /* the last write was */
     unsigned pause; /* so many frames until a write is tried again */
     struct iovec iov[BATCH_ENTRIES];
 };
@@ -378,6 +380,7 @@ bool keep_on_spool(struct keep *k, int *ret_error)
     switch (k->job.what) {
     case SPOOL_WRITE:
         *ret_error = k->job.error;
+        k->refused = k->job.error != 0;
         if (k->job.error) {
             take_back(k);
             break;
@@ -407,12 +410,20 @@ static uint64_t drop(struct keep *k, const struct link_frame *f, size_t bytes)
     return 0;
 }
 
+/* Where dropping begins. */
+static size_t memory_now(const struct keep *k)
+{
+    bool fits = k->spool && !k->refused &&
+                k->tail.bytes + keep_spooled_bytes(k) < spool_max_bytes(k->spool);
+    return fits ? BURST * k->memory_bytes : k->memory_bytes;
+}
+
 uint64_t keep_add(struct keep *k, struct link_frame *f)
 {
     size_t bytes = link_encoded_bytes(f), at;
     if (f->type == LINK_MESSAGE) {
         size_t now = keep_bytes(k);
-        k->dropping = k->dropping ? now > k->memory_bytes / 4 * 3 : now >= k->memory_bytes;
+        k->dropping = k->dropping ? now > k->memory_bytes / 4 * 3 : now >= memory_now(k);
         if (k->dropping)
             move_on(k); /* the disk may have room again */
         if (k->dropping || bytes > LINK_MAX_FRAME_BYTES)

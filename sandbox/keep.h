@@ -18,7 +18,8 @@
  * Policy when the hub is slow or away: as long as less than memory_bytes are in memory a message is taken, and the spool
  * is what keeps it so; when that is full too, or its disk, messages are dropped and counted in one GAP frame per
  * execution that stands where the first of them would have stood, until the bytes in memory have sunk to three quarters.
- * So the bound is memory_bytes, the spool's size and one message. KERNEL and END frames are never dropped: their number is
+ * A burst that comes faster than the disk writes may take four times memory_bytes, if the spool has room for it.
+ * So the bound is memory_bytes, the spool's size and one message, or for a moment four times memory_bytes. KERNEL and END frames are never dropped: their number is
  * bounded by the orders. */
 struct keep;
 

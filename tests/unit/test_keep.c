@@ -351,6 +351,19 @@ static void a_short_burst_does_not_meet_the_file(void **state)
     assert_int_equal(poll(&p, 1, 0), 0);
 }
 
+/* The disk is slower than the kernel: nothing is dropped that the file has room for. */
+static void a_burst_waits_for_the_disk(void **state)
+{
+    CLEANUP(spool_free) struct spool *s = new_spool();
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, s);
+    uint64_t number, last = 0;
+    while ((number = add(k, LINK_MESSAGE, &ONE, 9000)) > 0)
+        last = number;
+    assert_in_range(last * 9000, KEEP_BYTES * 3, KEEP_BYTES * 4);
+    take_all(k, s, 1, last + 1);
+    assert_int_equal(add(k, LINK_MESSAGE, &ONE, 9000), last + 2);
+}
+
 static void when_the_file_is_full_too_a_gap_says_how_much_is_missing(void **state)
 {
     CLEANUP(spool_free) struct spool *s = new_spool();
@@ -382,10 +395,13 @@ static void a_disk_that_takes_nothing_costs_only_the_room(void **state)
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     none.rlim_max = before.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    struct pollfd bell = { .fd = spool_bell(s), .events = POLLIN };
     uint64_t number, last = 0;
+    while (poll(&bell, 1, 10) == 0)
+        last = add(k, LINK_MESSAGE, &ONE, 9000);
+    hear_bell(k, s, EFBIG);
     while ((number = add(k, LINK_MESSAGE, &ONE, 9000)) > 0)
         last = number;
-    hear_bell(k, s, EFBIG);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(keep_spooled_bytes(k), 0);
     assert_in_range(keep_bytes(k), KEEP_BYTES, KEEP_BYTES + 10000);
@@ -441,6 +457,7 @@ int main(void)
         cmocka_unit_test(what_memory_does_not_hold_lies_in_the_file_and_comes_back_in_order),
         cmocka_unit_test(the_file_is_a_ring),
         cmocka_unit_test(a_short_burst_does_not_meet_the_file),
+        cmocka_unit_test(a_burst_waits_for_the_disk),
         cmocka_unit_test(when_the_file_is_full_too_a_gap_says_how_much_is_missing),
         cmocka_unit_test(a_disk_that_takes_nothing_costs_only_the_room),
         cmocka_unit_test(what_cannot_be_read_back_is_said),
