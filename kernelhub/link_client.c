@@ -29,7 +29,8 @@ struct link_client {
     uint64_t last_here; /* highest number of this connection */
     bool greeted, heard;
     const char *broken; /* the rule that was broken */
-    bool watches_out;   /* EPOLLOUT is asked for */
+    bool paused;        /* frames stay in `in`, and bytes in the socket */
+    uint32_t watched;   /* epoll events that are asked for */
 };
 
 struct link_client *link_client_new(struct hub *h, struct link_handler handler)
@@ -84,6 +85,18 @@ static void fail(struct link_client *l, const char *why, bool broke_rules)
     l->handler.on_closed(l->handler.arg, why, broke_rules);
 }
 
+static bool watch(struct link_client *l)
+{
+    uint32_t wanted = (l->paused ? 0 : EPOLLIN) | (l->out.len ? EPOLLOUT : 0);
+    struct epoll_event ev = { .events = wanted, .data.ptr = l };
+    if (wanted == l->watched)
+        return true;
+    /* with no events asked for a hangup would still be told, in each turn */
+    int op = !wanted ? EPOLL_CTL_DEL : l->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    l->watched = wanted;
+    return epoll_ctl(l->hub->link_epoll, op, l->fd, &ev) == 0;
+}
+
 /* False when the link broke (closed, handler not yet told). */
 static bool flush(struct link_client *l)
 {
@@ -97,12 +110,7 @@ static bool flush(struct link_client *l)
             break;
         buf_drop(&l->out, (size_t)n);
     }
-    bool wants_out = l->out.len != 0;
-    if (wants_out == l->watches_out)
-        return true;
-    l->watches_out = wants_out;
-    struct epoll_event ev = { .events = EPOLLIN | (wants_out ? EPOLLOUT : 0), .data.ptr = l };
-    return epoll_ctl(l->hub->link_epoll, EPOLL_CTL_MOD, l->fd, &ev) == 0;
+    return watch(l);
 }
 
 static uint64_t may_acknowledge(const struct link_client *l)
@@ -154,16 +162,18 @@ int link_client_connect(struct link_client *l, const char *path, const char *epo
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         return err_errno(e, ERR_SANDBOX, "connect to the sandbox's warden");
-    struct epoll_event ev = { .events = EPOLLIN, .data.ptr = l };
-    if (epoll_ctl(l->hub->link_epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
-        return err_errno(e, ERR_INTERNAL, "watch a link");
     l->fd = TAKE_FD(fd);
+    l->watched = 0;
+    if (!watch(l)) {
+        (void)err_errno(e, ERR_INTERNAL, "watch a link");
+        link_client_close(l);
+        return -1;
+    }
     l->acked = l->committed;
     l->unacked_bytes = 0;
     l->last_here = 0;
     l->greeted = false;
     l->broken = NULL;
-    l->watches_out = false;
     CLEANUP_BUF struct buf json = BUF_INIT(512);
     buf_addf(&json, "{\"version\":%d,\"newest\":%d,\"epoch\":\"%s\",\"last\":%llu}",
              LINK_OLDEST_VERSION, LINK_VERSION, epoch, (unsigned long long)l->committed);
@@ -182,6 +192,7 @@ void link_client_set_seen(struct link_client *l, uint64_t number)
 void link_client_new_epoch(struct link_client *l)
 {
     owe_nothing(l);
+    l->paused = false;
     l->pending = 0;
     l->last_here = 0;
     link_client_set_seen(l, 0);
@@ -277,7 +288,7 @@ static bool decode_all(struct link_client *l)
     size_t used, done = 0;
     enum decode d = DECODE_MORE;
     l->handling = true;
-    while (l->fd >= 0 && !l->broken &&
+    while (l->fd >= 0 && !l->broken && !l->paused &&
            (d = link_decode(slice_of(l->in.data + done, l->in.len - done), &f, &used)) ==
                DECODE_OK) {
         on_frame(l, &f);
@@ -289,9 +300,37 @@ static bool decode_all(struct link_client *l)
     buf_drop(&l->in, done);
     if (l->in.len == 0 && l->in.capacity > KEEP_IN_BYTES)
         buf_done(&l->in);
-    if (!l->broken && d != DECODE_MORE)
+    if (!l->broken && !l->paused && d != DECODE_MORE)
         l->broken = "its frames are malformed";
     return !l->broken;
+}
+
+static void handle_all(struct link_client *l)
+{
+    store_hold(l->hub->store);
+    bool good = decode_all(l);
+    store_release(l->hub->store);
+    if (!good)
+        fail(l, l->broken, true);
+    else if (l->fd >= 0 && !watch(l))
+        fail(l, "the link broke", false);
+    else
+        acknowledge(l);
+}
+
+void link_client_pause(struct link_client *l)
+{
+    assert(l->handling);
+    l->paused = true;
+}
+
+void link_client_resume(struct link_client *l)
+{
+    if (!l->paused)
+        return;
+    l->paused = false;
+    if (!l->handling && l->fd >= 0)
+        handle_all(l);
 }
 
 static void on_readable(struct link_client *l)
@@ -306,14 +345,7 @@ static void on_readable(struct link_client *l)
         return;
     l->in.len += (size_t)n;
     l->heard = true;
-    store_hold(l->hub->store);
-    bool good = decode_all(l);
-    store_release(l->hub->store);
-    if (!good) {
-        fail(l, l->broken, true);
-        return;
-    }
-    acknowledge(l);
+    handle_all(l);
 }
 
 static int on_epoll(zloop_t *loop, zmq_pollitem_t *item, void *arg)
@@ -324,7 +356,8 @@ static int on_epoll(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     if (n < 1)
         return 0;
     struct link_client *l = events[0].data.ptr;
-    if (events[0].events & EPOLLOUT && !flush(l))
+    bool sent = !(events[0].events & EPOLLOUT) || flush(l);
+    if (!sent && !(events[0].events & EPOLLIN)) /* what a warden said before it went is still heard */
         fail(l, "the link broke", false);
     else if (events[0].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         on_readable(l);

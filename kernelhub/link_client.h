@@ -41,6 +41,11 @@ uint64_t link_client_seen(const struct link_client *l);
 uint64_t link_client_take_mark(struct link_client *l);
 void link_client_committed(struct link_client *l, uint64_t number);
 
+/* From inside on_frame: the frames behind this one wait, also over a new connection, until resume (which may handle some of
+ * them at once). For a frame whose write has to wait: what comes behind it must not be committed before it. */
+void link_client_pause(struct link_client *l);
+void link_client_resume(struct link_client *l);
+
 /* All links share one epoll fd in the loop. */
 int link_clients_open(struct hub *h, struct err *e);
 void link_clients_close(struct hub *h);

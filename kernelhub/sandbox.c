@@ -508,12 +508,33 @@ struct store_mark sandbox_take_mark(struct sandbox *s)
     return mark;
 }
 
-void sandbox_committed(struct hub *h, struct store_mark mark)
+/* The sandbox whose warden gave out this mark; NULL: it is gone, or has another warden. */
+static struct sandbox *find_marked(struct hub *h, const struct store_mark *mark)
 {
     struct sandbox *s =
-        uuid_is_set(&mark.sandbox_id) ? zhashx_lookup(h->sandboxes, mark.sandbox_id.text) : NULL;
-    if (s && mark.generation == s->generation)
+        uuid_is_set(&mark->sandbox_id) ? zhashx_lookup(h->sandboxes, mark->sandbox_id.text) : NULL;
+    return s && mark->generation == s->generation ? s : NULL;
+}
+
+void sandbox_committed(struct hub *h, struct store_mark mark)
+{
+    struct sandbox *s = find_marked(h, &mark);
+    if (s)
         link_client_committed(s->link, mark.number);
+}
+
+void sandbox_pause(struct hub *h, struct store_mark mark)
+{
+    struct sandbox *s = find_marked(h, &mark);
+    if (s)
+        link_client_pause(s->link);
+}
+
+void sandbox_resume(struct hub *h, struct store_mark mark)
+{
+    struct sandbox *s = find_marked(h, &mark);
+    if (s)
+        link_client_resume(s->link);
 }
 
 struct mark_ticket {

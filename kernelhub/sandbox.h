@@ -109,6 +109,10 @@ void sandbox_send(struct sandbox *s, const struct link_frame *f);
 struct store_mark sandbox_take_mark(struct sandbox *s);
 void sandbox_committed(struct hub *h, struct store_mark mark);
 
+/* From inside a frame, for one whose write has to wait for something: no frame behind it is handled before resume. */
+void sandbox_pause(struct hub *h, struct store_mark mark);
+void sandbox_resume(struct hub *h, struct store_mark mark);
+
 /* The same as a store_done_fn: give both to the store's verb. */
 void *sandbox_mark_ticket(struct hub *h, struct store_mark mark);
 void sandbox_mark_done(void *ticket);

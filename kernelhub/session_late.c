@@ -55,10 +55,12 @@ static void on_found(void *arg, const struct err *e, struct slice json)
         add(s, &l->of, l->type, slice_str(l->fields), l->mark);
     else
         sandbox_committed(l->hub, l->mark); /* it names nothing of this session */
+    sandbox_resume(l->hub, l->mark);
     free(l->fields);
     free(l);
 }
 
+/* What the warden sends meanwhile waits: if that were committed before this, a hub that dies now would never see this again. */
 static void look_up(struct session *s, const struct uuid *of, enum event_type type,
                     struct buf *fields, struct store_mark mark)
 {
@@ -73,6 +75,7 @@ static void look_up(struct session *s, const struct uuid *of, enum event_type ty
                           .mark = mark,
                           .fields = buf_take(fields) };
     (void)snprintf(l->session, sizeof l->session, "%s", s->name);
+    sandbox_pause(s->hub, mark);
     (void)store_find_execution(s->hub->store, of, on_found, l); /* never cancelled */
 }
 

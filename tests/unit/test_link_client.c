@@ -13,8 +13,9 @@ struct ends {
     char path[160];
     int listener, warden; /* -1: not open */
     struct buf heard;     /* what the hub sent */
-    int n_frames;
+    int n_frames, n_closed;
     bool sends_first; /* the handler sends an order before it takes its mark */
+    bool pauses;      /* the handler pauses the link */
     uint64_t mark;
 };
 
@@ -27,14 +28,17 @@ static void on_frame(void *arg, const struct link_frame *f)
         struct link_frame order = { .type = LINK_SAMPLE };
         link_client_send(x->link, &order);
     }
+    if (x->pauses)
+        link_client_pause(x->link);
     x->mark = link_client_take_mark(x->link);
     x->n_frames++;
 }
 
 static void on_closed(void *arg, const char *why, bool broke_rules)
 {
-    (void)arg, (void)broke_rules;
-    fail_msg("closed: %s", why);
+    struct ends *x = arg;
+    assert_false(broke_rules);
+    x->n_closed++;
 }
 
 static int setup(void **state)
@@ -67,7 +71,7 @@ static int teardown(void **state)
     struct ends *x = *state;
     link_client_free(x->link);
     link_clients_close(&x->hub);
-    close(x->warden);
+    close_fd_at(&x->warden);
     close(x->listener);
     buf_done(&x->heard);
     void *store = x->store;
@@ -181,6 +185,60 @@ static void an_ack_goes_with_the_next_order(void **state)
     assert_string_equal(heard(x, &acked), "has"); /* not once more */
 }
 
+/* Frames behind one that paused the link wait for it, those in the hub's memory and those in the socket; so does the end. */
+static void a_paused_link_handles_nothing(void **state)
+{
+    struct ends *x = *state;
+    x->pauses = true;
+    greet(x);
+    say_message(x, 1);
+    say_message(x, 2);
+    fixture_run(x->store, &x->n_frames, 1);
+    say_message(x, 3);
+    run_ms(x, 100);
+    assert_int_equal(x->n_frames, 1);
+    assert_int_equal(link_client_seen(x->link), 1);
+    link_client_committed(x->link, 1);
+    link_client_resume(x->link); /* 2 is handled at once, and pauses again */
+    assert_int_equal(x->n_frames, 2);
+    close_fd_at(&x->warden);
+    run_ms(x, 100);
+    assert_int_equal(x->n_frames, 2);
+    assert_int_equal(x->n_closed, 0);
+    link_client_committed(x->link, 2);
+    x->pauses = false;
+    link_client_resume(x->link);
+    fixture_run(x->store, &x->n_closed, 1);
+    assert_int_equal(x->n_frames, 3);
+    link_client_committed(x->link, 3);
+}
+
+/* The frames that waited come again after a new connection, still behind resume. */
+static void a_pause_outlives_the_connection(void **state)
+{
+    struct ends *x = *state;
+    struct err e = ERR_INIT;
+    x->pauses = true;
+    greet(x);
+    say_message(x, 1);
+    say_message(x, 2);
+    fixture_run(x->store, &x->n_frames, 1);
+    assert_int_equal(link_client_connect(x->link, x->path, "", &e), 0);
+    close(x->warden);
+    x->warden = accept(x->listener, NULL, NULL);
+    greet(x);
+    say_message(x, 1);
+    say_message(x, 2);
+    run_ms(x, 100);
+    assert_int_equal(x->n_frames, 1);
+    link_client_committed(x->link, 1);
+    x->pauses = false;
+    link_client_resume(x->link);
+    fixture_run(x->store, &x->n_frames, 2);
+    assert_int_equal(link_client_seen(x->link), 2);
+    link_client_committed(x->link, 2);
+}
+
 #define WITH_ENDS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -189,6 +247,8 @@ int main(void)
         WITH_ENDS(what_is_not_committed_is_not_acknowledged),
         WITH_ENDS(an_order_from_inside_a_handler_acknowledges_nothing),
         WITH_ENDS(an_ack_goes_with_the_next_order),
+        WITH_ENDS(a_paused_link_handles_nothing),
+        WITH_ENDS(a_pause_outlives_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
