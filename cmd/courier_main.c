@@ -17,13 +17,13 @@ static void on_end(int signal)
     _exit(0);
 }
 
-static int run_courier(const struct settings *settings, struct err *e)
+static int run_courier(const struct settings *settings, bool report, struct err *e)
 {
     CLEANUP(config_free) struct config *config = NULL;
     enum log_level level = LOG_LEVEL_INFO;
     struct folders_user hub;
 
-    if (settings_read(settings, &config, e) < 0)
+    if (role_read_settings(settings, report, &config, e) < 0)
         return -1;
     (void)log_parse_level(slice_str(config_text(config, CONFIG_LOG_LEVEL)), &level);
     log_open("courier", level);
@@ -69,7 +69,7 @@ int command_courier(int argc, char **argv)
     (void)signal(SIGINT, on_end);
     if (report)
         role_begin();
-    if (run_courier(&settings, &e) == 0)
+    if (run_courier(&settings, report, &e) == 0)
         return 0;
     log_error("event=failed reason=%s", log_quote(slice_str(e.text)));
     return e.code == ERR_INTERNAL ? 1 : 2;

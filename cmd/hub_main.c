@@ -125,7 +125,7 @@ static int run_hub(struct hub_role *r, struct err *e)
     enum log_level level = LOG_LEVEL_INFO;
     struct folders_user user;
 
-    if (settings_read(&r->settings, &config, e) < 0)
+    if (role_read_settings(&r->settings, r->report, &config, e) < 0)
         return -1;
     (void)log_parse_level(slice_str(config_text(config, CONFIG_LOG_LEVEL)), &level);
     log_open("hub", level);

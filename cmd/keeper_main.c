@@ -52,13 +52,13 @@ int keeper_settings_read(const struct config *c, struct keeper_settings *ret, st
     return 0;
 }
 
-static int keep(const struct settings *settings, bool purge, struct err *e)
+static int keep(const struct settings *settings, bool report, bool purge, struct err *e)
 {
     CLEANUP(config_free) struct config *config = NULL;
     struct keeper_settings keeper;
     enum log_level level = LOG_LEVEL_INFO;
 
-    if (settings_read(settings, &config, e) < 0)
+    if (role_read_settings(settings, report, &config, e) < 0)
         return -1;
     (void)log_parse_level(slice_str(config_text(config, CONFIG_LOG_LEVEL)), &level);
     log_open("keeper", level);
@@ -93,7 +93,7 @@ int command_keeper(int argc, char **argv)
         return code;
     if (report)
         role_begin();
-    if (keep(&settings, purge, &e) == 0)
+    if (keep(&settings, report, purge, &e) == 0)
         return 0;
     log_error("event=failed reason=%s", log_quote(slice_str(e.text)));
     if (report)

@@ -64,6 +64,15 @@ void role_begin(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+int role_read_settings(const struct settings *s, bool handed_over, struct config **ret,
+                       struct err *e)
+{
+    int r = settings_read(s, ret, e);
+    if (handed_over)
+        (void)close(ROLE_CONFIG_FD); /* there may be none */
+    return r;
+}
+
 int role_init(struct role *r, const char *name, const char *run_dir, struct err *e)
 {
     char file[32];

@@ -6,6 +6,7 @@
 
 #include "cmd/paths.h"
 #include "cmd/restart.h"
+#include "cmd/settings.h"
 
 #define ROLE_MAX_ARGUMENTS 160
 #define ROLE_REPORT_FD     3 /* where a role finds the pipe it reports on */
@@ -24,6 +25,9 @@ bool role_report_parse(struct role_report *ret, struct slice line);
 /* The other side, told by --report that it has one. First: what it inherited goes to none of its
  * children. */
 void role_begin(void);
+/* settings_read. When they were handed over (--report), the descriptor they came by is closed then. */
+int role_read_settings(const struct settings *s, bool handed_over, struct config **ret,
+                       struct err *e);
 /* Writes to ROLE_REPORT_FD and closes it. NULL for what there is nothing to say about. */
 void role_report_send(const char *url, const char *admin_key, const char *error);
 

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,23 +33,10 @@ static int take_snapshot(void *arg, int *ret_fd, struct err *e)
 {
     struct serve *s = arg;
     CLEANUP(config_free) struct config *checked = NULL;
-    const char *path = settings_file(&s->settings);
-    CLEANUP_FD int file = open(path, O_RDONLY | O_CLOEXEC);
-    bool absent = file < 0 && errno == ENOENT;
 
-    *ret_fd = -1;
-    if (settings_read(&s->settings, &checked, e) < 0)
-        return -1;
-    if (absent)
-        return 0;
-    CLEANUP_FD int copy = memfd_create("kernelhub.conf", MFD_CLOEXEC);
-    ssize_t n = file < 0 || copy < 0 ? -1 : 1;
-    while (n > 0)
-        n = sendfile(copy, file, NULL, 1 << 20);
-    if (n < 0)
-        return err_errno(e, ERR_INTERNAL, "read %s", path);
-    *ret_fd = TAKE_FD(copy);
-    return 0;
+    return settings_read(&s->settings, &checked, e) < 0
+               ? -1
+               : settings_copy(settings_file(&s->settings), ret_fd, e);
 }
 
 static bool asks_for_keys(const struct serve *s)
@@ -141,8 +126,7 @@ static int supervise(struct serve *s, const struct folders_user *hub, struct err
     struct settings roles = s->settings;
     size_t n = 0;
 
-    if (access(settings_file(&s->settings), F_OK) == 0)
-        roles.config_file = ROLE_CONFIG_PATH;
+    roles.config_file = ROLE_CONFIG_PATH;
     if (settings_arguments(&roles, arguments, ARRAY_LEN(arguments), &n, e) < 0)
         return 1;
     const struct supervisor_options o = {

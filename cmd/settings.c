@@ -1,6 +1,10 @@
 #include "cmd/settings.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #define DEFAULT_FILE KH_SYSCONFDIR "/kernelhub/kernelhub.conf"
@@ -56,6 +60,24 @@ int settings_read(const struct settings *s, struct config **ret, struct err *e)
         config_check(c, e) < 0)
         return -1;
     *ret = TAKE(c);
+    return 0;
+}
+
+int settings_copy(const char *path, int *ret_fd, struct err *e)
+{
+    CLEANUP_FD int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 && errno != ENOENT)
+        return err_errno(e, ERR_INTERNAL, "read %s", path);
+    CLEANUP_FD int copy = memfd_create("kernelhub.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ssize_t n = copy < 0 ? -1 : file < 0 ? 0 : 1;
+    while (n > 0)
+        n = sendfile(copy, file, NULL, 1 << 20);
+    if (n < 0)
+        return err_errno(e, ERR_INTERNAL, "read %s", path);
+    /* each role has the same file in its hands, and root reads it again */
+    if (fcntl(copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return err_errno(e, ERR_INTERNAL, "seal the copy of %s", path);
+    *ret_fd = TAKE_FD(copy);
     return 0;
 }
 

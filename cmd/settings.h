@@ -47,4 +47,8 @@ int settings_arguments(const struct settings *s, const char **argv, size_t size,
 
 const char *settings_file(const struct settings *s); /* the file that settings_read reads */
 
+/* What is in the file now, in memory (CLOEXEC), sealed: who is given it can read it and nobody can change it any more. A
+ * file that is not there is an empty one. */
+int settings_copy(const char *path, int *ret_fd, struct err *e);
+
 #endif

@@ -24,7 +24,7 @@ struct supervisor_options {
     bool new_admin_key;           /* at the first start of the hub */
     bool in_terminal;             /* the terminal's end is Ctrl-C */
     bool keep_port; /* port 0: a hub that is started again takes the first one's port */
-    /* The settings file as a memory file for the roles (-1: there is none). */
+    /* The settings file as a file in memory that nobody can change (-1: the roles get none). */
     int (*snapshot)(void *arg, int *ret_fd, struct err *e);
     void (*on_ready)(void *arg,
                      const struct role_report *report); /* after every start of the hub */

@@ -335,6 +335,9 @@ int host_choose_runtime(const struct keeper_options *options, const char **ret, 
 {
     char path[300], boot_id[64] = "", line[128];
     if (options->runtime) {
+        /* a name without a slash is looked for in root's own PATH */
+        if (strchr(options->runtime, '/') && host_files_check_program(options->runtime, e) < 0)
+            return err_in(e, "keeper/runtime");
         *ret = options->runtime;
         return 0;
     }

@@ -22,7 +22,8 @@ struct host_finding {
 size_t host_check(const struct keeper_options *options, struct host_finding *ret, size_t max);
 
 /* The runtime to use: options->runtime, else the first of crun, runc that really runs a container with
- * limits here. The answer is a constant or options->runtime. ERR_UNAVAILABLE when none does. */
+ * limits here. The answer is a constant or options->runtime. ERR_UNAVAILABLE when none does; another code when
+ * options->runtime is a path by which somebody else than root could decide what is run. */
 int host_choose_runtime(const struct keeper_options *options, const char **ret, struct err *e);
 
 /* To remove with: as above, but one that is only installed will do, for where none works nothing can run. */

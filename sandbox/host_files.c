@@ -78,3 +78,17 @@ int host_files_check(const char *path, struct err *e)
         return err_errno(e, ERR_NOT_FOUND, "follow '%.150s'", path);
     return strcmp(path, true_path) == 0 ? 0 : check_way(true_path, e);
 }
+
+int host_files_check_program(const char *path, struct err *e)
+{
+    struct stat st;
+    if (host_files_check(path, e) < 0)
+        return -1;
+    if (stat(path, &st) < 0)
+        return err_errno(e, ERR_NOT_FOUND, "look at '%.150s'", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_INVALID, "'%.150s' is no file", path);
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return err_set(e, ERR_FORBIDDEN, "others than root can write to '%.150s'", path);
+    return 0;
+}

@@ -10,4 +10,7 @@
  * may write counts only if it has a member. Says nothing about the file's own mode. Not thread-safe. */
 int host_files_check(const char *path, struct err *e);
 
+/* The same for a program that root is to run; it must be a regular file that nobody else may write to, too. */
+int host_files_check_program(const char *path, struct err *e);
+
 #endif

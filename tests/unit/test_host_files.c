@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sandbox/host.h"
 #include "sandbox/host_files.h"
 #include "tests/unit/scratch.h"
 
@@ -105,6 +106,36 @@ static void links_on_the_way_are_looked_at_and_followed(void **state)
     expect_bad(path, way);
 }
 
+static void a_program_is_a_file_that_only_root_writes(void **state)
+{
+    struct err e = ERR_INIT;
+    assert_int_equal(host_files_check_program(file, &e), 0);
+    assert_int_equal(chmod(file, 0775), 0);
+    assert_int_equal(host_files_check_program(file, &e), -1);
+    assert_int_equal(e.code, ERR_FORBIDDEN);
+    assert_int_equal(host_files_check_program(folder, &e), -1);
+    assert_int_equal(e.code, ERR_INVALID);
+    assert_int_equal(host_files_check_program("bin/crun", &e), -1);
+    assert_int_equal(e.code, ERR_INVALID);
+}
+
+/* As a captured hub would name one, could it write settings: below a folder of its own. */
+static void a_configured_runtime_is_looked_at_before_it_is_used(void **state)
+{
+    const struct keeper_options named = { .runtime = "crun" }, path = { .runtime = file };
+    const char *chosen = NULL;
+    struct err e = ERR_INIT;
+    assert_int_equal(host_choose_runtime(&named, &chosen, &e), 0);
+    assert_string_equal(chosen, "crun");
+    assert_int_equal(host_choose_runtime(&path, &chosen, &e), 0);
+    assert_string_equal(chosen, file);
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chown(folder, STRANGER, STRANGER), 0);
+    assert_int_equal(host_choose_runtime(&path, &chosen, &e), -1);
+    assert_int_equal(e.code, ERR_FORBIDDEN);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -115,6 +146,8 @@ int main(void)
         CASE(who_owns_a_folder_above_may_replace_the_file),
         CASE(a_group_that_nobody_is_in_may_write),
         CASE(links_on_the_way_are_looked_at_and_followed),
+        CASE(a_program_is_a_file_that_only_root_writes),
+        CASE(a_configured_runtime_is_looked_at_before_it_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +77,39 @@ static void a_role_reads_from_nothing(void **state)
     assert_int_equal(rmdir(pid_dir), 0);
 }
 
+/* In a child, whose descriptor 4 is free to be what a supervisor gives. */
+static int read_what_is_handed_over(const char *path)
+{
+    const struct settings s = { .config_file = ROLE_CONFIG_PATH };
+    CLEANUP(config_free) struct config *c = NULL;
+    struct err e = ERR_INIT;
+    int copy = -1;
+    if (settings_copy(path, &copy, &e) < 0 || dup2(copy, ROLE_CONFIG_FD) < 0)
+        return 1;
+    if (role_read_settings(&s, true, &c, &e) < 0)
+        return 2;
+    if (strcmp(config_text(c, CONFIG_KEEPER_RUNTIME), "runc") != 0)
+        return 3;
+    return fcntl(ROLE_CONFIG_FD, F_GETFD) < 0 && errno == EBADF ? 0 : 4;
+}
+
+static void settings_that_were_handed_over_are_closed_once_read(void **state)
+{
+    static const char text[] = "keeper\n    runtime = runc\n";
+    char path[128];
+    int status;
+    int fd = mkstemp(scratch_path(path, sizeof path, "conf-XXXXXX"));
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    (void)close(fd);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(read_what_is_handed_over(path));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    (void)unlink(path);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +118,7 @@ int main(void)
         cmocka_unit_test(nonsense_is_no_report),
         cmocka_unit_test(an_end_is_described),
         cmocka_unit_test(a_role_reads_from_nothing),
+        cmocka_unit_test(settings_that_were_handed_over_are_closed_once_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
