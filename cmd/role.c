@@ -94,6 +94,20 @@ static bool read_from_nothing(void)
     return null == STDIN_FILENO ? fcntl(null, F_SETFD, 0) == 0 : dup2(null, STDIN_FILENO) == 0;
 }
 
+/* Its output may be one: a shell's descriptor of it can be read from, too, so it is opened anew, for writing alone, and that is what
+ * whoever the role starts inherits. Before setsid, after which /dev/tty is nothing. Who is not root may be in a terminal
+ * that belongs to another user, and has nobody to keep away from it: the roles are the same user. */
+static bool only_write_to(int fd)
+{
+    char path[32];
+
+    if (!isatty(fd))
+        return true;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    CLEANUP_FD int out = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    return out < 0 ? geteuid() != 0 : dup2(out, fd) == fd;
+}
+
 /* In the child. The copies above 10 are so that no dup2 runs over another's source. */
 static void become(const struct role *r, const char *program, const char *const *arguments,
                    int report_fd, int config_fd)
@@ -104,13 +118,14 @@ static void become(const struct role *r, const char *program, const char *const 
 
     for (size_t i = 0; arguments[i] && n < ROLE_MAX_ARGUMENTS + 3; i++)
         argv[n++] = arguments[i];
+    bool deaf = read_from_nothing() && only_write_to(STDOUT_FILENO) && only_write_to(STDERR_FILENO);
     (void)setsid();
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     int report = fcntl(report_fd, F_DUPFD_CLOEXEC, 10);
     int config = config_fd < 0 ? -1 : fcntl(config_fd, F_DUPFD_CLOEXEC, 10);
     int listener = r->listen_fd < 0 ? -1 : fcntl(r->listen_fd, F_DUPFD_CLOEXEC, 10);
-    if (read_from_nothing() && dup2(report, ROLE_REPORT_FD) >= 0 &&
+    if (deaf && dup2(report, ROLE_REPORT_FD) >= 0 &&
         (config < 0 || dup2(config, ROLE_CONFIG_FD) >= 0) &&
         (listener < 0 || dup2(listener, ROLE_LISTEN_FD) >= 0))
         (void)execv(program, (char *const *)argv);

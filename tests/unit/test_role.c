@@ -77,6 +77,53 @@ static void a_role_reads_from_nothing(void **state)
     assert_int_equal(rmdir(pid_dir), 0);
 }
 
+/* A descriptor's access mode is in the last digit of its flags, which are octal: 0 reads, 1 writes, 2 both. */
+static void look_at_output(const char *path, int output, struct role *r)
+{
+    char pid_dir[128];
+    const char *const none[] = { NULL };
+    struct err e = ERR_INIT;
+    int kept[] = { dup(STDOUT_FILENO), dup(STDERR_FILENO) };
+    assert_non_null(mkdtemp(scratch_path(pid_dir, sizeof pid_dir, "run-XXXXXX")));
+    assert_int_equal(role_init(r, "hub", pid_dir, &e), 0);
+    (void)fflush(stdout);
+    bool put = dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0;
+    int started = put ? role_start(r, path, none, -1, 0, &e) : -1;
+    bool back = dup2(kept[0], STDOUT_FILENO) >= 0 && dup2(kept[1], STDERR_FILENO) >= 0;
+    assert_true(put && back);
+    assert_int_equal(started, 0);
+    assert_int_equal(role_reap(r), 0);
+    (void)close(kept[0]);
+    (void)close(kept[1]);
+    assert_int_equal(rmdir(pid_dir), 0);
+}
+
+static void a_role_only_writes_to_the_terminal(void **state)
+{
+    char path[128], said[16] = "";
+    struct role r;
+    int script = mkstemp(scratch_path(path, sizeof path, "role-XXXXXX"));
+    assert_true(dprintf(script,
+                        "#!/bin/sh\nmode() { sed -n 's/^flags:.*\\(.\\)$/\\1/p' "
+                        "/proc/$$/fdinfo/$1; }\necho seen >&2\nprintf '{\"error\":\"%%s %%s\"}' "
+                        "\"$(mode 1)\" \"$(mode 2)\" >&%d\n",
+                        ROLE_REPORT_FD) > 0);
+    assert_int_equal(fchmod(script, 0700), 0);
+    (void)close(script);
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int terminal = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(terminal >= 0);
+    look_at_output(path, terminal, &r);
+    assert_string_equal(r.report.error, "1 1");
+    assert_int_equal(read(master, said, sizeof said - 1), 6);
+    assert_string_equal(said, "seen\r\n");
+    assert_int_equal(fcntl(terminal, F_GETFL) & O_ACCMODE, O_RDWR); /* the starter's own stays */
+    (void)close(terminal);
+    (void)close(master);
+    (void)unlink(path);
+}
+
 /* In a child, whose descriptor 4 is free to be what a supervisor gives. */
 static int read_what_is_handed_over(const char *path)
 {
@@ -118,6 +165,7 @@ int main(void)
         cmocka_unit_test(nonsense_is_no_report),
         cmocka_unit_test(an_end_is_described),
         cmocka_unit_test(a_role_reads_from_nothing),
+        cmocka_unit_test(a_role_only_writes_to_the_terminal),
         cmocka_unit_test(settings_that_were_handed_over_are_closed_once_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
