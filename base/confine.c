@@ -1,5 +1,6 @@
 #include "base/confine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -22,6 +23,9 @@
 #define REFER    (1ULL << 13) /* ABI 2 */
 #define TRUNCATE (1ULL << 14) /* ABI 3 */
 #define ALL_ABI1 ((1ULL << 13) - 1)
+
+#define FAMILIES    63  /* what a mask has room for beside CONFINE_STREAM_PAIRS */
+#define SOCKET_TYPE 0xf /* of socketpair's type; the rest are flags such as SOCK_CLOEXEC */
 
 /* As it is since ABI 6; the headers may be older than the kernel. */
 struct ruleset {
@@ -98,12 +102,29 @@ static int allow_syscall(scmp_filter_ctx filter, const char *name)
     const scmp_datum_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
     int nr = seccomp_syscall_resolve_name(name);
+    assert(nr != SCMP_SYS(socket) && nr != SCMP_SYS(socketpair)); /* they have rules of their own */
     if (nr == __NR_SCMP_ERROR || nr < 0)
         return 0;
     if (nr == SCMP_SYS(clone))
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 1,
                                 SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces, 0));
     return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 0);
+}
+
+static int allow_sockets(scmp_filter_ctx filter, uint64_t families)
+{
+    for (unsigned family = 0; family < FAMILIES; family++)
+        if (families >> family & 1 && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                                                       SCMP_A0(SCMP_CMP_EQ, family)) < 0)
+            return -1;
+    if (families >> AF_UNIX & 1) /* the only family that has pairs */
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                                SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    if (families & CONFINE_STREAM_PAIRS)
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 2,
+                                SCMP_A0(SCMP_CMP_EQ, AF_UNIX),
+                                SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPE, SOCK_STREAM));
+    return 0;
 }
 
 int confine_syscalls(const char *const *names, size_t n, uint64_t socket_families, bool kill,
@@ -116,14 +137,8 @@ int confine_syscalls(const char *const *names, size_t n, uint64_t socket_familie
     for (size_t i = 0; i < n; i++)
         if (allow_syscall(filter, names[i]) < 0)
             return err_set(e, ERR_INTERNAL, "seccomp rule for %s", names[i]);
-    for (unsigned family = 0; family < 64; family++)
-        if (socket_families >> family & 1 &&
-            (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                              SCMP_A0(SCMP_CMP_EQ, family)) < 0 ||
-             (family == AF_UNIX && /* the only one that has pairs */
-              seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-                               SCMP_A0(SCMP_CMP_EQ, family)) < 0)))
-            return err_set(e, ERR_INTERNAL, "seccomp rule for socket");
+    if (allow_sockets(filter, socket_families) < 0)
+        return err_set(e, ERR_INTERNAL, "seccomp rule for socket");
     /* clone3 must say ENOSYS, or threads break: its flags are behind a pointer */
     if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) < 0)
         return err_set(e, ERR_INTERNAL, "seccomp rule for clone3");

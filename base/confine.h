@@ -28,8 +28,10 @@ int confine_files(const struct confine_path *paths, size_t n, struct err *e);
 /* Seccomp: only the named system calls, native architecture only; everything else kills the
  * process (kill=true) or answers EPERM. Unknown names are skipped (older libseccomp). socket() is
  * limited to the families given as a bit mask of 1u << AF_…; 0: no socket() at all. socketpair() is for
- * AF_UNIX alone, and only when that is among them. Holds for all threads of the process, those that
- * exist already too. */
+ * AF_UNIX alone, and only when that is among them; with CONFINE_STREAM_PAIRS among them for SOCK_STREAM alone and
+ * without AF_UNIX: what is connected when it is made can be sent to nobody else, as a datagram can. Neither may be
+ * among the names. Holds for all threads of the process, those that exist already too. */
+#define CONFINE_STREAM_PAIRS (1ull << 63)
 int confine_syscalls(const char *const *names, size_t n, uint64_t socket_families, bool kill, struct err *e);
 
 /* Drops to uid/gid with no supplementary groups but `groups`; every capability goes. Verifies. */

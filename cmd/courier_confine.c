@@ -65,8 +65,7 @@ static const char *const SYSCALLS[] = {
     "gettimeofday",
     "time",
     "restart_syscall",
-    /* sockets; socket itself by family. socketpair has no path: curl's threads wake its loop by one */
-    "socketpair",
+    /* sockets; socket and socketpair themselves by family */
     "connect",
     "bind",
     "accept",
@@ -171,7 +170,8 @@ static int become_nobody_else(const struct config *c, struct err *e)
 
 int courier_confine(const struct config *c, struct err *e)
 {
-    const uint64_t families = 1u << AF_INET | 1u << AF_INET6;
+    /* curl's threads wake its loop by a pair */
+    const uint64_t families = 1u << AF_INET | 1u << AF_INET6 | CONFINE_STREAM_PAIRS;
 
     if (geteuid() == 0 && become_nobody_else(c, e) < 0)
         return -1;
