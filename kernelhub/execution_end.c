@@ -197,6 +197,8 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
         finish_later(x, outcome.reason, failure, mark);
         return;
     }
+    /* one commit: a row that says it has ended is not looked at again by the hub that comes after us */
+    store_hold(x->hub->store);
     execution_leave_session(x);
     x->finished_us = hub_unix_us();
     x->status = outcome.status;
@@ -211,6 +213,7 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
     execution_save(x, NO_MARK, NULL, NULL);
     execution_add_event_then(x, EVENT_FINISHED, slice_str(x->result), x->finished_us, mark,
                              on_finished_committed);
+    store_release(x->hub->store);
 }
 
 void execution_cancel_queued(struct execution *x, const char *reason, const struct err *failure)

@@ -109,7 +109,8 @@ void store_put_session(struct store *s, const struct session_row *r, store_done_
 /* exists: an execution with this id was there before; nothing was written. */
 typedef void (*store_inserted_fn)(void *arg, bool exists);
 void store_insert_execution(struct store *s, const struct execution_row *r, store_inserted_fn done, void *arg);
-/* Sets what changes: status, epoch, kernel_id, sandbox_id, started_us, finished_us, execution_count, reply, result, dropped_*, input. */
+/* Sets what changes: status, epoch, kernel_id, sandbox_id, started_us, finished_us, execution_count, reply, result, dropped_*, input.
+ * An end is held together with its `finished` (store_hold), the next write: both are in one commit. */
 void store_update_execution(struct store *s, const struct execution_row *r, struct store_mark mark, bool late, store_done_fn done, void *arg);
 
 /* Appends an event; `fields` (JSON members beginning with a comma) is copied. done gets the number it was given and its

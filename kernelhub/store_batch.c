@@ -21,8 +21,9 @@ static void hand_batch(struct store *s)
 static void fill_batch(struct store *s)
 {
     struct op_queue *from = &s->queued, *to = &s->flight.ops;
-    while (from->first && to->n < STORE_BATCH_OPS &&
-           (to->n == 0 || to->bytes + from->first->bytes <= STORE_BATCH_BYTES)) {
+    while (from->first && ((to->last && to->last->with_next) ||
+                           (to->n < STORE_BATCH_OPS &&
+                            (to->n == 0 || to->bytes + from->first->bytes <= STORE_BATCH_BYTES)))) {
         struct op *op = from->first;
         from->first = op->next;
         from->n--;

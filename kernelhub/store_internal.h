@@ -59,6 +59,7 @@ struct op { /* first member of each kind of op; one malloc, freed with free() */
     size_t bytes;
     struct store_mark mark;
     bool late; /* it sends no batch off, for STORE_LATE_MS */
+    bool with_next; /* no batch ends behind it, when another follows */
     void *arg;
 };
 

@@ -423,9 +423,12 @@ void store_update_execution(struct store *s, const struct execution_row *r, stru
     struct execution_row changed = *r; /* what is never changed need not be copied */
     changed.code = changed.labels = changed.options = slice_of(NULL, 0);
     changed.session = changed.language = changed.client = NULL;
-    struct row_op model = { .op = { .mark = mark, .late = late },
-                            .done.plain = done,
-                            .row.execution = changed };
+    /* an end's `finished` is behind it (store_hold) */
+    struct row_op model = {
+        .op = { .mark = mark, .late = late, .with_next = status_is_end(r->status) },
+        .done.plain = done,
+        .row.execution = changed
+    };
     store_send(s, &row_op_new(&TYPE, &model, pack_execution, arg)->op);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "kernelhub/schema.h"
+#include "kernelhub/store_internal.h"
 
 #define NO_MARK ((struct store_mark){ 0 })
 
@@ -272,6 +273,46 @@ static void an_update_leaves_what_it_does_not_say(void **state)
     l.n = 0;
     assert_int_equal(store_load_executions(f->store, on_execution, &l, &e), 0);
     assert_int_equal(l.n, 0);
+}
+
+static int64_t count_rows(struct fixture *f, const char *text)
+{
+    struct sql s;
+    struct err e = ERR_INIT;
+    char path[160];
+    sqlite3_stmt *stmt = NULL;
+    snprintf(path, sizeof path, "%s/kernelhub.db", f->dir);
+    assert_int_equal(sql_open(&s, path, &e), 0);
+    assert_int_equal(sqlite3_prepare_v2(s.db, text, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_finalize(stmt);
+    sql_close(&s);
+    return n;
+}
+
+static void on_end_committed(void *arg)
+{
+    struct fixture *f = arg;
+    f->came = 1 + (int)count_rows(f, "SELECT count(*) FROM events WHERE type = 'finished'");
+}
+
+static void no_batch_ends_between_an_end_and_its_finished(void **state)
+{
+    struct fixture *f = *state;
+    struct execution_row row = fixture_execution(f->store, 1);
+    struct event_head head = fixture_head(1, EVENT_FINISHED);
+    store_insert_execution(f->store, &row, NULL, NULL);
+    fixture_flush(f);
+    row.status = STATUS_OK;
+    f->came = 0;
+    store_hold(f->store);
+    for (int i = 1; i < STORE_BATCH_OPS; i++)
+        store_mark(f->store, NO_MARK, NULL, NULL);
+    store_update_execution(f->store, &row, NO_MARK, false, on_end_committed, f);
+    store_add_event(f->store, row.feed, &head, slice_of(NULL, 0), NO_MARK, false, NULL, NULL);
+    store_release(f->store);
+    fixture_run(f, &f->came, 2);
 }
 
 static void on_sandbox(void *arg, const struct sandbox_row *r)
@@ -838,6 +879,7 @@ int main(int argc, char **argv)
         WITH_STORE(answers_come_in_the_order_of_the_calls),
         WITH_STORE(an_execution_is_inserted_once),
         WITH_STORE(an_update_leaves_what_it_does_not_say),
+        WITH_STORE(no_batch_ends_between_an_end_and_its_finished),
         WITH_STORE(a_mark_is_never_taken_back_within_an_epoch),
         WITH_STORE(rows_come_back_as_they_were_put),
         WITH_STORE(a_callback_comes_and_goes_with_its_execution),
