@@ -15,6 +15,7 @@
 #include "web/execute_body.h"
 #include "web/reply.h"
 #include "web/request.h"
+#include "web/stop.h"
 #include "web/stream.h"
 
 #define MAX_ITEMS         100
@@ -200,16 +201,6 @@ static void on_record(void *arg, const struct err *e, struct slice json)
     item_over(b, text);
 }
 
-static void ignore(void *arg, const struct err *e, struct slice json)
-{
-    /* nobody is there to be told; the execution's own record says how it ended */
-}
-
-static void interrupt(const struct batch *b, const struct item *item)
-{
-    (void)execution_interrupt(b->site->hub, b->user, &item->id, ignore, NULL); /* not waited for */
-}
-
 static void on_accepted(void *arg, const struct err *e, struct slice json)
 {
     struct batch *b = arg;
@@ -220,7 +211,7 @@ static void on_accepted(void *arg, const struct err *e, struct slice json)
     b->wait = NULL;
     if (!b->request) {
         if (item->is_accepted)
-            interrupt(b, item);
+            stop_unwatched(b->site, b->user, &item->id);
         batch_free(b);
         return;
     }
@@ -304,7 +295,7 @@ static void on_request_done(void *arg, bool completed)
     }
     wait_cancel(TAKE(r->wait)); /* an interrupt may end the execution at once: nobody is told */
     if (has_left && item->is_accepted)
-        interrupt(b, item);
+        stop_unwatched(b->site, b->user, &item->id);
     batch_free(b);
 }
 

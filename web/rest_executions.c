@@ -8,6 +8,7 @@
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/rest.h"
+#include "web/stop.h"
 
 /* The execution named in the path; what is no UUID does not exist either. */
 static bool named(struct request *r, struct uuid *ret)
@@ -27,11 +28,18 @@ void rest_execution(struct request *r)
         request_wait(r, execution_record(r->site->hub, r->user, &id, false, request_answer, r));
 }
 
+static void on_interrupted(void *arg, const struct err *e, struct slice json)
+{
+    struct request *r = arg;
+    r->is_stored = !stop_is_end(json);
+    request_answer(r, e, json);
+}
+
 void rest_execution_interrupt(struct request *r)
 {
     struct uuid id;
     if (named(r, &id) && request_has_empty_body(r))
-        request_wait(r, execution_interrupt(r->site->hub, r->user, &id, request_answer, r));
+        request_wait(r, execution_interrupt(r->site->hub, r->user, &id, on_interrupted, r));
 }
 
 void rest_execution_cancel(struct request *r)

@@ -7,9 +7,11 @@
 #include "base/json.h"
 #include "kernelhub/execution.h"
 #include "kernelhub/session.h"
+#include "kernelhub/stored.h"
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/rest.h"
+#include "web/stop.h"
 #include "web/stream_op.h"
 #include "web/subscription.h"
 #include "web/websocket.h"
@@ -36,7 +38,8 @@ struct call {
     uint64_t after;
     bool interrupt_on_disconnect;
     struct wait *wait;
-    void *place; /* in stream->calls or site->orphans */
+    struct buf answer; /* that has to be committed before it may be said */
+    void *place;       /* in stream->calls or site->orphans */
 };
 
 /* ---- what the server says ---- */
@@ -88,17 +91,8 @@ static void call_free(struct call *c)
     zlistx_t *list = c->stream ? c->stream->calls : c->site->orphans;
     (void)zlistx_delete(list, c->place); /* it is in there */
     wait_cancel(c->wait);
+    buf_done(&c->answer);
     free(c);
-}
-
-static void ignore(void *arg, const struct err *e, struct slice json)
-{
-    /* nobody is there to be told; the execution's own record says how it ended */
-}
-
-static void interrupt(struct site *site, struct user *user, const struct uuid *id)
-{
-    (void)execution_interrupt(site->hub, user, id, ignore, NULL); /* not waited for */
 }
 
 static bool read_execution_id(struct slice json, struct uuid *ret)
@@ -122,6 +116,24 @@ static void start_following(struct call *c, struct slice json)
     }
 }
 
+static void on_stored(void *arg, const struct err *e, struct slice json)
+{
+    struct call *c = arg;
+    c->wait = NULL;
+    if (e)
+        reject(c->stream, slice_str(c->id), e);
+    else
+        answer(c->stream, "ack", slice_str(c->id), buf_slice(&c->answer));
+    call_free(c);
+}
+
+/* NULL: the answer has been, and the call is gone. */
+static void call_wait(struct call *c, struct wait *w)
+{
+    if (w)
+        c->wait = w;
+}
+
 static void on_answer(void *arg, const struct err *e, struct slice json)
 {
     struct call *c = arg;
@@ -129,11 +141,15 @@ static void on_answer(void *arg, const struct err *e, struct slice json)
     c->wait = NULL;
     if (!c->stream) {
         if (!e && read_execution_id(json, &id))
-            interrupt(c->site, c->user, &id);
+            stop_unwatched(c->site, c->user, &id);
     } else if (e) {
         reject(c->stream, slice_str(c->id), e);
     } else if (c->kind == OP_EXECUTE || c->kind == OP_ATTACH) {
         start_following(c, json);
+    } else if ((c->kind == OP_CANCEL || c->kind == OP_INTERRUPT) && stop_is_end(json)) {
+        buf_add_slice(&c->answer, json);
+        call_wait(c, hub_when_stored(c->site->hub, on_stored, c));
+        return;
     } else {
         answer(c->stream, "ack", slice_str(c->id), json);
     }
@@ -149,16 +165,10 @@ static struct call *call_new(struct stream_socket *s, const struct stream_op *op
     c->user = s->request->user;
     c->kind = op->kind;
     c->after = (uint64_t)op->after;
+    buf_init(&c->answer, MAX_ANSWER_BYTES);
     memcpy(c->id, op->id.data, op->id.len);
     c->place = zlistx_add_end(s->calls, c);
     return c;
-}
-
-/* NULL: the answer has been, and the call is gone. */
-static void call_wait(struct call *c, struct wait *w)
-{
-    if (w)
-        c->wait = w;
 }
 
 /* ---- ops ---- */
@@ -330,7 +340,7 @@ static void on_end(void *arg, bool client_left)
             call_free(c);
     }
     while (client_left && subscriptions_take_interrupted(s->subscriptions, &id))
-        interrupt(s->request->site, s->request->user, &id);
+        stop_unwatched(s->request->site, s->request->user, &id);
     subscriptions_free(s->subscriptions);
     zlistx_destroy(&s->calls);
     free(s);

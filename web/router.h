@@ -16,7 +16,8 @@ enum route_flag {
     ROUTE_BODY =
         16, /* takes a JSON body up to server/max_body_bytes; without it a body may only be {} */
     ROUTE_UPGRADE = 32, /* a WebSocket: the handler takes the connection over; no HEAD */
-    ROUTE_STORED = 64,  /* its reply is sent when all that it wrote is committed */
+    ROUTE_STORED = 64,  /* its reply is sent when all that it wrote is committed; its 503 does not mean that
+                           nothing was done */
 };
 
 struct route {

@@ -21,9 +21,9 @@ static const struct route ROUTES[] = {
     { "GET", API "/executions/{id}/blobs/{n}", 0, "", rest_execution_blob },
     { "GET", API "/executions/{id}/output", 0, OUTPUT, rest_execution_output },
     { "POST", API "/executions/{id}/replay", ROUTE_BODY, "async", rest_execution_replay },
-    { "POST", API "/executions/{id}/interrupt", 0, "", rest_execution_interrupt },
+    { "POST", API "/executions/{id}/interrupt", ROUTE_STORED, "", rest_execution_interrupt },
     { "POST", API "/executions/{id}/cancel", ROUTE_STORED, "", rest_execution_cancel },
-    { "POST", API "/executions/{id}/input", ROUTE_BODY | ROUTE_STORED, "", rest_execution_input },
+    { "POST", API "/executions/{id}/input", ROUTE_BODY, "", rest_execution_input },
 
     { "GET", API "/stream", ROUTE_UPGRADE, "", rest_stream },
 

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "web/reply.h"
 #include "web/request.h"
+#include "web/stop.h"
 #include "web/stream.h"
 
 struct run {
@@ -25,17 +26,6 @@ static void run_free(struct run *run)
     if (run->place)
         (void)zlistx_delete(run->site->runs, run->place); /* it is in there */
     free(run);
-}
-
-static void ignore(void *arg, const struct err *e, struct slice json)
-{
-    /* nobody is there to be told; the execution's own record says how it ended */
-}
-
-static void interrupt(struct run *run)
-{
-    (void)execution_interrupt(run->site->hub, run->user, &run->id, ignore,
-                              NULL); /* not waited for */
 }
 
 static void keep(struct run *run, struct wait *w)
@@ -128,7 +118,7 @@ static void on_accepted(void *arg, const struct err *e, struct slice json)
         return;
     }
     if (!e)
-        interrupt(run);
+        stop_unwatched(run->site, run->user, &run->id);
     run_free(run);
 }
 
@@ -148,7 +138,7 @@ static void on_request_done(void *arg, bool completed)
     }
     wait_cancel(TAKE(r->wait)); /* an interrupt may end the execution at once: nobody is told */
     if (has_left && run->interrupt_on_disconnect && is_accepted)
-        interrupt(run);
+        stop_unwatched(run->site, run->user, &run->id);
     run_free(run);
 }
 

@@ -58,6 +58,7 @@ struct hub {
     zlistx_t *followers;
     zlistx_t *waits;
     unsigned n_interrupts;
+    bool store_is_stuck;
 };
 
 struct wait {
@@ -211,6 +212,11 @@ zloop_t *hub_loop(const struct hub *h)
 const struct config *hub_config(const struct hub *h)
 {
     return &h->config;
+}
+
+void fake_hub_stick(struct hub *h)
+{
+    h->store_is_stuck = true;
 }
 
 unsigned fake_hub_interrupts(const struct hub *h)
@@ -472,6 +478,12 @@ static int on_stored(zloop_t *loop, int id, void *arg)
 
 struct wait *hub_when_stored(struct hub *h, reply_fn done, void *arg)
 {
+    struct err e = ERR_INIT;
+    if (h->store_is_stuck) {
+        (void)err_set(&e, ERR_UNAVAILABLE, "it is done, but cannot be written: the disk is full");
+        done(arg, &e, slice_of(NULL, 0));
+        return NULL;
+    }
     struct wait *w = wait_new(h, NULL, done, arg);
     zloop_timer(h->loop, 2, 1, on_stored, w);
     return w;
@@ -603,11 +615,13 @@ static void begin(struct run *run)
         run->status = "error";
         return;
     }
+    if (strcmp(code, "wait") == 0)
+        return;
     run->dies = strcmp(code, "die") == 0;
     run->status = "running";
     add_line(run, "queued", ",\"position\":0", 0);
     add_line(run, "started", "", 0);
-    if (strcmp(code, "hang") == 0)
+    if (strcmp(code, "hang") == 0 || strcmp(code, "stay") == 0)
         return;
     if (sscanf(code, "print %u %u", &a, &b) == 2) {
         run->left = a;
@@ -728,15 +742,26 @@ static struct run *need(struct hub *h, const struct user *u, const struct uuid *
     return run;
 }
 
+static void stop(struct run *run, const char *status)
+{
+    end(run, status);
+    run->left = 0;
+    zloop_timer(run->hub->loop, 0, 1, on_step, run);
+}
+
+static void say_status(const struct run *run, reply_fn done, void *arg)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(1024);
+    buf_addf(&json, "{\"execution_id\":\"%s\",\"status\":\"%s\"}", run->id.text, run->status);
+    done(arg, NULL, buf_slice(&json));
+}
+
 struct wait *execution_status(struct hub *h, const struct user *u, const struct uuid *id,
                               reply_fn done, void *arg)
 {
-    CLEANUP_BUF struct buf json = BUF_INIT(1024);
-    struct run *run = need(h, u, id, done, arg);
-    if (!run)
-        return NULL;
-    buf_addf(&json, "{\"execution_id\":\"%s\",\"status\":\"%s\"}", id->text, run->status);
-    done(arg, NULL, buf_slice(&json));
+    const struct run *run = need(h, u, id, done, arg);
+    if (run)
+        say_status(run, done, arg);
     return NULL;
 }
 
@@ -805,13 +830,9 @@ struct wait *execution_interrupt(struct hub *h, const struct user *u, const stru
     if (!run)
         return NULL;
     h->n_interrupts++;
-    end(run, "interrupted");
-    run->left = 0;
-    zloop_timer(h->loop, 0, 1, on_step, run);
-    struct buf json = BUF_INIT(1024);
-    buf_addf(&json, "{\"execution_id\":\"%s\",\"status\":\"%s\"}", run->id.text, run->status);
-    done(arg, NULL, buf_slice(&json));
-    buf_done(&json);
+    if (strcmp(run->code, "stay") != 0)
+        stop(run, strcmp(run->status, "queued") == 0 ? "cancelled" : "interrupted");
+    say_status(run, done, arg);
     return NULL;
 }
 
@@ -819,8 +840,14 @@ struct wait *execution_cancel(struct hub *h, const struct user *u, const struct 
                               reply_fn done, void *arg)
 {
     struct err e = ERR_INIT;
-    if (!need(h, u, id, done, arg))
+    struct run *run = need(h, u, id, done, arg);
+    if (!run)
         return NULL;
+    if (strcmp(run->status, "queued") == 0) {
+        stop(run, "cancelled");
+        say_status(run, done, arg);
+        return NULL;
+    }
     (void)err_set(&e, ERR_CONFLICT, "it runs already");
     done(arg, &e, slice_of(NULL, 0));
     return NULL;

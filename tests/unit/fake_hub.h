@@ -2,8 +2,9 @@
  * can be tested alone.
  *
  * What happens is said by the code: "pass"; "print N BYTES"; "stream N MS" (one line every MS);
- * "big BYTES" (one event); "sleep MS"; "fail" (ends as error); "hang" (until interrupted); "nosandbox"; "boom"; "die" (the
- * feed fails in the middle). With "later " before it the execution is accepted 20 ms later, not at
+ * "big BYTES" (one event); "sleep MS"; "fail" (ends as error); "hang" (until interrupted); "wait"
+ * (queued until cancelled); "stay" (runs on whatever is sent); "nosandbox"; "boom"; "die" (the feed
+ * fails in the middle). With "later " before it the execution is accepted 20 ms later, not at
  * once. */
 #ifndef TESTS_FAKE_HUB_H
 #define TESTS_FAKE_HUB_H
@@ -15,6 +16,7 @@
 
 struct hub *fake_hub_new(zloop_t *loop);
 void fake_hub_set(struct hub *h, enum config_key key, const char *text, int64_t number);
+void fake_hub_stick(struct hub *h); /* its store can write nothing any more */
 unsigned fake_hub_interrupts(const struct hub *h);
 unsigned fake_hub_followers(const struct hub *h); /* open now */
 unsigned fake_hub_waits(const struct hub *h);     /* open now */

@@ -42,6 +42,8 @@ static void set(struct hub *hub, const char *option)
         { "ping=", CONFIG_SERVER_PING, true },
         { "sockets=", CONFIG_LIMITS_SOCKETS, true },
     };
+    if (strcmp(option, "store=stuck") == 0)
+        fake_hub_stick(hub);
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
         size_t n = strlen(KEYS[i].name);
         if (strncmp(option, KEYS[i].name, n) == 0)

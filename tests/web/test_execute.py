@@ -90,6 +90,34 @@ def test_async_says_which_execution(server):
     assert server.ask("GET", f"{API}/executions/{run}").json["status"] == "interrupted"
 
 
+def test_what_waits_is_cancelled_by_both(server):
+    for verb in ("cancel", "interrupt"):
+        run = server.ask("POST", API + "/execute/async", {"code": "wait"}).json["execution_id"]
+        assert server.ask("POST", f"{API}/executions/{run}/{verb}").json == {"execution_id": run, "status": "cancelled"}
+
+
+@pytest.mark.parametrize("verb", ["cancel", "interrupt"])
+def test_an_end_is_not_said_before_it_is_stored(start, verb):
+    server = start("store=stuck")
+    run = server.ask("POST", API + "/execute/async", {"code": "wait"}).json["execution_id"]
+    reply = server.ask("POST", f"{API}/executions/{run}/{verb}")
+    assert (reply.status, reply.error["code"]) == (503, "unavailable")
+
+
+def test_a_signal_waits_for_no_disk(start):
+    server = start("store=stuck")
+    run = server.ask("POST", API + "/execute/async", {"code": "stay"}).json["execution_id"]
+    assert server.ask("POST", f"{API}/executions/{run}/interrupt").json == {"execution_id": run, "status": "running"}
+
+
+def test_an_answer_to_input_that_was_sent_is_never_a_503(start):
+    """Who gets that may repeat it, and would answer the next question."""
+    server = start("store=stuck")
+    run = server.ask("POST", API + "/execute/async", {"code": "ask me"}).json["execution_id"]
+    assert server.ask("POST", f"{API}/executions/{run}/input", {"value": "x"}).status == 200
+    assert server.ask("POST", f"{API}/executions/{run}/input", {"value": "x"}).status == 409
+
+
 def test_another_users_execution_does_not_exist(server):
     run = server.execute("pass").json["execution_id"]
     for path in (run, str(uuid.uuid4()), "abc", f"{run}/events", f"{run}/blobs/0"):

@@ -343,6 +343,29 @@ def test_another_users_execution_does_not_exist(server: Any, ws: Client, opened:
     assert server.metric("kernelhub_test_interrupts") == 0
 
 
+@pytest.mark.parametrize("op", ["cancel", "interrupt"])
+def test_an_end_is_not_acknowledged_before_it_is_stored(start: Any, op: str) -> None:
+    ends = []
+    for options in ((), ("store=stuck",)):
+        client = Client(start(*options).port)
+        client.say("execute", 1, code="wait")
+        run = client.receive()["execution_id"]
+        client.say(op, 2, execution_id=run)
+        ends.append(next(said for said in iter(client.receive, None) if said.get("id") == 2))
+        client.close()
+    assert ends[0]["type"] == "ack" and ends[0]["status"] == "cancelled"
+    assert ends[1]["type"] == "rejected" and ends[1]["error"]["code"] == "unavailable"
+
+
+def test_a_signal_over_the_socket_waits_for_no_disk(start: Any) -> None:
+    client = Client(start("store=stuck").port)
+    client.say("execute", 1, code="stay")
+    run = client.until("started")[0]["execution_id"]
+    client.say("interrupt", 2, execution_id=run)
+    assert client.until("ack", 2)[-1]["status"] == "running"
+    client.close()
+
+
 def test_attach_after_a_number_detach_and_interrupt(ws: Client, opened: Callable[..., Client]) -> None:
     ws.say("execute", 1, code="stream 100000 10")
     run = ws.until("started")[0]["execution_id"]
