@@ -88,7 +88,7 @@ static int create_container(struct box *b, const struct place *place, struct pod
     if (policy_create_json(&container, &document, e) < 0)
         return -1;
     int64_t begin = now_us();
-    int r = podman_create(podman, document, b->container, e);
+    int r = podman_create(podman, name, document, b->container, e);
     free(document);
     b->phases.create_us = now_us() - begin;
     return r;

@@ -47,7 +47,7 @@ static int create(const struct place *place, struct podman *podman, unsigned ran
     if (policy_create_json(&container, &document, e) < 0)
         return -1;
     (void)podman_remove(podman, name, NULL); /* left by a keeper that died meanwhile */
-    int r = podman_create(podman, document, id, e);
+    int r = podman_create(podman, name, document, id, e);
     free(document);
     return r;
 }

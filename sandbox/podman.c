@@ -13,6 +13,7 @@
 #define MAX_ANSWER_BYTES (16u << 20)
 #define CALL_TIMEOUT_MS  30000
 #define CONNECT_PATIENCE 50 /* tries, 100 ms apart: while the service is being started again */
+#define CUT_PATIENCE     3  /* tries, when it ends in the middle of a call */
 #define REMOVE_TRIES     20
 #define BASE_URL         "http://podman/v4.0.0/libpod"
 
@@ -67,6 +68,13 @@ static CURLcode perform(struct podman *p, unsigned patience)
     return code;
 }
 
+/* The service took the call and ended: whether it did what was asked is not known. */
+static bool is_cut(CURLcode code)
+{
+    return code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
+           code == CURLE_PARTIAL_FILE;
+}
+
 static enum err_code code_of(long http)
 {
     return http == 404 ? ERR_NOT_FOUND : http == 409 ? ERR_CONFLICT : ERR_SANDBOX;
@@ -85,9 +93,10 @@ static int refusal(long http, struct slice answer, struct err *e)
     return err_set(e, code_of(http), "Podman says %ld: %s", http, clean);
 }
 
-/* One call. Any status of 200 … 399 is a success (304: it is so already). */
+/* One call. Any status of 200 … 399 is a success (304: it is so already). What is cut is asked again `patience` times: for what may
+ * be done twice. */
 static int call(struct podman *p, const char *method, const char *path, const char *body,
-                struct buf *answer, struct err *e)
+                unsigned patience, struct buf *answer, struct err *e)
 {
     char url[512];
     if (snprintf(url, sizeof url, BASE_URL "%s", path) >= (int)sizeof url)
@@ -106,6 +115,10 @@ static int call(struct podman *p, const char *method, const char *path, const ch
     curl_easy_setopt(p->curl, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(p->curl, CURLOPT_WRITEDATA, answer);
     CURLcode code = perform(p, CONNECT_PATIENCE);
+    while (is_cut(code) && !answer->failed && patience-- > 0) {
+        buf_reset(answer);
+        code = perform(p, CONNECT_PATIENCE);
+    }
     if (code == CURLE_OPERATION_TIMEDOUT)
         return err_set(e, ERR_TIMEOUT, "Podman did not answer in %d s", CALL_TIMEOUT_MS / 1000);
     if (code != CURLE_OK)
@@ -122,7 +135,7 @@ static int call_json(struct podman *p, const char *method, const char *path, con
                      json_t **ret, struct err *e)
 {
     CLEANUP_BUF struct buf answer = BUF_INIT(MAX_ANSWER_BYTES);
-    if (call(p, method, path, body, &answer, e) < 0)
+    if (call(p, method, path, body, body ? 0 : CUT_PATIENCE, &answer, e) < 0)
         return -1;
     json_t *value = json_loadb(answer.data ? answer.data : "", answer.len, 0, NULL);
     if (!value)
@@ -134,7 +147,8 @@ static int call_json(struct podman *p, const char *method, const char *path, con
 static int call_plain(struct podman *p, const char *method, const char *path, struct err *e)
 {
     CLEANUP_BUF struct buf answer = BUF_INIT(MAX_ANSWER_BYTES);
-    return call(p, method, path, strcmp(method, "POST") == 0 ? "" : NULL, &answer, e);
+    const char *body = strcmp(method, "POST") == 0 ? "" : NULL;
+    return call(p, method, path, body, CUT_PATIENCE, &answer, e);
 }
 
 bool podman_ping(struct podman *p, unsigned timeout_ms)
@@ -154,12 +168,15 @@ int podman_info(struct podman *p, json_t **ret, struct err *e)
     return call_json(p, "GET", "/info", NULL, ret, e);
 }
 
-int podman_create(struct podman *p, const char *document, char ret_id[PODMAN_ID_SIZE],
-                  struct err *e)
+int podman_create(struct podman *p, const char *name, const char *document,
+                  char ret_id[PODMAN_ID_SIZE], struct err *e)
 {
     CLEANUP(json_decref) json_t *answer = NULL;
-    if (call_json(p, "POST", "/containers/create", document, &answer, e) < 0)
-        return -1;
+    /* one that was made while the service ended is in the way of its own name */
+    for (int tries = 0; call_json(p, "POST", "/containers/create", document, &answer, e) < 0;)
+        if (e->code != ERR_UNAVAILABLE || ++tries > CUT_PATIENCE ||
+            podman_remove(p, name, NULL) < 0)
+            return -1;
     const char *id = json_string_value(json_object_get(answer, "Id"));
     if (!id || strlen(id) != PODMAN_ID_SIZE - 1)
         return err_set(e, ERR_SANDBOX, "Podman made a container and does not say which");

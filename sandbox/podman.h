@@ -22,8 +22,10 @@ bool podman_ping(struct podman *p, unsigned timeout_ms);
 int podman_info(struct podman *p, struct json_t **ret, struct err *e);
 
 /* Errors of the container calls: ERR_NOT_FOUND (no such container or image), ERR_CONFLICT (name is
- * taken), ERR_TIMEOUT, ERR_UNAVAILABLE (the service is not there), else ERR_SANDBOX with its words. */
-int podman_create(struct podman *p, const char *document, char ret_id[PODMAN_ID_SIZE], struct err *e);
+ * taken), ERR_TIMEOUT, ERR_UNAVAILABLE (the service is not there), else ERR_SANDBOX with its words. When the service ends in the
+ * middle of a call and is back within some seconds, the call is made again. podman_create: `name` is the document's; a
+ * container of that name that an earlier try may have left is removed. */
+int podman_create(struct podman *p, const char *name, const char *document, char ret_id[PODMAN_ID_SIZE], struct err *e);
 int podman_start(struct podman *p, const char *container, struct err *e);
 
 struct podman_state {

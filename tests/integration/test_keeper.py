@@ -441,7 +441,8 @@ def test_a_warden_that_fails_leaves_nothing(keeper: Keeper, mode: str) -> None:
     assert made["error"]["code"] == "sandbox_failed", made
     wait_until(lambda: not keeper.leftovers())
     keeper.mode("good")
-    assert hub.create()["ok"]
+    made = hub.create()
+    assert made["ok"], made
 
 
 def test_a_container_that_dies_is_told_and_cleared(keeper: Keeper) -> None:
@@ -653,7 +654,8 @@ def test_podman_service_that_dies_is_started_again(keeper: Keeper) -> None:
             continue
     assert len(services) == 1
     os.kill(services[0], signal.SIGKILL)
-    assert hub.create()["ok"]
+    made = hub.create()
+    assert made["ok"], made
 
 
 def test_images_are_found_with_their_kernels(keeper: Keeper) -> None:
