@@ -55,6 +55,17 @@ def test_a_print_beyond_what_one_message_may_hold_arrives_too(http: httpx.Client
     assert abs(len(str(record["stdout"])) + int(str(gap["bytes"])) - 80_000_009) < 5000, gap
 
 
+def test_what_was_printed_stays_in_no_memory(http: httpx.Client) -> None:
+    def resident_bytes() -> int:
+        return int(str(run(http, "print(open('/proc/self/statm').read().split()[1])")["stdout"])) * 4096
+
+    for i in range(4):
+        assert run(http, "print('m' * 60_000_000)", max_output_bytes=LIMIT)["status"] == "ok"
+        if i == 0:
+            before = resident_bytes()
+    assert resident_bytes() - before < 60_000_000
+
+
 def test_a_flood_does_not_block_others(http: httpx.Client, service: Service) -> None:
     assert http.post("/api/v1/admin/users", json={"name": "calm"}).status_code == 201
     key = http.post("/api/v1/admin/keys", json={"name": "k", "user": "calm"}).json()["key"]

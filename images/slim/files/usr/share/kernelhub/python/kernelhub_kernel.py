@@ -5,6 +5,7 @@ Differences from ipykernel's own kernel:
 - The iopub socket never drops: its send high-water mark is 0 (ipykernel's default of 1000 loses output
   silently when the reader stalls).
 - What is printed between two flushes goes out in pieces: a message beyond 64 MiB would be lost whole.
+- What was printed and shown is not kept: IPython's copy of it all, for its %notebook, would fill the sandbox's memory.
 - `metadata.kernelhub.env` of an execute_request is in force during that request only.
 - It ends when it is asked to: ipykernel's may hang between its threads, the more often the busier the machine.
 - No notes on the standard streams while starting, no files but below /tmp, history in memory.
@@ -25,6 +26,7 @@ import zmq
 from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
+from IPython.core.history import HistoryManager
 from traitlets.config import Config
 
 
@@ -112,6 +114,13 @@ class PiecewiseOutStream(OutStream):
                 yield parent, text[at : at + PIECE]
 
 
+class Unkept(dict[int, list[Any]]):
+    """In place of IPython's outputs by execution_count: what is appended is forgotten."""
+
+    def __missing__(self, key: int) -> list[Any]:
+        return []
+
+
 BAKED_MATPLOTLIB = Path("/usr/share/kernelhub/matplotlib")
 
 
@@ -173,6 +182,7 @@ def python_config() -> Config:
 def main() -> None:
     # sys.exit() in a cell is an ending like others; IPython would explain on stderr how to leave a terminal.
     warnings.filterwarnings("ignore", message="To exit: use")
+    HistoryManager.outputs = Unkept()
     app = KernelApp.instance(kernel_class=PythonKernel, config=python_config())
     app.initialize()
     app.start()
