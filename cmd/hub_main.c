@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "cmd/commands.h"
 #include "cmd/folders.h"
 #include "cmd/hub_confine.h"
@@ -21,12 +22,6 @@
 DEFINE_CLEANUP(struct hub, hub_free)
 DEFINE_CLEANUP(struct server, server_free)
 
-static void zloop_free(zloop_t *loop)
-{
-    zloop_destroy(&loop);
-}
-DEFINE_CLEANUP(zloop_t, zloop_free)
-
 struct hub_role {
     struct settings settings;
     bool report, new_admin_key;
@@ -34,12 +29,12 @@ struct hub_role {
     bool draining;
 };
 
-static int on_drained(zloop_t *loop, int timer_id, void *arg)
+static int on_drained(struct loop *loop, int timer_id, void *arg)
 {
     return -1; /* ends the loop */
 }
 
-static int on_signal(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_signal(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct hub_role *r = arg;
     struct signalfd_siginfo info;
@@ -49,7 +44,8 @@ static int on_signal(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     log_info("event=ending signal=%u", info.ssi_signo);
     r->draining = true;
     server_drain(r->server);
-    return zloop_timer(loop, DRAIN_MS, 1, on_drained, r) < 0 ? -1 : 0;
+    loop_timer(loop, DRAIN_MS, on_drained, r);
+    return 0;
 }
 
 /* Before the first thread, so that every thread inherits the mask: only the loop hears of signals.
@@ -96,14 +92,13 @@ static void write_url(const struct config *c, const struct server *server, char 
 static int serve_until_signal(struct hub_role *r, const struct config *config, int signal_fd,
                               struct err *e)
 {
-    CLEANUP(zloop_free) zloop_t *loop = zloop_new();
+    CLEANUP(loop_free) struct loop *loop = loop_new();
     CLEANUP(hub_free) struct hub *hub = NULL;
     CLEANUP(server_free) struct server *server = NULL;
     zmq_pollitem_t signals = { .fd = signal_fd, .events = ZMQ_POLLIN };
     char key[128] = "", url[256];
 
-    if (!loop || zloop_poller(loop, &signals, on_signal, r) < 0)
-        return err_set(e, ERR_INTERNAL, "no event loop");
+    loop_poller(loop, &signals, on_signal, r);
     if (hub_new(config, loop, key, sizeof key, &hub, e) < 0 || server_new(hub, &server, e) < 0)
         return -1;
     if (r->new_admin_key && !key[0] && make_admin_key(hub, key, e) < 0)
@@ -114,8 +109,8 @@ static int serve_until_signal(struct hub_role *r, const struct config *config, i
     if (r->report)
         role_report_send(url, key, NULL);
     explicit_bzero(key, sizeof key);
-    (void)zloop_start(loop); /* ends by on_drained */
-    zloop_poller_end(loop, &signals);
+    (void)loop_start(loop); /* ends by on_drained */
+    loop_poller_end(loop, &signals);
     return 0;
 }
 

@@ -264,7 +264,7 @@ static void begin(struct callback *k)
 
 /* ---- whose turn it is ---- */
 
-static int on_timer(zloop_t *loop, int timer, void *arg)
+static int on_timer(struct loop *loop, int timer, void *arg)
 {
     struct callbacks *all = arg;
     all->timer = -1;
@@ -275,12 +275,12 @@ static int on_timer(zloop_t *loop, int timer, void *arg)
 static void arm(struct callbacks *all, int64_t due_us)
 {
     if (all->timer >= 0)
-        zloop_timer_end(all->hub->loop, all->timer);
+        loop_timer_end(all->hub->loop, all->timer);
     all->timer = -1;
     if (due_us == INT64_MAX)
         return;
     int64_t wait_ms = (due_us - hub_unix_us()) / 1000 + 1;
-    all->timer = zloop_timer(all->hub->loop, (size_t)(wait_ms > 1 ? wait_ms : 1), 1, on_timer, all);
+    all->timer = loop_timer(all->hub->loop, (size_t)(wait_ms > 1 ? wait_ms : 1), on_timer, all);
 }
 
 /* The next one that may be called now: the one that is due for the longest. *ret_due: when to look again. */

@@ -213,7 +213,7 @@ void command_sandbox_up(struct session *s, bool known_there)
         session_pump(s);
 }
 
-static int on_retire(zloop_t *loop, int timer, void *arg)
+static int on_retire(struct loop *loop, int timer, void *arg)
 {
     struct session *s = arg;
     s->retire_timer = -1;
@@ -224,5 +224,5 @@ static int on_retire(zloop_t *loop, int timer, void *arg)
 void command_retire(struct session *s)
 {
     if (s->retire_timer < 0 && !s->removed)
-        s->retire_timer = zloop_timer(s->hub->loop, 1, 1, on_retire, s);
+        s->retire_timer = loop_timer(s->hub->loop, 1, on_retire, s);
 }

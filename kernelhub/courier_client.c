@@ -24,7 +24,7 @@ struct call {
 };
 
 struct courier_client {
-    zloop_t *loop;
+    struct loop *loop;
     char path[108];
     int fd; /* -1: not connected */
     uint64_t next_id;
@@ -32,22 +32,22 @@ struct courier_client {
     zlistx_t *calls;
 };
 
-static int on_ready(zloop_t *loop, zmq_pollitem_t *item, void *arg);
+static int on_ready(struct loop *loop, zmq_pollitem_t *item, void *arg);
 
 static void watch(struct courier_client *k)
 {
     short events = ZMQ_POLLIN | (k->out.len ? ZMQ_POLLOUT : 0);
     zmq_pollitem_t item = { .fd = k->fd, .events = events };
-    zloop_poller_end(k->loop, &item);
-    zloop_poller(k->loop, &item, on_ready, k);
-    zloop_poller_set_tolerant(k->loop, &item);
+    loop_poller_end(k->loop, &item);
+    loop_poller(k->loop, &item, on_ready, k);
+    loop_poller_set_tolerant(k->loop, &item);
 }
 
 static void call_free(struct call *c)
 {
     (void)zlistx_detach(c->client->calls, c->handle);
     if (c->timer >= 0)
-        zloop_timer_end(c->client->loop, c->timer);
+        loop_timer_end(c->client->loop, c->timer);
     free(c);
 }
 
@@ -63,7 +63,7 @@ static void hang_up(struct courier_client *k)
 {
     if (k->fd >= 0) {
         zmq_pollitem_t item = { .fd = k->fd };
-        zloop_poller_end(k->loop, &item);
+        loop_poller_end(k->loop, &item);
         (void)close(k->fd);
         k->fd = -1;
     }
@@ -117,7 +117,7 @@ static bool on_frame(struct courier_client *k, struct slice body)
     return true; /* it came too late */
 }
 
-static int on_ready(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_ready(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct courier_client *k = arg;
     if (item->fd != k->fd)
@@ -164,7 +164,7 @@ static bool connect_now(struct courier_client *k)
     return false;
 }
 
-struct courier_client *courier_client_new(zloop_t *loop, const char *socket_path)
+struct courier_client *courier_client_new(struct loop *loop, const char *socket_path)
 {
     struct courier_client *k = calloc(1, sizeof *k);
     if (!k)
@@ -190,7 +190,7 @@ void courier_client_free(struct courier_client *k)
     free(k);
 }
 
-static int on_timeout(zloop_t *loop, int timer, void *arg)
+static int on_timeout(struct loop *loop, int timer, void *arg)
 {
     struct call *c = arg;
     struct err e;
@@ -215,7 +215,7 @@ void courier_client_call(struct courier_client *k, struct errand *a, courier_don
     a->id = k->next_id++;
     *c = (struct call){ .client = k, .id = a->id, .done = done, .arg = arg };
     c->handle = zlistx_add_end(k->calls, c);
-    c->timer = zloop_timer(k->loop, (size_t)(a->timeout_ms + PATIENCE_MS), 1, on_timeout, c);
+    c->timer = loop_timer(k->loop, (size_t)(a->timeout_ms + PATIENCE_MS), on_timeout, c);
     errand_encode(&k->out, a);
     flush(k);
 }

@@ -11,7 +11,7 @@ struct courier_client;
  * the courier ends or does not answer in time; from the loop, or from within courier_client_call. */
 typedef void (*courier_done_fn)(void *arg, const struct err *e, int status, int64_t retry_after);
 
-struct courier_client *courier_client_new(zloop_t *loop, const char *socket_path);
+struct courier_client *courier_client_new(struct loop *loop, const char *socket_path);
 void courier_client_free(struct courier_client *k); /* NULL is fine; nobody is told */
 
 /* Sets a's id, copies it. */

@@ -12,7 +12,7 @@ unsigned execution_position(const struct execution *x)
     return n;
 }
 
-static int on_queue_timeout(zloop_t *loop, int timer, void *arg)
+static int on_queue_timeout(struct loop *loop, int timer, void *arg)
 {
     struct execution *x = arg;
     x->queue_timer = -1;
@@ -29,7 +29,7 @@ void execution_enter_queue(struct execution *x)
         return;
     int64_t left_ms = x->queue_timeout_ms - (hub_mono_us() - x->created_mono_us) / 1000;
     x->queue_timer =
-        zloop_timer(x->hub->loop, left_ms > 0 ? (size_t)left_ms : 0, 1, on_queue_timeout, x);
+        loop_timer(x->hub->loop, left_ms > 0 ? (size_t)left_ms : 0, on_queue_timeout, x);
 }
 
 void execution_leave_queue(struct execution *x)
@@ -38,7 +38,7 @@ void execution_leave_queue(struct execution *x)
         (void)zlistx_detach(x->session->queue, x->queue_handle);
     x->queue_handle = NULL;
     if (x->queue_timer >= 0)
-        zloop_timer_end(x->hub->loop, x->queue_timer);
+        loop_timer_end(x->hub->loop, x->queue_timer);
     x->queue_timer = -1;
 }
 

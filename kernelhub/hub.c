@@ -26,7 +26,7 @@ static const double OVERHEAD[] = {
     0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1
 };
 
-zloop_t *hub_loop(const struct hub *h)
+struct loop *hub_loop(const struct hub *h)
 {
     return h->loop;
 }
@@ -162,13 +162,13 @@ static void on_keeper_event(void *arg, const char *event, struct slice body)
     }
 }
 
-static int on_patience_over(zloop_t *loop, int timer, void *arg)
+static int on_patience_over(struct loop *loop, int timer, void *arg)
 {
     pump_all(arg);
     return 0;
 }
 
-static int on_retain(zloop_t *loop, int timer, void *arg)
+static int on_retain(struct loop *loop, int timer, void *arg)
 {
     struct hub *h = arg;
     struct store_retention r = { .max_executions =
@@ -176,6 +176,7 @@ static int on_retain(zloop_t *loop, int timer, void *arg)
                                  .max_days = config_number(h->config, CONFIG_HISTORY_MAX_DAYS),
                                  .max_bytes = config_number(h->config, CONFIG_HISTORY_MAX_BYTES) };
     store_retain(h->store, &r);
+    h->retain_timer = loop_timer(loop, RETAIN_EVERY_MS, on_retain, h);
     return 0;
 }
 
@@ -263,7 +264,7 @@ static void make_metrics(struct hub *h)
 
 DEFINE_CLEANUP(struct hub, hub_free)
 
-int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, size_t size,
+int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key, size_t size,
             struct hub **ret, struct err *e)
 {
     char path[300];
@@ -295,8 +296,8 @@ int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, siz
     recall_catalog(h);
     if (recover(h, e) < 0 || callbacks_new(h, &h->callbacks, e) < 0)
         return -1;
-    h->patience_timer = zloop_timer(loop, HUB_CATALOG_PATIENCE_MS + 100, 1, on_patience_over, h);
-    h->retain_timer = zloop_timer(loop, RETAIN_EVERY_MS, 0, on_retain, h);
+    h->patience_timer = loop_timer(loop, HUB_CATALOG_PATIENCE_MS + 100, on_patience_over, h);
+    h->retain_timer = loop_timer(loop, RETAIN_EVERY_MS, on_retain, h);
     *ret = TAKE(h);
     return 0;
 }
@@ -326,12 +327,12 @@ void hub_free(struct hub *h)
     zhashx_destroy(&h->keys);
     ended_free(h->ended);
     if (h->lease_timer >= 0)
-        zloop_timer_end(h->loop, h->lease_timer);
+        loop_timer_end(h->loop, h->lease_timer);
     catalog_free(h->catalog);
     link_clients_close(h);
     if (h->retain_timer >= 0) {
-        zloop_timer_end(h->loop, h->retain_timer);
-        zloop_timer_end(h->loop, h->patience_timer); /* over already: nothing to end */
+        loop_timer_end(h->loop, h->retain_timer);
+        loop_timer_end(h->loop, h->patience_timer); /* over already: nothing to end */
     }
     metric_counter_free(h->executions_total);
     metric_counter_free(h->kernel_starts_total);

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/loop.h"
 #include "kernelhub/config.h"
 
 struct hub;
@@ -17,11 +18,11 @@ struct user;
 /* Opens the store, finds the keeper, takes over what a former hub left (sandboxes, running executions).
  * Returns when the store is open; the rest goes on in the loop. On the first start of a store an admin
  * is made and `ret_admin_key` (size ≥ 64) receives the key, else it is set to "". */
-int hub_new(const struct config *config, zloop_t *loop, char *ret_admin_key, size_t size,
+int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key, size_t size,
             struct hub **ret, struct err *e);
 void hub_free(struct hub *h); /* sandboxes live on; everything accepted is committed first */
 
-zloop_t *hub_loop(const struct hub *h);
+struct loop *hub_loop(const struct hub *h);
 const struct config *hub_config(const struct hub *h);
 
 /* A call under way. The callback comes exactly once, unless wait_cancel is called before; it may come

@@ -4,6 +4,7 @@
 
 #include <czmq.h>
 
+#include "base/loop.h"
 #include "kernelhub/hub.h"
 #include "kernelhub/metrics.h"
 #include "kernelhub/store.h"
@@ -18,7 +19,7 @@ struct execution;
 
 struct hub {
     const struct config *config;
-    zloop_t *loop;
+    struct loop *loop;
     struct store *store;
     struct keeper_client *keeper;
     struct catalog *catalog;

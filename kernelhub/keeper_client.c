@@ -24,7 +24,7 @@ struct asked {
 };
 
 struct keeper_client {
-    zloop_t *loop;
+    struct loop *loop;
     char path[108];
     struct keeper_events events;
     int fd;
@@ -38,23 +38,23 @@ struct keeper_client {
     int retry_timer;
 };
 
-static int on_readable(zloop_t *loop, zmq_pollitem_t *item, void *arg);
-static int on_retry(zloop_t *loop, int timer, void *arg);
+static int on_readable(struct loop *loop, zmq_pollitem_t *item, void *arg);
+static int on_retry(struct loop *loop, int timer, void *arg);
 
 static void watch(struct keeper_client *k)
 {
     short events = ZMQ_POLLIN | (k->out.len ? ZMQ_POLLOUT : 0);
     zmq_pollitem_t item = { .fd = k->fd, .events = events };
-    zloop_poller_end(k->loop, &item);
-    zloop_poller(k->loop, &item, on_readable, k);
-    zloop_poller_set_tolerant(k->loop, &item);
+    loop_poller_end(k->loop, &item);
+    loop_poller(k->loop, &item, on_readable, k);
+    loop_poller_set_tolerant(k->loop, &item);
 }
 
 static void disconnect(struct keeper_client *k)
 {
     if (k->fd >= 0) {
         zmq_pollitem_t item = { .fd = k->fd };
-        zloop_poller_end(k->loop, &item);
+        loop_poller_end(k->loop, &item);
         close(k->fd);
         k->fd = -1;
         if (k->connected)
@@ -64,7 +64,7 @@ static void disconnect(struct keeper_client *k)
     buf_reset(&k->in);
     buf_reset(&k->out);
     if (k->retry_timer < 0)
-        k->retry_timer = zloop_timer(k->loop, RETRY_MS, 1, on_retry, k);
+        k->retry_timer = loop_timer(k->loop, RETRY_MS, on_retry, k);
 }
 
 static void flush(struct keeper_client *k)
@@ -97,7 +97,7 @@ static void connect_now(struct keeper_client *k)
     flush(k);
 }
 
-static int on_retry(zloop_t *loop, int timer, void *arg)
+static int on_retry(struct loop *loop, int timer, void *arg)
 {
     struct keeper_client *k = arg;
     k->retry_timer = -1;
@@ -109,7 +109,7 @@ static void asked_free(struct asked *a)
 {
     (void)zlistx_detach(a->client->asked, a->handle);
     if (a->timer >= 0)
-        zloop_timer_end(a->client->loop, a->timer);
+        loop_timer_end(a->client->loop, a->timer);
     free(a);
 }
 
@@ -214,7 +214,7 @@ static void on_frame(struct keeper_client *k, struct slice body)
         on_hello(k, &reply); /* else it came too late */
 }
 
-static int on_readable(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_readable(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct keeper_client *k = arg;
     if (item->fd != k->fd)
@@ -242,7 +242,7 @@ static int on_readable(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
-struct keeper_client *keeper_client_new(zloop_t *loop, const char *socket_path,
+struct keeper_client *keeper_client_new(struct loop *loop, const char *socket_path,
                                         struct keeper_events events)
 {
     struct keeper_client *k = calloc(1, sizeof *k);
@@ -257,7 +257,7 @@ struct keeper_client *keeper_client_new(zloop_t *loop, const char *socket_path,
     buf_init(&k->in, 2 * VERB_MAX_FRAME_BYTES);
     buf_init(&k->out, MAX_OUT_BYTES);
     k->asked = zlistx_new();
-    k->retry_timer = zloop_timer(loop, 1, 1, on_retry, k);
+    k->retry_timer = loop_timer(loop, 1, on_retry, k);
     return k;
 }
 
@@ -267,7 +267,7 @@ void keeper_client_free(struct keeper_client *k)
         return;
     disconnect(k);
     if (k->retry_timer >= 0)
-        zloop_timer_end(k->loop, k->retry_timer);
+        loop_timer_end(k->loop, k->retry_timer);
     for (struct asked *a = zlistx_first(k->asked); a; a = zlistx_first(k->asked))
         asked_free(a);
     zlistx_destroy(&k->asked);
@@ -281,7 +281,7 @@ bool keeper_client_connected(const struct keeper_client *k)
     return k->connected;
 }
 
-static int on_timeout(zloop_t *loop, int timer, void *arg)
+static int on_timeout(struct loop *loop, int timer, void *arg)
 {
     struct asked *a = arg;
     struct err e;
@@ -306,7 +306,7 @@ void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int time
     r->id = k->next_id++;
     *a = (struct asked){ .client = k, .request = *r, .done = done, .arg = arg };
     a->handle = zlistx_add_end(k->asked, a);
-    a->timer = zloop_timer(k->loop, (size_t)timeout_ms, 1, on_timeout, a);
+    a->timer = loop_timer(k->loop, (size_t)timeout_ms, on_timeout, a);
     if (!k->connected)
         return;
     if (verb_since(r->verb) > k->version) {

@@ -18,7 +18,7 @@ struct keeper_events {
     void *arg;
 };
 
-struct keeper_client *keeper_client_new(zloop_t *loop, const char *socket_path, struct keeper_events events);
+struct keeper_client *keeper_client_new(struct loop *loop, const char *socket_path, struct keeper_events events);
 void keeper_client_free(struct keeper_client *k);
 /* A verb that the keeper is too old for: ERR_UNAVAILABLE, and what to do. */
 bool keeper_client_connected(const struct keeper_client *k);

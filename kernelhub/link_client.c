@@ -49,7 +49,7 @@ struct link_client *link_client_new(struct hub *h, struct link_handler handler)
 static void owe_nothing(struct link_client *l)
 {
     if (l->ack_timer >= 0)
-        (void)zloop_timer_end(l->hub->loop, l->ack_timer); /* always 0 */
+        loop_timer_end(l->hub->loop, l->ack_timer);
     l->ack_timer = -1;
 }
 
@@ -210,7 +210,7 @@ uint64_t link_client_seen(const struct link_client *l)
     return l->seen;
 }
 
-static int ack_due(zloop_t *loop, int timer, void *arg)
+static int ack_due(struct loop *loop, int timer, void *arg)
 {
     struct link_client *l = arg;
     l->ack_timer = -1;
@@ -227,7 +227,7 @@ static void acknowledge(struct link_client *l)
     if (l->unacked_bytes >= ACK_BYTES)
         send_frame(l, NULL);
     else if (l->ack_timer < 0)
-        l->ack_timer = zloop_timer(l->hub->loop, ACK_MS, 1, ack_due, l);
+        l->ack_timer = loop_timer(l->hub->loop, ACK_MS, ack_due, l);
 }
 
 uint64_t link_client_take_mark(struct link_client *l)
@@ -348,7 +348,7 @@ static void on_readable(struct link_client *l)
     handle_all(l);
 }
 
-static int on_epoll(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_epoll(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct hub *h = arg;
     struct epoll_event events[1]; /* one a turn: a handler may free another link */
@@ -357,7 +357,8 @@ static int on_epoll(zloop_t *loop, zmq_pollitem_t *item, void *arg)
         return 0;
     struct link_client *l = events[0].data.ptr;
     bool sent = !(events[0].events & EPOLLOUT) || flush(l);
-    if (!sent && !(events[0].events & EPOLLIN)) /* what a warden said before it went is still heard */
+    if (!sent &&
+        !(events[0].events & EPOLLIN)) /* what a warden said before it went is still heard */
         fail(l, "the link broke", false);
     else if (events[0].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         on_readable(l);
@@ -370,8 +371,7 @@ int link_clients_open(struct hub *h, struct err *e)
     if (h->link_epoll < 0)
         return err_errno(e, ERR_INTERNAL, "epoll");
     zmq_pollitem_t item = { .fd = h->link_epoll, .events = ZMQ_POLLIN };
-    if (zloop_poller(h->loop, &item, on_epoll, h) < 0)
-        return err_set(e, ERR_INTERNAL, "watch the links");
+    loop_poller(h->loop, &item, on_epoll, h);
     return 0;
 }
 
@@ -380,7 +380,7 @@ void link_clients_close(struct hub *h)
     if (h->link_epoll < 0)
         return;
     zmq_pollitem_t item = { .fd = h->link_epoll };
-    zloop_poller_end(h->loop, &item);
+    loop_poller_end(h->loop, &item);
     close(h->link_epoll);
     h->link_epoll = -1;
 }

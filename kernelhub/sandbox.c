@@ -68,11 +68,11 @@ void sandbox_note(struct sandbox *s, const char *event, struct slice text)
 static void stop_timer(struct sandbox *s)
 {
     if (s->timer >= 0)
-        zloop_timer_end(s->hub->loop, s->timer);
+        loop_timer_end(s->hub->loop, s->timer);
     s->timer = -1;
 }
 
-static int on_deadline(zloop_t *loop, int timer, void *arg)
+static int on_deadline(struct loop *loop, int timer, void *arg)
 {
     struct sandbox *s = arg;
     s->timer = -1;
@@ -88,7 +88,7 @@ void sandbox_enter(struct sandbox *s, enum sandbox_state state, int deadline_ms)
     stop_timer(s);
     s->state = state;
     if (deadline_ms)
-        s->timer = zloop_timer(s->hub->loop, (size_t)deadline_ms, 1, on_deadline, s);
+        s->timer = loop_timer(s->hub->loop, (size_t)deadline_ms, on_deadline, s);
 }
 
 void sandbox_new_link(struct sandbox *s)
@@ -132,11 +132,11 @@ void sandbox_free(struct sandbox *s)
 {
     stop_timer(s);
     if (s->retry_timer >= 0)
-        zloop_timer_end(s->hub->loop, s->retry_timer);
+        loop_timer_end(s->hub->loop, s->retry_timer);
     sandbox_watch_stop(s);
     link_client_free(s->link);
     if (s->sample_timer >= 0)
-        zloop_timer_end(s->hub->loop, s->sample_timer);
+        loop_timer_end(s->hub->loop, s->sample_timer);
     wait_list_free(&s->waits);
     wait_list_free(&s->samples);
     journal_free(s->journal);
@@ -145,7 +145,7 @@ void sandbox_free(struct sandbox *s)
     free(s);
 }
 
-static int on_reconnect(zloop_t *loop, int timer, void *arg)
+static int on_reconnect(struct loop *loop, int timer, void *arg)
 {
     struct sandbox *s = arg;
     s->retry_timer = -1;
@@ -166,7 +166,7 @@ void sandbox_connect(struct sandbox *s)
         return;
     log_debug("sandbox id=%s: %s", s->id.text, e.text);
     if (s->retry_timer < 0) /* for as long as the state's own deadline lasts */
-        s->retry_timer = zloop_timer(s->hub->loop, RECONNECT_MS, 1, on_reconnect, s);
+        s->retry_timer = loop_timer(s->hub->loop, RECONNECT_MS, on_reconnect, s);
 }
 
 /* The sandbox may be gone when the keeper answers: it is found by its id. */
@@ -468,7 +468,7 @@ static void on_closed(void *arg, const char *why, bool broke_rules)
     if (s->state == SANDBOX_UP)
         sandbox_enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
     if (s->retry_timer < 0)
-        s->retry_timer = zloop_timer(s->hub->loop, RECONNECT_MS, 1, on_reconnect, s);
+        s->retry_timer = loop_timer(s->hub->loop, RECONNECT_MS, on_reconnect, s);
 }
 
 void sandbox_exited(struct sandbox *s, struct slice event)

@@ -74,7 +74,7 @@ static void destroy(struct hub *h, const struct uuid *id, keeper_reply_fn done, 
     keeper_client_ask(h->keeper, &r, DESTROY_TIMEOUT_MS, done, arg);
 }
 
-static int on_reap(zloop_t *loop, int timer, void *arg)
+static int on_reap(struct loop *loop, int timer, void *arg)
 {
     struct sandbox *s = arg;
     s->timer = -1;
@@ -110,7 +110,7 @@ static void end(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
 /* We may be inside a frame of its link: its memory goes in the loop's next turn. */
 static void reap_later(struct sandbox *s)
 {
-    s->timer = zloop_timer(s->hub->loop, 1, 1, on_reap, s);
+    s->timer = loop_timer(s->hub->loop, 1, on_reap, s);
 }
 
 void sandbox_end(struct sandbox *s, enum sandbox_cause cause, enum err_code code,

@@ -57,20 +57,20 @@ struct lease_hold sandbox_hold(const struct sandbox *s, int64_t now_us)
     return hold;
 }
 
-static int on_due(zloop_t *loop, int timer, void *arg);
+static int on_due(struct loop *loop, int timer, void *arg);
 
 static void arm(struct hub *h, int64_t due_us)
 {
     if (h->lease_timer >= 0 && h->lease_due_us <= due_us)
         return;
     if (h->lease_timer >= 0)
-        zloop_timer_end(h->loop, h->lease_timer);
+        loop_timer_end(h->loop, h->lease_timer);
     int64_t delay_ms = (due_us - hub_unix_us()) / 1000 + 1;
     delay_ms = delay_ms < MIN_DELAY_MS   ? MIN_DELAY_MS
                : delay_ms > MAX_DELAY_MS ? MAX_DELAY_MS
                                          : delay_ms;
     h->lease_due_us = due_us;
-    h->lease_timer = zloop_timer(h->loop, (size_t)delay_ms, 1, on_due, h);
+    h->lease_timer = loop_timer(h->loop, (size_t)delay_ms, on_due, h);
 }
 
 /* Returns when to look again; 0: it has ended. */
@@ -99,7 +99,7 @@ static int64_t check(struct sandbox *s, int64_t now_us)
     return 0;
 }
 
-static int on_due(zloop_t *loop, int timer, void *arg)
+static int on_due(struct loop *loop, int timer, void *arg)
 {
     struct hub *h = arg;
     int64_t now = hub_unix_us(), first = INT64_MAX;

@@ -49,7 +49,7 @@ static void write_stats(struct sandbox *s, struct slice usage, struct buf *out)
 static void stop_timer(struct sandbox *s)
 {
     if (s->sample_timer >= 0)
-        zloop_timer_end(s->hub->loop, s->sample_timer);
+        loop_timer_end(s->hub->loop, s->sample_timer);
     s->sample_timer = -1;
 }
 
@@ -72,7 +72,7 @@ void sandbox_on_usage(struct sandbox *s, const struct link_frame *f)
     wait_list_answer(s->samples, NULL, buf_slice(&json));
 }
 
-static int on_timeout(zloop_t *loop, int timer, void *arg)
+static int on_timeout(struct loop *loop, int timer, void *arg)
 {
     struct sandbox *s = arg;
     s->sample_timer = -1;
@@ -92,7 +92,7 @@ struct wait *sandbox_stats(struct sandbox *s, reply_fn done, void *arg)
     struct wait *w = wait_new(s->samples, done, arg);
     struct link_frame f = { .type = LINK_SAMPLE };
     if (s->sample_timer < 0)
-        s->sample_timer = zloop_timer(s->hub->loop, SAMPLE_TIMEOUT_MS, 1, on_timeout, s);
+        s->sample_timer = loop_timer(s->hub->loop, SAMPLE_TIMEOUT_MS, on_timeout, s);
     sandbox_send(s, &f);
     return zlistx_find(s->samples, w) ? w : NULL; /* the link may have broken on it */
 }

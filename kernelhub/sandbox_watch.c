@@ -21,7 +21,7 @@ void sandbox_cut_off(struct sandbox *s, const char *why)
 static void watch(struct sandbox *s, int ms);
 
 /* A warden that says nothing while something runs is asked; one that does not answer is dead, whatever its socket says. */
-static int on_watch(zloop_t *loop, int timer, void *arg)
+static int on_watch(struct loop *loop, int timer, void *arg)
 {
     static const struct link_frame SAMPLE = { .type = LINK_SAMPLE };
     struct sandbox *s = arg;
@@ -48,7 +48,7 @@ static int on_watch(zloop_t *loop, int timer, void *arg)
 static void watch(struct sandbox *s, int ms)
 {
     if (s->watch_timer < 0)
-        s->watch_timer = zloop_timer(s->hub->loop, (size_t)ms, 1, on_watch, s);
+        s->watch_timer = loop_timer(s->hub->loop, (size_t)ms, on_watch, s);
 }
 
 void sandbox_watch(struct sandbox *s)
@@ -59,7 +59,7 @@ void sandbox_watch(struct sandbox *s)
 void sandbox_watch_stop(struct sandbox *s)
 {
     if (s->watch_timer >= 0)
-        zloop_timer_end(s->hub->loop, s->watch_timer);
+        loop_timer_end(s->hub->loop, s->watch_timer);
     s->watch_timer = -1;
 }
 

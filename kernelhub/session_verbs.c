@@ -185,7 +185,7 @@ int session_interrupt(struct hub *h, struct session *s, struct err *e)
     return 0;
 }
 
-static int on_reap(zloop_t *loop, int timer, void *arg)
+static int on_reap(struct loop *loop, int timer, void *arg)
 {
     session_free(arg);
     return 0;
@@ -226,7 +226,7 @@ void session_close(struct session *s, const char *reason)
         return;
     s->removed = true;
     if (s->retire_timer >= 0)
-        zloop_timer_end(s->hub->loop, s->retire_timer);
+        loop_timer_end(s->hub->loop, s->retire_timer);
     bool runs = !s->is_command || s->running; /* a command that has ended has nothing to stop */
     end_work(s, reason);
     if (runs && s->kernel != KERNEL_NONE)
@@ -241,7 +241,7 @@ void session_close(struct session *s, const char *reason)
         log_info("session closed name=%s reason=%s", log_quote(slice_str(s->name)),
                  log_quote(slice_str(reason)));
     /* a caller up the stack may still hold it */
-    (void)zloop_timer(s->hub->loop, 1, 1, on_reap, s);
+    (void)loop_timer(s->hub->loop, 1, on_reap, s);
 }
 
 int session_delete(struct hub *h, struct session *s, struct err *e)

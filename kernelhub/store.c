@@ -65,7 +65,7 @@ static int open_file(struct store *s, const char *path, struct err *e)
     return schema_migrate(&s->sync, path, e);
 }
 
-static struct store *new_store(const char *dir, zloop_t *loop)
+static struct store *new_store(const char *dir, struct loop *loop)
 {
     struct store *s = zmalloc(sizeof *s);
     s->loop = loop;
@@ -86,7 +86,7 @@ static struct store *new_store(const char *dir, zloop_t *loop)
 
 DEFINE_CLEANUP(struct store, store_close)
 
-int store_open(const char *dir, zloop_t *loop, struct store **ret, struct err *e)
+int store_open(const char *dir, struct loop *loop, struct store **ret, struct err *e)
 {
     CLEANUP(store_close) struct store *s = new_store(dir, loop);
     CLEANUP(free) char *path = zsys_sprintf("%s/kernelhub.db", dir);

@@ -10,6 +10,7 @@
 #include <czmq.h>
 
 #include "base/err.h"
+#include "base/loop.h"
 #include "base/uuid.h"
 #include "protocol/event_record.h"
 
@@ -17,7 +18,7 @@ struct store;
 
 /* Opens dir/kernelhub.db, dir/blobs/ (dir exists), migrates it, starts the actors. A database of a newer version, or of something else: -1
  * with a text that says so. An flock on dir/lock: one hub per store. */
-int store_open(const char *dir, zloop_t *loop, struct store **ret, struct err *e);
+int store_open(const char *dir, struct loop *loop, struct store **ret, struct err *e);
 void store_close(struct store *s); /* commits what is queued (at most 5 s), no `done` is called */
 bool store_healthy(const struct store *s, char *ret_why, size_t size);
 /* Between these nothing is sent off: what one event causes is one commit. They nest; back in the loop nothing may be held. */

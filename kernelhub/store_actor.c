@@ -35,7 +35,7 @@ static void actor(zsock_t *pipe, void *arg)
     start.job.end(start.job.self); /* "$TERM" came (it is shorter), or ZeroMQ is ending */
 }
 
-static int on_bell(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_bell(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct store_actor *a = arg;
     uint64_t rings;
@@ -59,7 +59,7 @@ int store_actor_start(struct store_actor *a, struct store *s, const struct store
     a->zactor = zactor_new(actor, start);
     assert(a->zactor); /* no thread, no memory */
     zmq_pollitem_t item = { .fd = a->bell, .events = ZMQ_POLLIN };
-    (void)zloop_poller(s->loop, &item, on_bell, a); /* fails only without memory */
+    loop_poller(s->loop, &item, on_bell, a);
     return 0;
 }
 
@@ -79,7 +79,7 @@ void *store_actor_take(struct store_actor *a)
 void store_actor_unwatch(struct store_actor *a)
 {
     zmq_pollitem_t item = { .fd = a->bell, .events = ZMQ_POLLIN };
-    zloop_poller_end(a->store->loop, &item);
+    loop_poller_end(a->store->loop, &item);
 }
 
 void store_actor_stop(struct store_actor *a)

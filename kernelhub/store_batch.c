@@ -55,7 +55,7 @@ static bool commits_here(const struct store *s)
     return true;
 }
 
-static int here_done(zloop_t *loop, int timer, void *arg);
+static int here_done(struct loop *loop, int timer, void *arg);
 
 static void commit_here(struct store *s)
 {
@@ -64,15 +64,15 @@ static void commit_here(struct store *s)
     if (zclock_usecs() - began_us > HERE_SLOW_US)
         s->here_after_ms = zclock_mono() + HERE_REST_MS;
     s->here_timer =
-        zloop_timer(s->loop, 0, 1, here_done, s); /* nobody is answered from inside a call */
+        loop_timer(s->loop, 0, here_done, s); /* nobody is answered from inside a call */
 }
 
-static int on_late(zloop_t *loop, int timer, void *arg);
+static int on_late(struct loop *loop, int timer, void *arg);
 
 static void no_late_timer(struct store *s)
 {
     if (s->late_timer >= 0)
-        (void)zloop_timer_end(s->loop, s->late_timer); /* always 0 */
+        loop_timer_end(s->loop, s->late_timer);
     s->late_timer = -1;
 }
 
@@ -83,7 +83,7 @@ static void send_batch(struct store *s)
         return;
     if (q->n == q->n_late && !s->late_due) {
         if (s->late_timer < 0)
-            s->late_timer = zloop_timer(s->loop, STORE_LATE_MS, 1, on_late, s);
+            s->late_timer = loop_timer(s->loop, STORE_LATE_MS, on_late, s);
         return;
     }
     no_late_timer(s);
@@ -98,7 +98,7 @@ static void send_batch(struct store *s)
         hand_batch(s);
 }
 
-static int on_late(zloop_t *loop, int timer, void *arg)
+static int on_late(struct loop *loop, int timer, void *arg)
 {
     struct store *s = arg;
     s->late_timer = -1;
@@ -159,7 +159,7 @@ static void answer_batch(struct store *s)
         buf_done(&b->lines);
 }
 
-static int retry(zloop_t *loop, int timer, void *arg)
+static int retry(struct loop *loop, int timer, void *arg)
 {
     struct store *s = arg;
     s->retry_timer = -1;
@@ -177,7 +177,7 @@ static void batch_failed(struct store *s)
         s->why = strdup(s->flight.e.text);
         assert(s->why);
     }
-    s->retry_timer = zloop_timer(s->loop, STORE_RETRY_MS, 1, retry, s);
+    s->retry_timer = loop_timer(s->loop, STORE_RETRY_MS, retry, s);
 }
 
 static void batch_committed(struct store *s)
@@ -195,7 +195,7 @@ static void batch_committed(struct store *s)
     send_batch(s);
 }
 
-static int here_done(zloop_t *loop, int timer, void *arg)
+static int here_done(struct loop *loop, int timer, void *arg)
 {
     struct store *s = arg;
     s->here_timer = -1;
@@ -267,11 +267,11 @@ static void commit_rest(struct store *s)
     s->late_due = true;
     s->here_after_ms = INT64_MAX; /* from here on by the actor alone, with a deadline */
     if (s->here_timer >= 0) {
-        (void)zloop_timer_end(s->loop, s->here_timer); /* always 0 */
+        loop_timer_end(s->loop, s->here_timer);
         free_committed(s);
     }
     if (s->retry_timer >= 0) {
-        (void)zloop_timer_end(s->loop, s->retry_timer); /* always 0 */
+        loop_timer_end(s->loop, s->retry_timer);
         hand_batch(s);
     }
     send_batch(s);

@@ -161,7 +161,7 @@ struct store_query {
 };
 
 struct store {
-    zloop_t *loop;
+    struct loop *loop;
     char *dir;
     int lock_fd;
     int blob_dir;

@@ -16,13 +16,13 @@ static void on_committed(void *arg)
 {
     struct stored *t = arg;
     if (t->timer >= 0)
-        (void)zloop_timer_end(t->hub->loop, t->timer); /* always 0 */
+        loop_timer_end(t->hub->loop, t->timer);
     if (t->wait)
         wait_answer(t->wait, NULL, SLICE_LITERAL("{}"));
     free(t);
 }
 
-static int on_late(zloop_t *loop, int timer, void *arg)
+static int on_late(struct loop *loop, int timer, void *arg)
 {
     struct stored *t = arg;
     t->timer = -1;
@@ -50,7 +50,7 @@ struct wait *hub_when_stored(struct hub *h, reply_fn done, void *arg)
         abort();
     t->hub = h;
     t->wait = wait_new_owned(&t->wait, done, arg);
-    t->timer = zloop_timer(h->loop, STORED_LIMIT_MS, 1, on_late, t);
+    t->timer = loop_timer(h->loop, STORED_LIMIT_MS, on_late, t);
     store_mark(h->store, (struct store_mark){ .number = 0 }, on_committed, t);
     return t->wait;
 }

@@ -15,7 +15,7 @@ struct waiting {
 };
 
 struct channel {
-    zloop_t *loop;
+    struct loop *loop;
     enum link_channel which;
     struct channel_events events;
     struct sockaddr_un address;
@@ -49,13 +49,13 @@ static void work(struct channel *c)
         c->events.on_readable(c->events.owner, c->which);
 }
 
-static int on_socket(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_socket(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     work(arg);
     return 0;
 }
 
-static int on_again(zloop_t *loop, int timer, void *arg)
+static int on_again(struct loop *loop, int timer, void *arg)
 {
     struct channel *c = arg;
     c->again_timer = -1;
@@ -68,10 +68,10 @@ static int on_again(zloop_t *loop, int timer, void *arg)
 void channel_look_again(struct channel *c)
 {
     if (c->again_timer < 0 && (zsock_events(c->socket) & ZMQ_POLLIN))
-        c->again_timer = zloop_timer(c->loop, 0, 1, on_again, c);
+        c->again_timer = loop_timer(c->loop, 0, on_again, c);
 }
 
-static int on_monitor(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_monitor(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct channel *c = arg;
     void *raw = zsock_resolve(c->monitor);
@@ -115,7 +115,7 @@ static int open_monitor(struct channel *c, struct err *e)
     return 0;
 }
 
-struct channel *channel_open(zloop_t *loop, enum link_channel which, const char *path,
+struct channel *channel_open(struct loop *loop, enum link_channel which, const char *path,
                              const char *routing_id, const struct channel_events *events,
                              struct err *e)
 {
@@ -158,8 +158,8 @@ struct channel *channel_open(zloop_t *loop, enum link_channel which, const char 
         return NULL;
     }
     zmq_pollitem_t socket = descriptor_of(c->socket), monitor = descriptor_of(c->monitor);
-    zloop_poller(loop, &socket, on_socket, c);
-    zloop_poller(loop, &monitor, on_monitor, c); /* takes until there is nothing, never sends */
+    loop_poller(loop, &socket, on_socket, c);
+    loop_poller(loop, &monitor, on_monitor, c); /* takes until there is nothing, never sends */
     return TAKE(c);
 }
 
@@ -168,16 +168,16 @@ void channel_close(struct channel *c)
     if (!c)
         return;
     if (c->again_timer >= 0)
-        zloop_timer_end(c->loop, c->again_timer);
+        loop_timer_end(c->loop, c->again_timer);
     if (c->monitor) {
         zmq_pollitem_t monitor = descriptor_of(c->monitor);
-        zloop_poller_end(c->loop, &monitor);
+        loop_poller_end(c->loop, &monitor);
         (void)zmq_socket_monitor(zsock_resolve(c->socket), NULL, 0); /* stops it */
         zsock_destroy(&c->monitor);
     }
     if (c->socket) {
         zmq_pollitem_t socket = descriptor_of(c->socket);
-        zloop_poller_end(c->loop, &socket);
+        loop_poller_end(c->loop, &socket);
     }
     zsock_destroy(&c->socket);
     zlistx_destroy(&c->waiting);

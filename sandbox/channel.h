@@ -6,6 +6,7 @@
 #include <czmq.h>
 
 #include "base/err.h"
+#include "base/loop.h"
 #include "protocol/jupyter_message.h"
 #include "protocol/link.h"
 
@@ -30,7 +31,7 @@ struct channel_events {
 };
 
 /* Binds at `path` (an old socket there is replaced) and enters the loop. routing_id: for DEALERs. */
-struct channel *channel_open(zloop_t *loop, enum link_channel which, const char *path, const char *routing_id,
+struct channel *channel_open(struct loop *loop, enum link_channel which, const char *path, const char *routing_id,
                              const struct channel_events *events, struct err *e);
 void channel_close(struct channel *c);
 DEFINE_CLEANUP(struct channel, channel_close)

@@ -63,14 +63,14 @@ static int start_podman(struct keeper *k, struct err *e)
 
 static void watch_podman(struct keeper *k);
 
-static int on_podman_due(zloop_t *loop, int timer, void *ctx)
+static int on_podman_due(struct loop *loop, int timer, void *ctx)
 {
     struct keeper *k = ctx;
     struct err e = ERR_INIT;
     if (podman_service_start(&k->podman, k->runtime, k->podman_socket, k->place.containers_conf,
                              &e) < 0) {
         log_error("Podman's service does not start: %s", e.text);
-        zloop_timer(loop, PODMAN_RESTART_MS, 1, on_podman_due, k);
+        loop_timer(loop, PODMAN_RESTART_MS, on_podman_due, k);
         return 0;
     }
     watch_podman(k);
@@ -83,7 +83,7 @@ static void on_podman_gone(struct watch *w, uint32_t events)
     log_warning("Podman's service ended, is started again");
     watch_remove(k->watches, w);
     podman_service_stop(&k->podman);
-    zloop_timer(k->loop, PODMAN_RESTART_MS, 1, on_podman_due, k);
+    loop_timer(k->loop, PODMAN_RESTART_MS, on_podman_due, k);
 }
 
 static void watch_podman(struct keeper *k)
@@ -151,7 +151,7 @@ static int set_up(struct keeper *k, struct err *e)
         return -1;
     k->by_range = calloc(ids_count(k->ids), sizeof *k->by_range);
     k->lives = zhashx_new();
-    k->loop = zloop_new();
+    k->loop = loop_new();
     k->watches = watches_new(k->loop);
     {
         CLEANUP(podman_free) struct podman *podman = podman_new(k->podman_socket);
@@ -185,7 +185,7 @@ static void tear_down(struct keeper *k)
         watch_remove(k->watches, &k->signal_watch);
     }
     watches_free(k->watches);
-    zloop_destroy(&k->loop);
+    loop_free(k->loop);
     free(k->by_range);
     ids_free(k->ids);
     podman_service_stop(&k->podman);
@@ -211,7 +211,7 @@ int keeper_run(const struct keeper_options *options, struct err *e)
         watch_add(k.watches, &k.signal_watch, signals, EPOLLIN);
         log_info("instance=%s epoch=%llu runtime=%s sandboxes=%zu listens", k.place.instance.text,
                  (unsigned long long)k.place.epoch, k.runtime, zhashx_size(k.lives));
-        (void)zloop_start(k.loop); /* -1: asked to stop */
+        (void)loop_start(k.loop); /* -1: asked to stop */
     }
     tear_down(&k);
     place_close(&k.place);

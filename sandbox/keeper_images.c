@@ -74,7 +74,7 @@ void keeper_images_refresh(struct keeper *k)
                          NULL); /* one at a time: never refused */
 }
 
-static int on_settled(zloop_t *loop, int timer, void *ctx)
+static int on_settled(struct loop *loop, int timer, void *ctx)
 {
     struct keeper *k = ctx;
     k->images_timer = -1;
@@ -89,7 +89,7 @@ static void on_change(struct watch *w, uint32_t events)
     (void)!read(w->fd, skipped,
                 sizeof skipped); /* that something changed is all there is to know */
     if (k->images_timer < 0)
-        k->images_timer = zloop_timer(k->loop, SETTLE_MS, 1, on_settled, k);
+        k->images_timer = loop_timer(k->loop, SETTLE_MS, on_settled, k);
 }
 
 void keeper_images_start(struct keeper *k, const char *graph_root)

@@ -5,6 +5,7 @@
 
 #include <czmq.h>
 
+#include "base/loop.h"
 #include "sandbox/box.h"
 #include "sandbox/ids.h"
 #include "sandbox/images.h"
@@ -44,7 +45,7 @@ struct keeper {
     struct place place;
     const char *runtime;
     const char *podman_socket;
-    zloop_t *loop;
+    struct loop *loop;
     struct watches *watches;
     struct workers *workers;
     struct verb_server *server;

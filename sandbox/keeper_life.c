@@ -191,7 +191,7 @@ static void submit_replace(struct life *l)
                          NULL); /* must: never refused */
 }
 
-static int on_replace_due(zloop_t *loop, int timer, void *ctx)
+static int on_replace_due(struct loop *loop, int timer, void *ctx)
 {
     struct life *l = ctx;
     /* it may have been given up, or have ended by itself, while nobody looked */
@@ -215,8 +215,7 @@ static void try_replace(struct life *l)
     unsigned tries = 0;
     for (unsigned i = 0; i < MAX_DEATHS; i++)
         tries += l->warden_deaths_ms[i] && now_ms() - l->warden_deaths_ms[i] < DEATHS_IN_MS;
-    zloop_timer(l->keeper->loop, tries > 1 ? (tries - 1) * REPLACE_WAIT_MS : 1, 1, on_replace_due,
-                l);
+    loop_timer(l->keeper->loop, tries > 1 ? (tries - 1) * REPLACE_WAIT_MS : 1, on_replace_due, l);
 }
 
 static void done_replace(void *ctx)
@@ -287,7 +286,7 @@ static void submit_end(struct life *l)
                          NULL); /* must: never refused */
 }
 
-static int on_retry(zloop_t *loop, int timer, void *ctx)
+static int on_retry(struct loop *loop, int timer, void *ctx)
 {
     submit_end(ctx);
     return 0;
@@ -305,7 +304,7 @@ static void done_end(void *ctx)
         l->retry_ms = l->retry_ms == 0                 ? RETRY_MIN_MS
                       : l->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS
                                                        : l->retry_ms * 2;
-        zloop_timer(k->loop, l->retry_ms, 1, on_retry, l);
+        loop_timer(k->loop, l->retry_ms, on_retry, l);
         return;
     }
     for (unsigned i = 0; i < l->destroyers.n; i++)

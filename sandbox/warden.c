@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "sandbox/keep.h"
 #include "sandbox/warden_command.h"
 #include "sandbox/warden_init.h"
@@ -21,7 +22,7 @@
 
 struct warden {
     struct warden_setup setup;
-    zloop_t *loop;
+    struct loop *loop;
     struct keep *keep;
     struct run_table *runs;
     struct warden_link *link;
@@ -327,7 +328,7 @@ static void on_stuck(void *owner, const char *why)
 
 /* After every batch */
 
-static int on_timer(zloop_t *loop, int timer_id, void *arg);
+static int on_timer(struct loop *loop, int timer_id, void *arg);
 
 static void arm(struct warden *w)
 {
@@ -340,9 +341,9 @@ static void arm(struct warden *w)
     if (!due || (w->timer >= 0 && w->timer_ms <= due))
         return;
     if (w->timer >= 0)
-        zloop_timer_end(w->loop, w->timer);
+        loop_timer_end(w->loop, w->timer);
     int64_t delay = due - warden_now_ms();
-    w->timer = zloop_timer(w->loop, delay > 0 ? (size_t)delay : 0, 1, on_timer, w);
+    w->timer = loop_timer(w->loop, delay > 0 ? (size_t)delay : 0, on_timer, w);
     w->timer_ms = due;
 }
 
@@ -377,7 +378,7 @@ static void after(void *owner)
     arm(w);
 }
 
-static int on_timer(zloop_t *loop, int timer_id, void *arg)
+static int on_timer(struct loop *loop, int timer_id, void *arg)
 {
     struct warden *w = arg;
     int64_t now = warden_now_ms();
@@ -396,7 +397,7 @@ static int on_timer(zloop_t *loop, int timer_id, void *arg)
     return 0;
 }
 
-static int on_keeper(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_keeper(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     char text[16];
     ssize_t n = recv(item->fd, text, sizeof text, MSG_DONTWAIT);
@@ -404,13 +405,13 @@ static int on_keeper(zloop_t *loop, zmq_pollitem_t *item, void *arg)
         return slice_is(slice_of(text, (size_t)n), "stop") ? -1 : 0;
     if (n == 0) {
         log_info("event=keeper_gone");
-        zloop_poller_end(loop, item);
+        loop_poller_end(loop, item);
     }
     return 0;
 }
 
 /* What cannot be read back cannot be told; the next warden says what is lost. */
-static int on_spool(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_spool(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct warden *w = arg;
     int error = 0;
@@ -449,7 +450,7 @@ struct warden *warden_new(const struct warden_setup *setup)
     assert(w);
     w->setup = *setup;
     w->timer = -1;
-    w->loop = zloop_new();
+    w->loop = loop_new();
     assert(w->loop);
     w->keep = keep_new(WARDEN_KEEP_BYTES, LINK_WINDOW_BYTES, setup->spool);
     w->runs = run_table_new(WARDEN_REMEMBER_RUNS, WARDEN_MAX_RUNS);
@@ -472,10 +473,10 @@ struct warden *warden_new(const struct warden_setup *setup)
                                          .after = after,
                                          .owner = w };
     zmq_pollitem_t item = { .fd = setup->keeper_fd, .events = ZMQ_POLLIN };
-    zloop_poller(w->loop, &item, on_keeper, w);
+    loop_poller(w->loop, &item, on_keeper, w);
     if (setup->spool) {
         item.fd = spool_bell(setup->spool);
-        zloop_poller(w->loop, &item, on_spool, w);
+        loop_poller(w->loop, &item, on_spool, w);
     }
     inherit(w);
     return w;
@@ -494,12 +495,12 @@ void warden_free(struct warden *w)
     warden_keeper_free(w->keeper);
     run_table_free(w->runs);
     keep_free(w->keep);
-    zloop_destroy(&w->loop);
+    loop_free(w->loop);
     free(w);
 }
 
 int warden_run(struct warden *w)
 {
-    (void)zloop_start(w->loop); /* ends by "stop", or with the spool */
+    (void)loop_start(w->loop); /* ends by "stop", or with the spool */
     return w->spool_lost ? -1 : 0;
 }

@@ -104,7 +104,7 @@ static void say_text(struct warden_command *c, const char *stream, struct slice 
 static void unwatch(struct warden_command *c, int fd)
 {
     zmq_pollitem_t item = { .fd = fd };
-    zloop_poller_end(c->env->loop, &item);
+    loop_poller_end(c->env->loop, &item);
 }
 
 static void close_outlet(struct outlet *o)
@@ -154,7 +154,7 @@ static void end_when_drained(struct warden_command *c)
         end(c, WARDEN_DONE);
 }
 
-static int on_output(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_output(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct outlet *o = arg;
     struct warden_command *c = o->command;
@@ -164,7 +164,7 @@ static int on_output(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
-static int on_input(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_input(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct warden_command *c = arg;
     ssize_t n = write(c->input_fd, c->input + c->input_at, c->input_len - c->input_at);
@@ -190,11 +190,12 @@ static int open_pipe(int ret[2], int ours, struct err *e)
     return 0;
 }
 
-static void watch(struct warden_command *c, int fd, short events, zloop_fn *handler, void *arg)
+static void watch(struct warden_command *c, int fd, short events, loop_poller_fn *handler,
+                  void *arg)
 {
     zmq_pollitem_t item = { .fd = fd, .events = events };
-    zloop_poller(c->env->loop, &item, handler, arg);
-    zloop_poller_set_tolerant(c->env->loop, &item); /* hung up is not read to its end */
+    loop_poller(c->env->loop, &item, handler, arg);
+    loop_poller_set_tolerant(c->env->loop, &item); /* hung up is not read to its end */
 }
 
 /* Ours are watched and kept; theirs are for init. */

@@ -22,7 +22,7 @@ struct order {
 };
 
 struct warden_init {
-    zloop_t *loop;
+    struct loop *loop;
     struct warden_init_events events;
     pid_t pid;
     int listener, fd;
@@ -43,8 +43,8 @@ static void order_destroy(void **item)
     *item = NULL;
 }
 
-static int on_connection(zloop_t *loop, zmq_pollitem_t *item, void *arg);
-static int on_stranger(zloop_t *loop, zmq_pollitem_t *item, void *arg);
+static int on_connection(struct loop *loop, zmq_pollitem_t *item, void *arg);
+static int on_stranger(struct loop *loop, zmq_pollitem_t *item, void *arg);
 
 static void listen_now(struct warden_init *in, bool on)
 {
@@ -53,20 +53,20 @@ static void listen_now(struct warden_init *in, bool on)
     in->listening = on;
     zmq_pollitem_t item = { .fd = in->listener, .events = ZMQ_POLLIN };
     if (on)
-        zloop_poller(in->loop, &item, on_stranger, in);
+        loop_poller(in->loop, &item, on_stranger, in);
     else
-        zloop_poller_end(in->loop, &item);
+        loop_poller_end(in->loop, &item);
 }
 
 static void watch(struct warden_init *in, bool write)
 {
     zmq_pollitem_t item = { .fd = in->fd, .events = ZMQ_POLLIN | (write ? ZMQ_POLLOUT : 0) };
-    zloop_poller_end(in->loop, &item);
+    loop_poller_end(in->loop, &item);
     in->wants_write = write;
-    zloop_poller(in->loop, &item, on_connection, in);
+    loop_poller(in->loop, &item, on_connection, in);
 }
 
-struct warden_init *warden_init_new(zloop_t *loop, int listener, pid_t pid,
+struct warden_init *warden_init_new(struct loop *loop, int listener, pid_t pid,
                                     const struct warden_init_events *events)
 {
     struct warden_init *in = calloc(1, sizeof *in);
@@ -86,11 +86,11 @@ struct warden_init *warden_init_new(zloop_t *loop, int listener, pid_t pid,
 static void hang_up(struct warden_init *in)
 {
     zmq_pollitem_t item = { .fd = in->fd };
-    zloop_poller_end(in->loop, &item);
+    loop_poller_end(in->loop, &item);
     (void)close(TAKE_FD(in->fd)); /* nothing to do about an error here */
     in->greeted = in->settled = in->wants_write = false;
     if (in->settle_timer >= 0)
-        zloop_timer_end(in->loop, in->settle_timer);
+        loop_timer_end(in->loop, in->settle_timer);
     in->settle_timer = -1;
     zlistx_purge(in->waiting);
     listen_now(in, true);
@@ -103,7 +103,7 @@ void warden_init_free(struct warden_init *in)
     if (in->fd >= 0)
         hang_up(in);
     if (in->rest_timer >= 0)
-        zloop_timer_end(in->loop, in->rest_timer);
+        loop_timer_end(in->loop, in->rest_timer);
     listen_now(in, false);
     close_fd_at(&in->listener);
     zlistx_destroy(&in->waiting);
@@ -119,7 +119,7 @@ void warden_init_drop(struct warden_init *in, const char *why)
     in->events.on_gone(in->events.owner);
 }
 
-static int on_rested(zloop_t *loop, int timer_id, void *arg)
+static int on_rested(struct loop *loop, int timer_id, void *arg)
 {
     struct warden_init *in = arg;
     in->rest_timer = -1;
@@ -135,7 +135,7 @@ static bool is_our_init(struct warden_init *in, int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid == in->pid;
 }
 
-static int on_stranger(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_stranger(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct warden_init *in = arg;
     for (int i = 0; i < ACCEPTS_PER_WAKE; i++) {
@@ -151,7 +151,7 @@ static int on_stranger(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     }
     /* whoever it was, it may be one that dials in a loop */
     listen_now(in, false);
-    in->rest_timer = zloop_timer(loop, STRANGERS_REST_MS, 1, on_rested, in);
+    in->rest_timer = loop_timer(loop, STRANGERS_REST_MS, on_rested, in);
     return 0;
 }
 
@@ -222,13 +222,13 @@ bool warden_init_can(const struct warden_init *in, enum init_can what)
 static void settle(struct warden_init *in)
 {
     if (in->settle_timer >= 0)
-        zloop_timer_end(in->loop, in->settle_timer);
+        loop_timer_end(in->loop, in->settle_timer);
     in->settle_timer = -1;
     in->settled = true;
     in->events.on_hello(in->events.owner);
 }
 
-static int on_settle_timeout(zloop_t *loop, int timer_id, void *arg)
+static int on_settle_timeout(struct loop *loop, int timer_id, void *arg)
 {
     struct warden_init *in = arg;
     in->settle_timer = -1;
@@ -255,13 +255,13 @@ static bool take_packet(struct warden_init *in, const struct init_packet *p)
     in->can = p->channel;
     in->to_come = p->kernel;
     if (in->to_come)
-        in->settle_timer = zloop_timer(in->loop, SETTLE_MS, 1, on_settle_timeout, in);
+        in->settle_timer = loop_timer(in->loop, SETTLE_MS, on_settle_timeout, in);
     else
         settle(in);
     return true;
 }
 
-static int on_connection(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_connection(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct warden_init *in = arg;
     char bytes[MAX_IN_BYTES];

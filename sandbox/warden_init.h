@@ -5,6 +5,7 @@
 #include <czmq.h>
 
 #include "base/cleanup.h"
+#include "base/loop.h"
 #include "protocol/init_wire.h"
 
 struct warden_init;
@@ -23,7 +24,7 @@ struct warden_init_events {
 
 /* Owns `listener`, a listening SEQPACKET socket. Accepts only a peer whose pid is `pid`, and nobody
  * while that one is connected: the listener is out of the loop then. */
-struct warden_init *warden_init_new(zloop_t *loop, int listener, pid_t pid, const struct warden_init_events *events);
+struct warden_init *warden_init_new(struct loop *loop, int listener, pid_t pid, const struct warden_init_events *events);
 void warden_init_free(struct warden_init *in);
 DEFINE_CLEANUP(struct warden_init, warden_init_free)
 

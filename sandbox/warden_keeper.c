@@ -11,14 +11,14 @@
 #include "protocol/verb.h"
 
 struct warden_keeper {
-    zloop_t *loop;
+    struct loop *loop;
     struct sockaddr_un address;
     int fd;
     int timer;
     bool asking;
 };
 
-struct warden_keeper *warden_keeper_new(zloop_t *loop, const char *socket_path)
+struct warden_keeper *warden_keeper_new(struct loop *loop, const char *socket_path)
 {
     struct warden_keeper *k = calloc(1, sizeof *k);
     assert(k);
@@ -34,7 +34,7 @@ static void hang_up(struct warden_keeper *k)
     if (k->fd < 0)
         return;
     zmq_pollitem_t item = { .fd = k->fd };
-    zloop_poller_end(k->loop, &item);
+    loop_poller_end(k->loop, &item);
     (void)close(TAKE_FD(k->fd)); /* nothing to do about an error here */
 }
 
@@ -44,11 +44,11 @@ void warden_keeper_free(struct warden_keeper *k)
         return;
     hang_up(k);
     if (k->timer >= 0)
-        zloop_timer_end(k->loop, k->timer);
+        loop_timer_end(k->loop, k->timer);
     free(k);
 }
 
-static int on_reply(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_reply(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct warden_keeper *k = arg;
     char bytes[4096];
@@ -77,11 +77,11 @@ static int ask(struct warden_keeper *k)
         return -1;
     k->fd = TAKE_FD(fd);
     zmq_pollitem_t item = { .fd = k->fd, .events = ZMQ_POLLIN };
-    zloop_poller(k->loop, &item, on_reply, k);
+    loop_poller(k->loop, &item, on_reply, k);
     return 0;
 }
 
-static int on_again(zloop_t *loop, int timer_id, void *arg)
+static int on_again(struct loop *loop, int timer_id, void *arg)
 {
     struct warden_keeper *k = arg;
     hang_up(k);
@@ -90,7 +90,7 @@ static int on_again(zloop_t *loop, int timer_id, void *arg)
         return 0;
     if (ask(k) < 0)
         log_error("event=keeper_unreachable reason=%s", log_quote(slice_str(strerror(errno))));
-    k->timer = zloop_timer(loop, WARDEN_KEEPER_AGAIN_MS, 1, on_again, k);
+    k->timer = loop_timer(loop, WARDEN_KEEPER_AGAIN_MS, on_again, k);
     return 0;
 }
 

@@ -5,12 +5,13 @@
 #include <czmq.h>
 
 #include "base/cleanup.h"
+#include "base/loop.h"
 
 struct warden_keeper;
 
 #define WARDEN_KEEPER_AGAIN_MS 2000 /* from one try to the next, until the keeper has answered */
 
-struct warden_keeper *warden_keeper_new(zloop_t *loop, const char *socket_path);
+struct warden_keeper *warden_keeper_new(struct loop *loop, const char *socket_path);
 void warden_keeper_free(struct warden_keeper *k);
 DEFINE_CLEANUP(struct warden_keeper, warden_keeper_free)
 

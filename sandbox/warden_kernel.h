@@ -6,6 +6,7 @@
 #include <czmq.h>
 
 #include "base/err.h"
+#include "base/loop.h"
 #include "protocol/link.h"
 #include "sandbox/keep.h"
 #include "sandbox/run_table.h"
@@ -22,7 +23,7 @@ struct warden_kernel;
 
 /* What all kernels of a warden share. */
 struct warden_kernel_env {
-    zloop_t *loop;
+    struct loop *loop;
     struct keep *keep;
     struct run_table *runs;
     struct usage *usage;

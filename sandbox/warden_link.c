@@ -13,7 +13,7 @@
 #define WRITES_PER_WAKE 16
 
 struct warden_link {
-    zloop_t *loop;
+    struct loop *loop;
     struct warden_link_events events;
     struct keep *keep;
     const char *sandbox_id;
@@ -26,20 +26,20 @@ struct warden_link {
     size_t out_at; /* bytes of out that are written */
 };
 
-static int on_connection(zloop_t *loop, zmq_pollitem_t *item, void *arg);
+static int on_connection(struct loop *loop, zmq_pollitem_t *item, void *arg);
 
 static void watch(struct warden_link *l, bool write)
 {
     zmq_pollitem_t item = { .fd = l->fd, .events = ZMQ_POLLIN | (write ? ZMQ_POLLOUT : 0) };
-    zloop_poller_end(l->loop, &item);
+    loop_poller_end(l->loop, &item);
     l->wants_write = write;
-    zloop_poller(l->loop, &item, on_connection, l);
+    loop_poller(l->loop, &item, on_connection, l);
 }
 
 static void stop_hello_timer(struct warden_link *l)
 {
     if (l->hello_timer >= 0)
-        zloop_timer_end(l->loop, l->hello_timer);
+        loop_timer_end(l->loop, l->hello_timer);
     l->hello_timer = -1;
 }
 
@@ -48,7 +48,7 @@ static void hang_up(struct warden_link *l, const char *why)
     if (l->fd < 0)
         return;
     zmq_pollitem_t item = { .fd = l->fd };
-    zloop_poller_end(l->loop, &item);
+    loop_poller_end(l->loop, &item);
     (void)close(TAKE_FD(l->fd)); /* nothing to do about an error here */
     stop_hello_timer(l);
     buf_done(&l->in);
@@ -59,7 +59,7 @@ static void hang_up(struct warden_link *l, const char *why)
              keep_bytes(l->keep));
 }
 
-static int on_no_hello(zloop_t *loop, int timer_id, void *arg)
+static int on_no_hello(struct loop *loop, int timer_id, void *arg)
 {
     struct warden_link *l = arg;
     l->hello_timer = -1;
@@ -75,7 +75,7 @@ static bool may_be_hub(struct warden_link *l, int fd)
            (peer.uid < l->first_uid || peer.uid > l->last_uid);
 }
 
-static int on_dial(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_dial(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct warden_link *l = arg;
     CLEANUP_FD int fd = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -87,12 +87,12 @@ static int on_dial(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     }
     hang_up(l, "another connection came");
     l->fd = TAKE_FD(fd);
-    l->hello_timer = zloop_timer(loop, WARDEN_LINK_HELLO_MS, 1, on_no_hello, l);
+    l->hello_timer = loop_timer(loop, WARDEN_LINK_HELLO_MS, on_no_hello, l);
     watch(l, false);
     return 0;
 }
 
-struct warden_link *warden_link_new(zloop_t *loop, int listener, unsigned first_uid,
+struct warden_link *warden_link_new(struct loop *loop, int listener, unsigned first_uid,
                                     unsigned last_uid, const char *sandbox_id,
                                     const struct uuid *epoch, struct keep *keep,
                                     const struct warden_link_events *events)
@@ -112,7 +112,7 @@ struct warden_link *warden_link_new(zloop_t *loop, int listener, unsigned first_
                                .in = BUF_INIT(LINK_MAX_FRAME_BYTES + READ_BYTES + 4),
                                .out = BUF_INIT(WARDEN_LINK_MAX_OUT_BYTES) };
     zmq_pollitem_t item = { .fd = listener, .events = ZMQ_POLLIN };
-    zloop_poller(loop, &item, on_dial, l);
+    loop_poller(loop, &item, on_dial, l);
     return l;
 }
 
@@ -122,7 +122,7 @@ void warden_link_free(struct warden_link *l)
         return;
     hang_up(l, "the warden ends");
     zmq_pollitem_t item = { .fd = l->listener };
-    zloop_poller_end(l->loop, &item);
+    loop_poller_end(l->loop, &item);
     close_fd_at(&l->listener);
     free(l);
 }
@@ -300,7 +300,7 @@ static bool read_more(struct warden_link *l)
     return true;
 }
 
-static int on_connection(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_connection(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct warden_link *l = arg;
     if (item->revents & (ZMQ_POLLIN | ZMQ_POLLERR) && !(l->in.len ? read_more(l) : read_fresh(l)))

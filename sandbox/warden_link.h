@@ -5,6 +5,7 @@
 #include <czmq.h>
 
 #include "base/cleanup.h"
+#include "base/loop.h"
 #include "protocol/link.h"
 #include "sandbox/keep.h"
 
@@ -24,7 +25,7 @@ struct warden_link_events {
 };
 
 /* Owns `listener`. Peers whose uid lies in first_uid … last_uid (the sandbox's own range) are turned away. */
-struct warden_link *warden_link_new(zloop_t *loop, int listener, unsigned first_uid, unsigned last_uid,
+struct warden_link *warden_link_new(struct loop *loop, int listener, unsigned first_uid, unsigned last_uid,
                                     const char *sandbox_id, const struct uuid *epoch, struct keep *keep,
                                     const struct warden_link_events *events);
 void warden_link_free(struct warden_link *l);

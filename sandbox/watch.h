@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/loop.h"
 
 /* Embedded in whoever owns the fd. */
 struct watch {
@@ -17,7 +18,7 @@ struct watch {
 
 struct watches;
 
-struct watches *watches_new(zloop_t *loop);
+struct watches *watches_new(struct loop *loop);
 void watches_free(struct watches *set); /* NULL is fine; the fds stay open */
 DEFINE_CLEANUP(struct watches, watches_free)
 

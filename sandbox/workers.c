@@ -13,7 +13,7 @@ struct worker {
 };
 
 struct workers {
-    zloop_t *loop;
+    struct loop *loop;
     zlistx_t *queue; /* of struct job * */
     unsigned max_queued;
     char *podman_socket;
@@ -51,7 +51,7 @@ static void dispatch(struct workers *w)
     }
 }
 
-static int on_done(zloop_t *loop, zsock_t *pipe, void *ctx)
+static int on_done(struct loop *loop, zmq_pollitem_t *item, void *ctx)
 {
     struct worker *worker = ctx;
     if (zsock_wait(worker->actor) < 0)
@@ -63,7 +63,12 @@ static int on_done(zloop_t *loop, zsock_t *pipe, void *ctx)
     return 0;
 }
 
-struct workers *workers_new(zloop_t *loop, unsigned n_threads, unsigned max_queued,
+static zmq_pollitem_t pipe_of(struct worker *worker)
+{
+    return (zmq_pollitem_t){ .socket = zsock_resolve(worker->actor), .events = ZMQ_POLLIN };
+}
+
+struct workers *workers_new(struct loop *loop, unsigned n_threads, unsigned max_queued,
                             const char *podman_socket)
 {
     assert(n_threads > 0 && n_threads <= MAX_THREADS);
@@ -78,7 +83,8 @@ struct workers *workers_new(zloop_t *loop, unsigned n_threads, unsigned max_queu
         w->worker[i].owner = w;
         w->worker[i].actor = zactor_new(work, &w->worker[i]);
         assert(w->worker[i].actor);
-        zloop_reader(loop, zactor_sock(w->worker[i].actor), on_done, &w->worker[i]);
+        zmq_pollitem_t pipe = pipe_of(&w->worker[i]);
+        loop_poller(loop, &pipe, on_done, &w->worker[i]);
     }
     return w;
 }
@@ -88,7 +94,8 @@ void workers_free(struct workers *w)
     if (!w)
         return;
     for (unsigned i = 0; i < w->n; i++) {
-        zloop_reader_end(w->loop, zactor_sock(w->worker[i].actor));
+        zmq_pollitem_t pipe = pipe_of(&w->worker[i]);
+        loop_poller_end(w->loop, &pipe);
         if (w->worker[i].busy)
             (void)zsock_wait(w->worker[i].actor); /* every call of a job has a deadline */
         zactor_destroy(&w->worker[i].actor);

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/loop.h"
 #include "sandbox/podman.h"
 
 struct workers;
@@ -18,7 +19,7 @@ struct job {
     void *ctx;
 };
 
-struct workers *workers_new(zloop_t *loop, unsigned n_threads, unsigned max_queued, const char *podman_socket);
+struct workers *workers_new(struct loop *loop, unsigned n_threads, unsigned max_queued, const char *podman_socket);
 /* Waits for the jobs that run; calls done for none. */
 void workers_free(struct workers *w);
 DEFINE_CLEANUP(struct workers, workers_free)

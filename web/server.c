@@ -1,8 +1,8 @@
 /* libmicrohttpd runs in the hub's loop, without a thread of its own:
  *
- *     zloop ──► its epoll fd is readable, or its timer is due ──► MHD_run ──► request_turn, stream
- * fill hub's callback ──► request_wake ──► MHD_resume_connection, and a timer that is due now zloop
- * ──► `watch` is readable: a client closed its side ──► request_client_left
+ * - loop ──► its epoll fd is readable, or its timer is due ──► MHD_run ──► request_turn, stream fill
+ * - hub's callback ──► request_wake ──► MHD_resume_connection, and a timer that is due now
+ * - loop ──► `watch` is readable: a client closed its side ──► request_client_left
  *
  * What MHD_run leaves over does not make its epoll fd readable: MHD_get_timeout says so, and a
  * timer follows. A suspended connection is not polled by libmicrohttpd at all, so a second epoll
@@ -38,7 +38,7 @@
 
 struct server {
     struct site site;
-    zloop_t *loop;
+    struct loop *loop;
     struct MHD_Daemon *daemon;
     zlistx_t *connections;
     int listen_fd;
@@ -55,7 +55,7 @@ static void run(struct server *s);
 
 /* ---- timers ---- */
 
-static int on_run_due(zloop_t *loop, int id, void *arg)
+static int on_run_due(struct loop *loop, int id, void *arg)
 {
     struct server *s = arg;
     s->run_timer = -1;
@@ -73,9 +73,9 @@ static void run_within(struct server *s, int64_t ms)
     if (s->run_timer >= 0 && s->run_due_ms <= due_ms)
         return;
     if (s->run_timer >= 0)
-        zloop_timer_end(s->loop, s->run_timer);
+        loop_timer_end(s->loop, s->run_timer);
     s->run_due_ms = due_ms;
-    s->run_timer = zloop_timer(s->loop, (size_t)ms, 1, on_run_due, s);
+    s->run_timer = loop_timer(s->loop, (size_t)ms, on_run_due, s);
 }
 
 static void arm(struct server *s)
@@ -106,14 +106,14 @@ static void tick_one(struct connection *c, int64_t now_ms)
         (void)shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd sees that and closes */
 }
 
-static int on_tick(zloop_t *loop, int id, void *arg)
+static int on_tick(struct loop *loop, int id, void *arg)
 {
     struct server *s = arg;
     int64_t now_ms = zclock_mono();
     for (struct connection *c = zlistx_first(s->connections); c; c = zlistx_next(s->connections))
         tick_one(c, now_ms);
     bool is_idle = zlistx_size(s->connections) == 0;
-    s->tick_timer = is_idle ? -1 : zloop_timer(loop, TICK_MS, 1, on_tick, s);
+    s->tick_timer = is_idle ? -1 : loop_timer(loop, TICK_MS, on_tick, s);
     return 0;
 }
 
@@ -145,7 +145,7 @@ static struct connection *connection_new(struct server *s, struct MHD_Connection
     if (epoll_ctl(s->watch_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
         log_warning("client not watched error=%s", strerror(errno));
     if (s->tick_timer < 0)
-        s->tick_timer = zloop_timer(s->loop, TICK_MS, 1, on_tick, s);
+        s->tick_timer = loop_timer(s->loop, TICK_MS, on_tick, s);
     return c;
 }
 
@@ -169,7 +169,7 @@ static void on_connection(void *arg, struct MHD_Connection *mhd, void **context,
         connection_free(*context);
 }
 
-static int on_watch(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_watch(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct server *s = arg;
     struct epoll_event events[MAX_LEAVING];
@@ -258,7 +258,7 @@ static int start(struct server *s, struct err *e)
     return 0;
 }
 
-static int on_readable(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_readable(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     run(arg);
     return 0;
@@ -268,10 +268,10 @@ static void join_loop(struct server *s)
 {
     zmq_pollitem_t mhd = { .fd = s->epoll_fd, .events = ZMQ_POLLIN },
                    watch = { .fd = s->watch_fd, .events = ZMQ_POLLIN };
-    zloop_poller(s->loop, &mhd, on_readable, s);
-    zloop_poller_set_tolerant(s->loop, &mhd);
-    zloop_poller(s->loop, &watch, on_watch, s);
-    zloop_poller_set_tolerant(s->loop, &watch);
+    loop_poller(s->loop, &mhd, on_readable, s);
+    loop_poller_set_tolerant(s->loop, &mhd);
+    loop_poller(s->loop, &watch, on_watch, s);
+    loop_poller_set_tolerant(s->loop, &watch);
     arm(s);
 }
 
@@ -279,13 +279,13 @@ static void leave_loop(struct server *s)
 {
     zmq_pollitem_t mhd = { .fd = s->epoll_fd }, watch = { .fd = s->watch_fd };
     if (s->epoll_fd >= 0)
-        zloop_poller_end(s->loop, &mhd);
+        loop_poller_end(s->loop, &mhd);
     if (s->watch_fd >= 0)
-        zloop_poller_end(s->loop, &watch);
+        loop_poller_end(s->loop, &watch);
     if (s->run_timer >= 0)
-        zloop_timer_end(s->loop, s->run_timer);
+        loop_timer_end(s->loop, s->run_timer);
     if (s->tick_timer >= 0)
-        zloop_timer_end(s->loop, s->tick_timer);
+        loop_timer_end(s->loop, s->tick_timer);
     s->loop = NULL;
 }
 

@@ -39,7 +39,7 @@ enum state { ASKED, OPEN, CLOSING, LINGERING, GONE };
 
 struct websockets {
     struct site *site;
-    zloop_t *loop;
+    struct loop *loop;
     int epoll_fd;
     zlistx_t *asked;            /* struct websocket before its 101 */
     zlistx_t *open;             /* struct websocket from 101 to GONE */
@@ -108,7 +108,7 @@ static void linger(struct websocket *w)
 
 /* ---- turns ---- */
 
-static int on_due(zloop_t *loop, int id, void *arg);
+static int on_due(struct loop *loop, int id, void *arg);
 
 /* A turn in the loop's next one. */
 static void make_due(struct websocket *w)
@@ -116,7 +116,7 @@ static void make_due(struct websocket *w)
     if (!w->due_place)
         w->due_place = zlistx_add_end(w->all->due, w);
     if (w->all->turn_timer < 0)
-        w->all->turn_timer = zloop_timer(w->all->loop, 0, 1, on_due, w->all);
+        w->all->turn_timer = loop_timer(w->all->loop, 0, on_due, w->all);
 }
 
 void websocket_wake(struct websocket *w)
@@ -214,7 +214,7 @@ static void turn(struct websocket *w, uint32_t events)
     w->is_in_turn = false;
 }
 
-static int on_due(zloop_t *loop, int id, void *arg)
+static int on_due(struct loop *loop, int id, void *arg)
 {
     struct websockets *all = arg;
     all->turn_timer = -1;
@@ -228,7 +228,7 @@ static int on_due(zloop_t *loop, int id, void *arg)
     return 0;
 }
 
-static int on_epoll(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_epoll(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct websockets *all = arg;
     struct epoll_event events[MAX_READY];
@@ -312,7 +312,15 @@ static void tick_open(struct websocket *w, int64_t now_ms)
     }
 }
 
-static int on_tick(zloop_t *loop, int id, void *arg)
+static int on_tick(struct loop *loop, int id, void *arg);
+
+static void tick_later(struct websockets *all)
+{
+    int64_t ms = all->ping_ms < MAX_TICK_MS ? all->ping_ms : MAX_TICK_MS;
+    all->tick_timer = loop_timer(all->loop, (size_t)ms, on_tick, all);
+}
+
+static int on_tick(struct loop *loop, int id, void *arg)
 {
     struct websockets *all = arg;
     int64_t now_ms = zclock_mono();
@@ -324,10 +332,9 @@ static int on_tick(zloop_t *loop, int id, void *arg)
         else if (now_ms > w->deadline_ms)
             vanish(w);
     }
-    if (zlistx_size(all->open) == 0) {
-        zloop_timer_end(loop, all->tick_timer);
-        all->tick_timer = -1;
-    }
+    all->tick_timer = -1;
+    if (zlistx_size(all->open) > 0)
+        tick_later(all);
     return 0;
 }
 
@@ -371,9 +378,7 @@ static void on_upgraded(void *arg, struct MHD_Connection *mhd, void *context, co
         return;
     }
     if (all->tick_timer < 0)
-        all->tick_timer = zloop_timer(
-            all->loop, (size_t)(all->ping_ms < MAX_TICK_MS ? all->ping_ms : MAX_TICK_MS), 0,
-            on_tick, all);
+        tick_later(all);
     if (all->site->is_draining)
         websocket_close(w, WS_CLOSE_RESTART, "the service restarts");
     if (n_extra)
@@ -471,7 +476,7 @@ void websocket_accept(struct request *r, const struct websocket_use *use)
 
 /* ---- all of them ---- */
 
-struct websockets *websockets_new(struct site *site, zloop_t *loop, struct err *e)
+struct websockets *websockets_new(struct site *site, struct loop *loop, struct err *e)
 {
     struct websockets *all = calloc(1, sizeof *all);
     assert(all);
@@ -487,8 +492,8 @@ struct websockets *websockets_new(struct site *site, zloop_t *loop, struct err *
         return NULL;
     }
     zmq_pollitem_t item = { .fd = all->epoll_fd, .events = ZMQ_POLLIN };
-    zloop_poller(loop, &item, on_epoll, all);
-    zloop_poller_set_tolerant(loop, &item);
+    loop_poller(loop, &item, on_epoll, all);
+    loop_poller_set_tolerant(loop, &item);
     return all;
 }
 
@@ -506,11 +511,11 @@ void websockets_cut(struct websockets *all)
     while ((w = zlistx_first(all->open)) != NULL)
         vanish(w);
     zmq_pollitem_t item = { .fd = all->epoll_fd };
-    zloop_poller_end(all->loop, &item);
+    loop_poller_end(all->loop, &item);
     if (all->turn_timer >= 0)
-        zloop_timer_end(all->loop, all->turn_timer);
+        loop_timer_end(all->loop, all->turn_timer);
     if (all->tick_timer >= 0)
-        zloop_timer_end(all->loop, all->tick_timer);
+        loop_timer_end(all->loop, all->tick_timer);
 }
 
 void websockets_free(struct websockets *all)

@@ -30,7 +30,7 @@ void websocket_wake(struct websocket *w); /* on_room comes in the loop's next tu
 /* An orderly end, now: on_end comes from inside the call, so call it last. */
 void websocket_close(struct websocket *w, enum ws_close code, const char *reason);
 
-struct websockets *websockets_new(struct site *site, zloop_t *loop, struct err *e);
+struct websockets *websockets_new(struct site *site, struct loop *loop, struct err *e);
 void websockets_drain(struct websockets *all); /* closes each with 1012: the service restarts */
 void websockets_cut(struct websockets *all);   /* whatever is left, before libmicrohttpd stops */
 void websockets_free(struct websockets *all);  /* NULL is fine; after libmicrohttpd has stopped */

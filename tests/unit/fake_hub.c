@@ -48,7 +48,7 @@ struct session {
 };
 
 struct hub {
-    zloop_t *loop;
+    struct loop *loop;
     struct config config;
     struct user users[8];
     size_t n_users;
@@ -161,7 +161,7 @@ static void add_user(struct hub *h, const char *name, bool admin)
     u->admin = admin;
 }
 
-struct hub *fake_hub_new(zloop_t *loop)
+struct hub *fake_hub_new(struct loop *loop)
 {
     struct hub *h = calloc(1, sizeof *h);
     assert(h);
@@ -204,7 +204,7 @@ void hub_free(struct hub *h)
     free(h);
 }
 
-zloop_t *hub_loop(const struct hub *h)
+struct loop *hub_loop(const struct hub *h)
 {
     return h->loop;
 }
@@ -465,7 +465,7 @@ static struct wait *wait_new(struct hub *h, struct run *run, reply_fn done, void
     return w;
 }
 
-static int on_stored(zloop_t *loop, int id, void *arg)
+static int on_stored(struct loop *loop, int id, void *arg)
 {
     struct wait *w = arg;
     if (w->hub) {
@@ -485,7 +485,7 @@ struct wait *hub_when_stored(struct hub *h, reply_fn done, void *arg)
         return NULL;
     }
     struct wait *w = wait_new(h, NULL, done, arg);
-    zloop_timer(h->loop, 2, 1, on_stored, w);
+    loop_timer(h->loop, 2, on_stored, w);
     return w;
 }
 
@@ -571,7 +571,7 @@ static void end(struct run *run, const char *status)
     }
 }
 
-static int on_step(zloop_t *loop, int id, void *arg)
+static int on_step(struct loop *loop, int id, void *arg)
 {
     struct run *run = arg;
     int period = run->period_ms;
@@ -589,7 +589,7 @@ static int on_step(zloop_t *loop, int id, void *arg)
          f = zlistx_next(run->hub->followers))
         again |= f->run == run && f->hungry && run->ended;
     if (again)
-        zloop_timer(loop, (size_t)period, 1, on_step, run);
+        loop_timer(loop, (size_t)period, on_step, run);
     return 0;
 }
 
@@ -640,7 +640,7 @@ static void begin(struct run *run)
         end(run, strcmp(code, "fail") == 0 ? "error" : "ok");
         return;
     }
-    zloop_timer(run->hub->loop, (size_t)delay, 1, on_step, run);
+    loop_timer(run->hub->loop, (size_t)delay, on_step, run);
 }
 
 static void accept_run(struct run *run, reply_fn done, void *arg)
@@ -660,7 +660,7 @@ struct late {
     struct wait *wait;
 };
 
-static int on_late(zloop_t *loop, int id, void *arg)
+static int on_late(struct loop *loop, int id, void *arg)
 {
     struct late *late = arg;
     struct wait *w = late->wait;
@@ -723,7 +723,7 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
         struct late *late = calloc(1, sizeof *late);
         assert(late);
         *late = (struct late){ .run = run, .wait = wait_new(h, NULL, on_accepted, arg) };
-        zloop_timer(h->loop, 20, 1, on_late, late);
+        loop_timer(h->loop, 20, on_late, late);
         return late->wait;
     }
     accept_run(run, on_accepted, arg);
@@ -746,7 +746,7 @@ static void stop(struct run *run, const char *status)
 {
     end(run, status);
     run->left = 0;
-    zloop_timer(run->hub->loop, 0, 1, on_step, run);
+    loop_timer(run->hub->loop, 0, on_step, run);
 }
 
 static void say_status(const struct run *run, reply_fn done, void *arg)

@@ -14,7 +14,7 @@
 #define FAKE_KEY   "kh_admin"
 #define FAKE_KEY_2 "kh_user"
 
-struct hub *fake_hub_new(zloop_t *loop);
+struct hub *fake_hub_new(struct loop *loop);
 void fake_hub_set(struct hub *h, enum config_key key, const char *text, int64_t number);
 void fake_hub_stick(struct hub *h); /* its store can write nothing any more */
 unsigned fake_hub_interrupts(const struct hub *h);

@@ -23,7 +23,7 @@ static inline void hub_fixture_open(struct hub_fixture *f)
         "\"argv\":[\"python3\"],\"language\":\"python\",\"display_name\":\"Python\"}}}]}";
     struct err e = ERR_INIT;
     char key[64];
-    f->base.loop = zloop_new();
+    f->base.loop = loop_new();
     if (hub_new(f->config, f->base.loop, key, sizeof key, &f->hub, &e) < 0)
         fail_msg("%s", e.text);
     f->base.store = f->hub->store;
@@ -46,7 +46,7 @@ static inline void hub_fixture_close(struct hub_fixture *f)
 {
     hub_fixture_settle(f);
     hub_free(f->hub);
-    zloop_destroy(&f->base.loop);
+    loop_free(f->base.loop);
 }
 
 static inline void hub_fixture_reopen(struct hub_fixture *f)

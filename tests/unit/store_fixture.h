@@ -12,6 +12,7 @@
 #include <ftw.h>
 
 #include "base/json.h"
+#include "base/loop.h"
 #include "kernelhub/store.h"
 #include "tests/unit/scratch.h"
 
@@ -19,12 +20,13 @@
 
 struct fixture {
     char dir[128];
-    zloop_t *loop;
+    struct loop *loop;
     struct store *store;
     int came; /* callbacks so far */
 };
 
-static inline int fixture_remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+static inline int fixture_remove_one(const char *path, const struct stat *st, int flag,
+                                     struct FTW *ftw)
 {
     (void)st, (void)flag, (void)ftw;
     return remove(path);
@@ -33,7 +35,7 @@ static inline int fixture_remove_one(const char *path, const struct stat *st, in
 static inline void fixture_open(struct fixture *f)
 {
     struct err e = ERR_INIT;
-    f->loop = zloop_new();
+    f->loop = loop_new();
     if (store_open(f->dir, f->loop, &f->store, &e) < 0)
         fail_msg("%s", e.text);
 }
@@ -42,7 +44,7 @@ static inline void fixture_close(struct fixture *f)
 {
     store_close(f->store);
     f->store = NULL;
-    zloop_destroy(&f->loop);
+    loop_free(f->loop);
 }
 
 static inline void fixture_reopen(struct fixture *f)
@@ -64,7 +66,8 @@ static inline int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
     fixture_close(f);
-    (void)nftw(f->dir, fixture_remove_one, 16, FTW_DEPTH | FTW_PHYS); /* tests/in-scratch sees what is left */
+    (void)nftw(f->dir, fixture_remove_one, 16,
+               FTW_DEPTH | FTW_PHYS); /* tests/in-scratch sees what is left */
     free(f);
     return 0;
 }
@@ -73,23 +76,25 @@ struct fixture_goal {
     const int *came;
     int wanted;
     int64_t due_ms;
+    int timer;
 };
 
-static inline int fixture_look(zloop_t *loop, int timer, void *arg)
+static inline int fixture_look(struct loop *loop, int timer, void *arg)
 {
-    const struct fixture_goal *goal = arg;
-    (void)loop, (void)timer;
+    struct fixture_goal *goal = arg;
+    (void)timer;
+    goal->timer = loop_timer(loop, 1, fixture_look, goal);
     return *goal->came >= goal->wanted || zclock_mono() > goal->due_ms ? -1 : 0;
 }
 
 /* Runs the loop until *came is `wanted`, or ms have passed. */
 static inline void fixture_run_for(struct fixture *f, const int *came, int wanted, int ms)
 {
-    struct fixture_goal goal = { came, wanted, zclock_mono() + ms };
-    int timer = zloop_timer(f->loop, 1, 0, fixture_look, &goal);
+    struct fixture_goal goal = { came, wanted, zclock_mono() + ms,
+                                 loop_timer(f->loop, 1, fixture_look, &goal) };
     if (*came < wanted)
-        (void)zloop_start(f->loop);
-    zloop_timer_end(f->loop, timer);
+        (void)loop_start(f->loop);
+    loop_timer_end(f->loop, goal.timer);
 }
 
 static inline void fixture_run(struct fixture *f, const int *came, int wanted)
@@ -177,8 +182,8 @@ static inline void got_json(void *arg, const struct err *e, struct slice json)
     got_take(arg, e, json);
 }
 
-static inline void got_page(void *arg, const struct err *e, uint64_t first_seq, size_t n_lines, struct slice lines,
-                            bool ended)
+static inline void got_page(void *arg, const struct err *e, uint64_t first_seq, size_t n_lines,
+                            struct slice lines, bool ended)
 {
     struct got *g = arg;
     g->first_seq = first_seq;
@@ -187,7 +192,8 @@ static inline void got_page(void *arg, const struct err *e, uint64_t first_seq, 
     got_take(g, e, lines);
 }
 
-static inline void got_blob(void *arg, const struct err *e, const char *media_type, struct slice bytes)
+static inline void got_blob(void *arg, const struct err *e, const char *media_type,
+                            struct slice bytes)
 {
     struct got *g = arg;
     snprintf(g->media_type, sizeof g->media_type, "%s", media_type ? media_type : "");
@@ -200,7 +206,8 @@ static inline void got_done(struct got *g)
     *g = (struct got){ 0 };
 }
 
-static inline void fixture_page(struct fixture *f, int64_t feed, uint64_t after, size_t max_bytes, struct got *g)
+static inline void fixture_page(struct fixture *f, int64_t feed, uint64_t after, size_t max_bytes,
+                                struct got *g)
 {
     g->came = 0;
     assert_non_null(store_read_events(f->store, feed, after, max_bytes, got_page, g));

@@ -557,7 +557,7 @@ static void one_directory_has_one_store(void **state)
 static void expect_refusal(struct fixture *f, const char *a, const char *b)
 {
     struct err e = ERR_INIT;
-    f->loop = zloop_new();
+    f->loop = loop_new();
     assert_int_equal(store_open(f->dir, f->loop, &f->store, &e), -1);
     assert_null(f->store);
     if (!strstr(e.text, a) || !strstr(e.text, b))
@@ -591,7 +591,7 @@ static void a_database_of_another_program_is_refused(void **state)
     fixture_close(f);
     run_sql(f, "PRAGMA application_id=5");
     expect_refusal(f, "another program", f->dir);
-    zloop_destroy(&f->loop);
+    loop_free(f->loop);
     run_sql(f, "PRAGMA application_id=0; PRAGMA user_version=0");
     expect_refusal(f, "another program", f->dir);
 }
@@ -775,7 +775,7 @@ static int write_until_killed(const char *dir, int pipe)
 {
     struct writing w = { .pipe = pipe };
     struct err e = ERR_INIT;
-    zloop_t *loop = zloop_new();
+    struct loop *loop = loop_new();
     if (store_open(dir, loop, &w.store, &e) < 0) {
         fprintf(stderr, "%s\n", e.text);
         return 1;
@@ -784,7 +784,7 @@ static int write_until_killed(const char *dir, int pipe)
         w.feeds[i] = store_next_feed(w.store);
     for (int i = 0; i < 300; i++)
         add_numbered(&w);
-    return zloop_start(loop);
+    return loop_start(loop);
 }
 
 static char *own_path; /* not /proc/self/exe: that is valgrind's program */

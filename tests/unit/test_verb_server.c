@@ -19,7 +19,7 @@
 #define MAX_WARDENS  64
 
 struct fixture {
-    zloop_t *loop;
+    struct loop *loop;
     struct watches *watches;
     struct verb_server *server;
     char path[104];
@@ -45,7 +45,7 @@ static int begin(void **state)
     struct err e = ERR_INIT;
     const struct verb_handler handler = { &f, anybody, is_hub, on_request };
     (void)scratch_path(f.path, sizeof f.path, "verbs.sock");
-    f.loop = zloop_new();
+    f.loop = loop_new();
     f.watches = watches_new(f.loop);
     *state = &f;
     return verb_server_new(f.watches, f.path, &handler, &f.server, &e);
@@ -56,11 +56,11 @@ static int end(void **state)
     struct fixture *f = *state;
     verb_server_free(f->server);
     watches_free(f->watches);
-    zloop_destroy(&f->loop);
+    loop_free(f->loop);
     return 0;
 }
 
-static int stop(zloop_t *loop, int timer, void *ctx)
+static int stop(struct loop *loop, int timer, void *ctx)
 {
     return -1;
 }
@@ -69,8 +69,8 @@ static int stop(zloop_t *loop, int timer, void *ctx)
 static void turn(struct fixture *f)
 {
     for (int i = 0; i < 4; i++) {
-        zloop_timer(f->loop, 1, 1, stop, NULL);
-        (void)zloop_start(f->loop);
+        loop_timer(f->loop, 1, stop, NULL);
+        (void)loop_start(f->loop);
     }
 }
 

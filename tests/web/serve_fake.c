@@ -10,17 +10,17 @@
 #include "base/log.h"
 #include "web/server.h"
 
-static int on_drained(zloop_t *loop, int id, void *arg)
+static int on_drained(struct loop *loop, int id, void *arg)
 {
     return -1;
 }
 
-static int on_stdin(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+static int on_stdin(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     char c;
     if (read(STDIN_FILENO, &c, 1) == 1 && c == 'd') {
         server_drain(arg);
-        zloop_timer(loop, 500, 1, on_drained, NULL);
+        loop_timer(loop, 500, on_drained, NULL);
         return 0;
     }
     return c == '\n' ? 0 : -1;
@@ -54,7 +54,7 @@ static void set(struct hub *hub, const char *option)
 
 int main(int argc, char **argv)
 {
-    zloop_t *loop = zloop_new();
+    struct loop *loop = loop_new();
     struct hub *hub = fake_hub_new(loop);
     struct server *server = NULL;
     struct err e = ERR_INIT;
@@ -68,10 +68,10 @@ int main(int argc, char **argv)
     }
     printf("%u\n", server_port(server));
     fflush(stdout);
-    zloop_poller(loop, &in, on_stdin, server);
-    zloop_start(loop);
+    loop_poller(loop, &in, on_stdin, server);
+    loop_start(loop);
     server_free(server);
     hub_free(hub);
-    zloop_destroy(&loop);
+    loop_free(loop);
     return 0;
 }
