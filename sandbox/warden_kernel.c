@@ -485,10 +485,13 @@ void warden_kernel_on_packet(struct warden_kernel *k, const struct init_packet *
         move(k, WK_CONNECTING);
         return;
     case INIT_CONNECTED:
-        on_connected(k, (enum link_channel)p->channel);
-        return;
     case INIT_CLOSED:
-        wk_on_line_closed(k, (enum link_channel)p->channel);
+        if (k->state == WK_ORPHANED) /* we have dialled nothing yet */
+            return;
+        if (p->type == INIT_CONNECTED)
+            on_connected(k, (enum link_channel)p->channel);
+        else
+            wk_on_line_closed(k, (enum link_channel)p->channel);
         return;
     case INIT_EXITED:
         on_ended(k, true, p->value);

@@ -186,6 +186,26 @@ def test_an_init_that_kills_no_kernel_has_its_container_killed() -> None:
         hub.kernel_state(kernel, "dead", 20 * SLOW)
 
 
+def test_what_init_says_of_channels_that_the_next_warden_has_not_dialled_changes_nothing() -> None:
+    with Sandbox(with_init=False, notes=True) as own:
+        init = Init(own)
+        start(own.hub(), 30000)
+        number, _ = init.order(START_ORDER)
+        init.say(packet(STARTED, number, 5))
+        init.order(CHANNEL)
+        own.another_warden()
+        init.socket.close()
+        init = Init(own, named=1)
+        for kind in (CLOSED, CONNECTED, CLOSED):
+            for channel in range(4):
+                init.say(packet(kind, number, 0, channel))
+        time.sleep(0.3)  # longer than it takes to dial again
+        assert own.warden.poll() is None
+        init.say(packet(STARTED, number, 5))
+        assert init.order(CHANNEL)[0] == number
+        init.socket.close()
+
+
 @pytest.mark.parametrize("named", [1, 64, 65, 1 << 31])
 def test_an_init_that_announces_more_than_it_names_holds_nobody_up(named: int) -> None:
     with Sandbox(with_init=False) as own:
