@@ -49,6 +49,7 @@ struct warden_kernel {
         unsigned tries;
     } lines[LINK_N_CHANNELS];
     unsigned n_sent;
+    uint64_t n_nonsense, nonsense_bytes; /* what was no message */
     int64_t ask_ms, ready_by_ms, drain_until_ms;
     bool got_iopub;
     char *info; /* content of kernel_info_reply */

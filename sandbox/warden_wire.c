@@ -39,6 +39,10 @@ void wk_close_lines(struct warden_kernel *k)
         channel_close(k->lines[i].channel);
         k->lines[i] = (struct line){ 0 };
     }
+    if (k->n_nonsense > 1)
+        log_warning("event=nonsense_in_all kernel=%s messages=%llu bytes=%llu", k->id.text,
+                    (unsigned long long)k->n_nonsense, (unsigned long long)k->nonsense_bytes);
+    k->n_nonsense = k->nonsense_bytes = 0;
 }
 
 int wk_dial(struct warden_kernel *k, enum link_channel which, struct err *e)
@@ -234,6 +238,15 @@ static void on_message(struct warden_kernel *k, enum link_channel which,
         wk_on_message(k, r, which, header.msg_type, m->content);
 }
 
+/* A kernel can say much of it: the first is logged, and at the end how much it was. */
+static void on_nonsense(struct warden_kernel *k, enum link_channel which, size_t bytes)
+{
+    if (k->n_nonsense++ == 0)
+        log_warning("event=nonsense kernel=%s channel=%s bytes=%zu", k->id.text,
+                    link_channel_name(which), bytes);
+    k->nonsense_bytes += bytes;
+}
+
 /* Reads at most `max` messages; true when there may be more. */
 static bool read_messages(struct warden_kernel *k, enum link_channel which, size_t max)
 {
@@ -254,8 +267,7 @@ static bool read_messages(struct warden_kernel *k, enum link_channel which, size
             break;
         }
         case CHANNEL_NONSENSE:
-            log_warning("event=nonsense kernel=%s channel=%s bytes=%zu", k->id.text,
-                        link_channel_name(which), m.bytes);
+            on_nonsense(k, which, m.bytes);
             break;
         }
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from test_warden import SLOW
-from warden_driver import KERNEL_PYTHON, MESSAGE, Hub, Sandbox, pss_bytes, text_of
+from warden_driver import KERNEL_PYTHON, MESSAGE, STOP, Frame, Hub, Sandbox, pss_bytes, text_of
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,12 @@ print('after it')
     end, frames = hub.run(kernel, code, timeout=30 * SLOW)
     said = [f.parts[3] for f in frames if f.type == MESSAGE and b'"after it' in f.parts[3]]
     assert end["how"] == "done" and end["complete"] and len(said) == 1
-    assert "event=nonsense" in own.log_text()
     goes_on(hub, kernel)
+    hub.send(Frame(STOP, kernel=kernel, parts=[b'{"grace_ms":0}']))
+    hub.kernel_state(kernel, "dead")
+    logged = [line for line in own.log_text().splitlines() if "event=nonsense" in line and str(kernel) in line]
+    assert len(logged) == 2 and "event=nonsense_in_all" in logged[1], logged
+    assert "messages=140 " in logged[1]
 
 
 def test_a_kernel_that_never_says_idle_ends_two_seconds_after_its_reply(hub: Hub, kernel: uuid.UUID) -> None:
