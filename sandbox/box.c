@@ -177,8 +177,8 @@ int box_replace_warden(struct box *b, const struct place *place, struct err *e)
     close_fd_at(&b->warden_pidfd);
     close_fd_at(&b->warden_fd);
     if (box_warden_spawn(b, place, e) < 0 || box_save(b, place, e) < 0 ||
-        wait_warden(b, "listening", LISTEN_TIMEOUT_MS, e) < 0 || box_warden_tell(b, e) < 0 ||
-        wait_warden(b, "ready", READY_TIMEOUT_MS, e) < 0)
+        box_warden_expect(b, "listening", LISTEN_TIMEOUT_MS, e) < 0 || box_warden_tell(b, e) < 0 ||
+        box_warden_expect(b, "ready", READY_TIMEOUT_MS, e) < 0)
         return err_in(e, "start another warden");
     return 0;
 }

@@ -1,6 +1,7 @@
 /* box.h - one sandbox as the keeper sees it: its container, its warden, its directory, its ids; and
  * how they are made and taken away. The verbs block: for a worker's thread. While one runs, the
- * box belongs to that worker, but for `unwanted` and for what was asked for (id to image), which never changes. */
+ * box belongs to that worker, but for `unwanted` and for what was asked for (id to digest), which never changes; nor
+ * does box_replace_warden change its container, pid and phases. */
 #ifndef SANDBOX_BOX_H
 #define SANDBOX_BOX_H
 
@@ -38,7 +39,7 @@ struct box {
     int warden_pid, warden_pidfd, warden_fd;
     uint64_t warden_start;
     struct uuid epoch; /* the warden's */
-    struct box_phases phases;
+    struct box_phases phases; /* box_make's */
     atomic_bool unwanted; /* set from the loop: stop making it */
 };
 

@@ -43,7 +43,8 @@ static const struct {
 
 struct life {
     struct keeper *keeper;
-    struct box *box; /* a worker's while MAKING, EXAMINING, ENDING */
+    struct box
+        *box; /* a worker's while MAKING, EXAMINING, ENDING, and its warden while REPLACING */
     enum life_state state;
     bool destroyed; /* somebody asked for it */
     bool killed;    /* its warden asked for it */

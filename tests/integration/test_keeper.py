@@ -456,7 +456,8 @@ def test_a_container_that_dies_is_told_and_cleared(keeper: Keeper) -> None:
 
 def test_a_warden_that_dies_is_replaced_until_it_dies_again_and_again(keeper: Keeper) -> None:
     hub = keeper.hub()
-    sandbox = hub.create()["sandbox_id"]
+    made = hub.create()
+    sandbox = made["sandbox_id"]
     first = keeper.record(sandbox)
     for i in range(5):
         before = keeper.record(sandbox)
@@ -465,6 +466,7 @@ def test_a_warden_that_dies_is_replaced_until_it_dies_again_and_again(keeper: Ke
         assert keeper.record(sandbox)["epoch"] != before["epoch"] and keeper.record(sandbox)["pid"] == first["pid"]
         wait_until(lambda: keeper.log.read_text().count(f"sandbox={sandbox} has another warden") == i + 1)
         assert [s["state"] for s in hub.ask("list")["sandboxes"]] == ["running"]
+        assert hub.create(sandbox)["phases"] == made["phases"]  # how it was made
     os.kill(keeper.record(sandbox)["warden_pid"], signal.SIGKILL)
     event = hub.exited(sandbox)
     assert (event["reason"], event["message"]) == ("died", "its wardens died again and again")
