@@ -61,8 +61,8 @@ struct box_death {
 };
 const char *box_reason_name(enum box_reason reason);
 
-/* What Podman and the control group say of a container whose PID 1 has ended. Waits at most 1 s for
- * Podman to have noticed. */
+/* What Podman and the control group say of a container whose PID 1 has ended. Gives
+ * Podman 1 s to notice, and its answers the time they take (podman.c: 30 s each). */
 void box_examine(struct box *b, const struct place *place, struct podman *podman, struct box_death *ret);
 
 /* Takes everything away, also from a half-made one; may be repeated until it returns 0. */

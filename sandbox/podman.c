@@ -51,6 +51,13 @@ static size_t on_data(char *data, size_t one, size_t n, void *ctx)
     return answer->failed ? 0 : one * n;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static void sleep_ms(long ms)
 {
     struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
@@ -213,13 +220,14 @@ int podman_inspect(struct podman *p, const char *container, struct podman_state 
 int podman_wait(struct podman *p, const char *container, unsigned timeout_ms,
                 struct podman_state *ret, struct err *e)
 {
+    int64_t due_ms = now_ms() + timeout_ms;
     /* Podman's own wait asks at intervals too, longer ones. */
-    for (unsigned waited = 0;; waited += 20) {
+    for (;;) {
         if (podman_inspect(p, container, ret, e) < 0)
             return -1;
         if (!ret->running)
             return 0;
-        if (waited >= timeout_ms)
+        if (now_ms() >= due_ms)
             return err_set(e, ERR_TIMEOUT, "the container still runs after %u ms", timeout_ms);
         sleep_ms(20);
     }

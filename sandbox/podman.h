@@ -36,7 +36,7 @@ struct podman_state {
 };
 int podman_inspect(struct podman *p, const char *container, struct podman_state *ret, struct err *e);
 
-/* Inspects until the container is not running any more. */
+/* Inspects until the container is not running any more: for timeout_ms, and however long the last answer takes. */
 int podman_wait(struct podman *p, const char *container, unsigned timeout_ms, struct podman_state *ret, struct err *e);
 
 /* Kills and removes, and asks again until Podman says 404 (a single forced removal may fail with
