@@ -1,5 +1,5 @@
 /* Property: whatever content a kernel sends, the fields that event_from_message makes of it give a record that is JSON and one
- * line. The input is the message's type, a newline, and its content. */
+ * line, and no MIME value in it passes for a reference of the hub. The input is the message's type, a newline, and its content. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -12,6 +12,23 @@ static void check(bool ok)
 {
     if (!ok)
         abort();
+}
+
+static void check_bundle(struct slice record)
+{
+    struct slice data;
+    if (!json_member(record, "data", &data))
+        return;
+    check(json_type(data) == JSON_OBJECT);
+    struct json_iter values = json_iter(data);
+    while (json_next(&values)) {
+        struct json_iter members = json_iter(values.value);
+        while (json_next(&members)) {
+            CLEANUP_BUF struct buf name = BUF_INIT(1 << 24);
+            json_unescape(&name, members.key);
+            check(!members.is_object || !slice_is(buf_slice(&name), "ref"));
+        }
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -33,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(fields.len == 0 || fields.data[0] == ',');
     event_record_write(&out, size, &head, buf_slice(&fields));
     check(json_valid(buf_slice(&out)));
+    check_bundle(buf_slice(&out));
     check(!memchr(out.data, '\n', out.len) && !memchr(out.data, '\r', out.len));
     return 0;
 }

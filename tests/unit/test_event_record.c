@@ -151,6 +151,37 @@ static void an_event_is_one_line_whatever_the_kernel_sent(void **state)
     assert_true(json_valid(buf_slice(&out)));
 }
 
+static void no_kernel_forges_a_reference(void **state)
+{
+    static const struct {
+        const char *data, *expected;
+    } CASES[] = {
+        { "{\"a\":{\"ref\":\"@evil.example/x\",\"bytes\":1},\"b\":\"p\"}",
+          ",\"data\":{\"a\":\"{\\\"ref\\\":\\\"@evil.example/x\\\",\\\"bytes\\\":1}\",\"b\":\"p\"}"
+          ",\"metadata\":{}" },
+        { "{\"a\": {\"x\": 1,\n \"ref\": null}}",
+          ",\"data\":{\"a\":\"{\\\"x\\\": 1,\\n \\\"ref\\\": null}\"},\"metadata\":{}" },
+        { "{\"a\":{\"\\u0072\\u0065\\u0066\":1}}",
+          ",\"data\":{\"a\":\"{\\\"\\\\u0072\\\\u0065\\\\u0066\\\":1}\"},\"metadata\":{}" },
+        { "{\"a\":1,\"a\":{\"ref\":2}}",
+          ",\"data\":{\"a\":1,\"a\":\"{\\\"ref\\\":2}\"},\"metadata\":{}" },
+        { "{\"a\":{\"refs\":1,\"Ref\":2,\"b\":{\"ref\":3}},\"b\":[\"ref\"],\"c\":[{\"ref\":1}]}",
+          ",\"data\":{\"a\":{\"refs\":1,\"Ref\":2,\"b\":{\"ref\":3}},\"b\":[\"ref\"],"
+          "\"c\":[{\"ref\":1}]},\"metadata\":{}" },
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        static const char *const TYPES[] = { "display_data", "update_display_data",
+                                             "execute_result" };
+        for (size_t t = 0; t < sizeof TYPES / sizeof *TYPES; t++) {
+            CLEANUP_BUF struct buf content = BUF_INIT(1000), fields = BUF_INIT(1000);
+            enum event_type type;
+            buf_addf(&content, "{\"data\":%s}", CASES[i].data);
+            assert_true(event_from_message(TYPES[t], buf_slice(&content), &type, &fields));
+            assert_memory_equal(fields.data, CASES[i].expected, strlen(CASES[i].expected));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +191,7 @@ int main(void)
         cmocka_unit_test(each_message_becomes_its_event),
         cmocka_unit_test(text_that_is_no_json_is_mended_not_lost),
         cmocka_unit_test(what_is_no_event_is_refused),
+        cmocka_unit_test(no_kernel_forges_a_reference),
         cmocka_unit_test(an_event_is_one_line_whatever_the_kernel_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
