@@ -280,8 +280,10 @@ static void on_output(struct execution *x, struct sandbox *sandbox, const char *
         return;
     if (!x->started)
         execution_say_started(x, NO_MARK);
-    if (type == EVENT_ERROR)
+    if (strcmp(msg_type, "error") == 0) /* even if it became a gap */
         x->saw_error = true;
+    if (type == EVENT_GAP)
+        x->output.said_gap = true;
     int64_t now = hub_unix_us();
     switch (output_admit(&x->output, type, buf_slice(&fields), now, &head)) {
     case OUTPUT_ON:

@@ -92,7 +92,8 @@ void execution_on_input_request(struct execution *x, struct sandbox *sandbox,
 {
     enum event_type type;
     CLEANUP_BUF struct buf fields = BUF_INIT(LINK_MAX_FRAME_BYTES);
-    bool makes_sense = event_from_message("input_request", f->parts[3], &type, &fields);
+    bool makes_sense = event_from_message("input_request", f->parts[3], &type, &fields) &&
+                       type == EVENT_INPUT_REQUEST;
     if (!x->started)
         execution_say_started(x, NO_MARK);
     if (makes_sense && may_ask(x, f, fields.len)) {

@@ -94,7 +94,7 @@ void session_add_late(struct session *s, struct sandbox *sandbox, const struct l
     CLEANUP_BUF struct buf fields = BUF_INIT(LINK_MAX_FRAME_BYTES);
     if (!event_from_message(msg_type, f->parts[3], &type, &fields))
         return;
-    s->late_bytes += fields.len + LATE_OVERHEAD;
+    s->late_bytes += (type == EVENT_GAP ? f->parts[3].len : fields.len) + LATE_OVERHEAD;
     struct store_mark mark = sandbox_take_mark(sandbox);
     if (s->late_bytes > LATE_MAX_BYTES)
         say_late_gap(s, &of, mark);

@@ -231,18 +231,34 @@ static const struct {
     { "input_request", from_input },
 };
 
+/* Mended or quoted it may be longer than it came, and half a record is none. */
+static void become_gap(size_t n_bytes, enum event_type *ret_type, struct buf *fields)
+{
+    *ret_type = EVENT_GAP;
+    buf_reset(fields);
+    buf_addf(fields,
+             ",\"bytes\":%zu,\"messages\":1,\"reason\":\"a message is too long as an event\"",
+             n_bytes);
+}
+
 bool event_from_message(const char *msg_type, struct slice content, enum event_type *ret_type,
                         struct buf *fields)
 {
     CLEANUP_BUF struct buf mended = BUF_INIT(6 * content.len);
+    size_t n_bytes = content.len;
     if (json_type(content) != JSON_OBJECT)
         return false;
     if (!json_valid(content)) { /* else a NUL in a printed text would cost the whole text */
         json_mend(&mended, content);
         content = buf_slice(&mended);
     }
-    for (size_t i = 0; i < ARRAY_LEN(MESSAGES); i++)
-        if (strcmp(msg_type, MESSAGES[i].msg_type) == 0)
-            return MESSAGES[i].render(content, ret_type, fields);
+    for (size_t i = 0; i < ARRAY_LEN(MESSAGES); i++) {
+        if (strcmp(msg_type, MESSAGES[i].msg_type) != 0)
+            continue;
+        bool is_event = MESSAGES[i].render(content, ret_type, fields);
+        if (fields->failed)
+            become_gap(n_bytes, ret_type, fields);
+        return is_event;
+    }
     return false;
 }

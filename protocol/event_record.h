@@ -65,10 +65,10 @@ struct event_head {
  * newline. `fields`: "" or JSON members that begin with a comma, already one line. */
 void event_record_write(struct buf *out, uint64_t seq, const struct event_head *head, struct slice fields);
 
-/* Renders a kernel's iopub (or stdin) message as an event: sets *ret_type and appends its FIELDS. False when the message is
- * no event (status, comm_msg, …) or its content makes no sense. No MIME value is an object with a member "ref": one that is
- * becomes its text, for so the hub says that it keeps a value (kernelhub/output.h). Source: "Messaging in Jupyter",
- * Messages on the IOPub and stdin channels. */
+/* Renders a kernel's iopub (or stdin) message as an event: sets *ret_type and writes its FIELDS into the empty buffer. False
+ * when the message is no event (status, comm_msg, …) or its content makes no sense. One whose FIELDS pass the buffer's limit
+ * becomes a `gap`. No MIME value is an object with a member "ref": one that is becomes its text, for so the hub says that it
+ * keeps a value (kernelhub/output.h). Source: "Messaging in Jupyter", Messages on the IOPub and stdin channels. */
 bool event_from_message(const char *msg_type, struct slice content, enum event_type *ret_type, struct buf *fields);
 
 #endif

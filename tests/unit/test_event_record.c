@@ -182,6 +182,20 @@ static void no_kernel_forges_a_reference(void **state)
     }
 }
 
+static void what_is_too_long_as_an_event_becomes_a_gap(void **state)
+{
+    CLEANUP_BUF struct buf content = BUF_INIT(1000), fields = BUF_INIT(300);
+    enum event_type type;
+    buf_add_str(&content, "{\"name\":\"stdout\",\"text\":\"");
+    for (int i = 0; i < 200; i++)
+        buf_add_char(&content, '\0');
+    buf_add_str(&content, "\"}");
+    assert_true(event_from_message("stream", buf_slice(&content), &type, &fields));
+    assert_int_equal(type, EVENT_GAP);
+    assert_string_equal(fields.data, ",\"bytes\":227,\"messages\":1,\"reason\":\"a message is too "
+                                     "long as an event\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +206,7 @@ int main(void)
         cmocka_unit_test(text_that_is_no_json_is_mended_not_lost),
         cmocka_unit_test(what_is_no_event_is_refused),
         cmocka_unit_test(no_kernel_forges_a_reference),
+        cmocka_unit_test(what_is_too_long_as_an_event_becomes_a_gap),
         cmocka_unit_test(an_event_is_one_line_whatever_the_kernel_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
