@@ -1,8 +1,11 @@
 #include "kernelhub/output.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json.h"
+
+#define REF "/api/v1/executions/%s/blobs/%u"
 
 #define ITEM_OVERHEAD 64 /* so that a million empty messages count for something */
 
@@ -241,8 +244,7 @@ static void put_value(struct output *o, const struct uuid *id, struct slice key,
     else
         buf_add_slice(&text, value);
     put(arg, o->n_blobs, media_type, buf_slice(&text));
-    buf_addf(out, "{\"ref\":\"/api/v1/executions/%s/blobs/%u\",\"bytes\":%zu}", id->text,
-             o->n_blobs, text.len);
+    buf_addf(out, "{\"ref\":\"" REF "\",\"bytes\":%zu}", id->text, o->n_blobs, text.len);
     o->n_blobs++;
 }
 
@@ -281,4 +283,19 @@ void output_put_aside(struct output *o, const struct uuid *id, struct slice fiel
         else
             buf_add_slice(out, it.value);
     }
+}
+
+bool output_is_ref(struct slice value, const struct uuid *id, unsigned *ret_n)
+{
+    char said[128], ours[128];
+    int64_t n_bytes;
+    struct slice raw;
+    if (json_type(value) != JSON_OBJECT || !json_member_string(value, "ref", &raw) ||
+        !json_member_int(value, "bytes", &n_bytes) || !json_copy_string(raw, said, sizeof said) ||
+        !strrchr(said, '/'))
+        return false;
+    unsigned n = (unsigned)strtoul(strrchr(said, '/') + 1, NULL, 10);
+    (void)snprintf(ours, sizeof ours, REF, id->text, n);
+    *ret_n = n;
+    return strcmp(said, ours) == 0;
 }

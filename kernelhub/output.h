@@ -43,4 +43,8 @@ bool output_next(struct output *o, enum event_type *ret_type, char **ret_fields,
 typedef void (*output_blob_fn)(void *arg, unsigned n, const char *media_type, struct slice text);
 void output_put_aside(struct output *o, const struct uuid *execution_id, struct slice fields, struct buf *out, output_blob_fn put, void *arg);
 
+/* Whether a MIME value is what output_put_aside writes for this execution, to the letter: then which blob it names. A kernel cannot
+ * say so (event_from_message); what an earlier hub stored for it may. */
+bool output_is_ref(struct slice value, const struct uuid *execution_id, unsigned *ret_n);
+
 #endif

@@ -1,9 +1,8 @@
 /* The query behind GET …/output: one execution's text, event by event. Runs in the reader's thread; no read transaction
  * outlives a page. */
-#include <stdlib.h>
-
 #include "base/json.h"
 #include "kernelhub/blob_file.h"
+#include "kernelhub/output.h"
 #include "kernelhub/store_internal.h"
 #include "kernelhub/text_part.h"
 
@@ -45,18 +44,15 @@ static int read_body(const struct reader *r, int64_t feed, sqlite3_stmt *stmt, s
     return out->failed ? err_set(e, ERR_TOO_LARGE, "an event takes too much memory") : 0;
 }
 
-/* {"ref":"…/blobs/N"}: the text stands in the feed's file. */
-static int read_aside(struct reader *r, struct store_query *q, struct slice value, struct buf *text)
+/* The text of a value that was put aside stands in the feed's file. */
+static int read_aside(struct reader *r, struct store_query *q, unsigned n_blob, struct buf *text)
 {
-    char ref[128];
-    struct slice raw;
     sqlite3_stmt *stmt;
-    if (!json_member_string(value, "ref", &raw) || !json_copy_string(raw, ref, sizeof ref) ||
-        !strrchr(ref, '/') || sql_use(&r->sql, SQL_BLOB, &stmt, &q->e) < 0)
-        return err_set(&q->e, ERR_INTERNAL, "a result of '%s' cannot be read", q->id.text);
+    if (sql_use(&r->sql, SQL_BLOB, &stmt, &q->e) < 0)
+        return -1;
     sql_bind_uuid(stmt, 1, &q->id);
     sql_bind_uuid(stmt, 2, &q->user_id);
-    sql_bind_int(stmt, 3, strtol(strrchr(ref, '/') + 1, NULL, 10));
+    sql_bind_int(stmt, 3, n_blob);
     int found = sql_step(&r->sql, stmt, &q->e);
     if (found <= 0)
         return found < 0 ? -1
@@ -67,14 +63,18 @@ static int read_aside(struct reader *r, struct store_query *q, struct slice valu
     return read_file(r, feed, offset, n, text, &q->e);
 }
 
+/* An object that is no reference of ours is a kernel's, and no text: it is shown as it is. */
 static int add_result(struct reader *r, struct store_query *q, struct slice body, struct buf *text)
 {
     struct slice data, value;
+    unsigned n_blob;
     if (!json_member(body, "data", &data) || !json_member(data, TEXT_PLAIN, &value))
         return 0;
     if (json_type(value) == JSON_STRING)
         json_unescape(text, slice_of(value.data + 1, value.len - 2));
-    else if (json_type(value) == JSON_OBJECT && read_aside(r, q, value, text) < 0)
+    else if (!output_is_ref(value, &q->id, &n_blob))
+        buf_add_slice(text, json_type(value) == JSON_OBJECT ? value : slice_of("", 0));
+    else if (read_aside(r, q, n_blob, text) < 0)
         return -1;
     buf_add_char(text, '\n');
     return 0;

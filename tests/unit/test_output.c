@@ -250,6 +250,33 @@ static void a_large_value_becomes_a_reference_and_the_rest_stays(void **state)
     output_done(&o);
 }
 
+static void only_what_we_write_is_a_reference(void **state)
+{
+    struct uuid id = { "11111111-1111-4111-8111-111111111111" };
+    unsigned n = 7;
+#define OURS "/api/v1/executions/11111111-1111-4111-8111-111111111111/blobs/"
+    assert_true(output_is_ref(SLICE_LITERAL("{\"ref\":\"" OURS "0\",\"bytes\":1}"), &id, &n));
+    assert_int_equal(n, 0);
+    assert_true(output_is_ref(SLICE_LITERAL("{\"ref\":\"" OURS "12\",\"bytes\":1}"), &id, &n));
+    assert_int_equal(n, 12);
+    static const char *const OTHERS[] = {
+        "\"" OURS "0\"",
+        "{\"ref\":\"" OURS "0\"}",
+        "{\"ref\":\"" OURS "\",\"bytes\":1}",
+        "{\"ref\":\"" OURS "01\",\"bytes\":1}",
+        "{\"ref\":\"" OURS "1x\",\"bytes\":1}",
+        "{\"ref\":\"" OURS "-1\",\"bytes\":1}",
+        "{\"ref\":\"" OURS "0/../1\",\"bytes\":1}",
+        "{\"ref\":\"/api/v1/executions/22222222-1111-4111-8111-111111111111/blobs/0\",\"bytes\":1}",
+        "{\"ref\":\"@evil.example/0\",\"bytes\":1}",
+        "{\"ref\":0,\"bytes\":1}",
+        "{}",
+        "[]",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(OTHERS); i++)
+        assert_false(output_is_ref(slice_str(OTHERS[i]), &id, &n));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_gap_that_was_said_counts_anew),
         cmocka_unit_test(after_a_restart_a_ring_is_left_whatever_was_counted),
         cmocka_unit_test(a_ring_that_is_emptied_for_ever_lets_no_more_through_than_the_limit_again),
+        cmocka_unit_test(only_what_we_write_is_a_reference),
         cmocka_unit_test(a_large_value_becomes_a_reference_and_the_rest_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

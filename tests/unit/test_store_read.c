@@ -200,8 +200,12 @@ static void a_text_is_read_in_parts(void **state)
     add(f, row.feed, 1, EVENT_STDOUT, ",\"text\":\"wo\\n\"");
     add(f, row.feed, 1, EVENT_RESULT, ",\"data\":{\"text/html\":\"<b>\",\"text/plain\":\"4\\t2\"}");
     add_long(f, &row, 0);
-    add(f, row.feed, 1, EVENT_RESULT,
-        ",\"data\":{\"text/plain\":{\"ref\":\"/api/v1/executions/x/blobs/0\",\"bytes\":300000}}");
+    char fields[200];
+    (void)snprintf(
+        fields, sizeof fields,
+        ",\"data\":{\"text/plain\":{\"ref\":\"/api/v1/executions/%s/blobs/0\",\"bytes\":300000}}",
+        row.id.text);
+    add(f, row.feed, 1, EVENT_RESULT, fields);
     fixture_flush(f);
     read_output(f, &row, 500, (struct output_part){ .head = 2 }, &g);
     assert_string_equal(g.got.text, "one\n😀 two\n");
@@ -218,6 +222,35 @@ static void a_text_is_read_in_parts(void **state)
     assert_memory_equal(g.got.text, "4\t2\nyyyy", 8);
     read_output(f, &row, 501, (struct output_part){ .limit = 0 }, &g);
     assert_int_equal(g.got.code, ERR_NOT_FOUND);
+    got_done(&g.got);
+}
+
+static void an_object_in_place_of_a_text_makes_nothing_unreadable(void **state)
+{
+    static const char *const VALUES[] = {
+        "{}",
+        "{\"ref\":\"@evil.example/0\",\"bytes\":1}",
+        "{\"ref\":\"/api/v1/executions/00000002-1111-4222-8333-444455556666/blobs/0\",\"bytes\":1}",
+        "{\"ref\":5}",
+    };
+    struct fixture *f = *state;
+    struct got_output g = { .next_offset = 0 };
+    struct execution_row row = fixture_execution(f->store, 1);
+    CLEANUP_BUF struct buf expected = BUF_INIT(1000);
+    store_insert_execution(f->store, &row, NULL, NULL);
+    store_add_blob(f->store, row.feed, 0, "text/plain", SLICE_LITERAL("aside"));
+    for (size_t i = 0; i < ARRAY_LEN(VALUES); i++) {
+        char fields[200];
+        (void)snprintf(fields, sizeof fields, ",\"data\":{\"text/plain\":%s}", VALUES[i]);
+        add(f, row.feed, 1, EVENT_RESULT, fields);
+        buf_addf(&expected, "%s\n", VALUES[i]);
+    }
+    add(f, row.feed, 1, EVENT_RESULT, ",\"data\":{\"text/plain\":\"after\"}");
+    buf_add_str(&expected, "after\n");
+    fixture_flush(f);
+    read_output(f, &row, 500, (struct output_part){ .stream = OUTPUT_RESULT }, &g);
+    assert_int_equal(g.got.code, ERR_NONE);
+    assert_string_equal(g.got.text, expected.data);
     got_done(&g.got);
 }
 
@@ -610,6 +643,7 @@ int main(void)
         WITH_STORE(blobs_are_read_back_by_number_and_only_by_their_user),
         WITH_STORE(a_text_is_read_in_parts),
         WITH_STORE(a_long_text_is_read_page_by_page),
+        WITH_STORE(an_object_in_place_of_a_text_makes_nothing_unreadable),
         WITH_STORE(the_source_is_what_it_takes_to_run_it_again),
         WITH_STORE(the_history_is_filtered),
         WITH_STORE(wrong_filters_are_named),
