@@ -11,7 +11,8 @@
 #define DEFAULT_URL     "http://127.0.0.1:8080"
 #define MAX_REPLY       (256u << 20)
 #define CONNECT_SECONDS 5L
-#define SILENT_SECONDS  60L /* a stream says something every 15 s */
+#define MAX_URL         (64u << 10) /* more than any service reads */
+#define SILENT_SECONDS  60L         /* a stream says something every 15 s */
 
 struct client {
     CURL *curl;
@@ -25,7 +26,7 @@ struct transfer {
     CURL *curl; /* the client's for calls; a stream's own, so that calls can be made meanwhile */
     struct curl_slist *headers;
     char *body;
-    struct buf reply;
+    struct buf url, reply;
     struct sse_reader *events; /* NULL: none wanted */
     char error[CURL_ERROR_SIZE];
 };
@@ -44,6 +45,17 @@ static void normalize(const char *url, char *ret, size_t size)
         ret[n - 1] = '\0';
 }
 
+/* user:password@ would be sent as our key is, and hides which host is meant. */
+static int check_url(const char *url, struct err *e)
+{
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+
+    if (!scheme || memchr(url + scheme, '@', strcspn(url + scheme, "/?#")))
+        return err_set(e, ERR_INVALID,
+                       "'%.100s' is no address of a service; it looks like " DEFAULT_URL, url);
+    return 0;
+}
+
 static int set_identity(struct client *c, const struct client_settings *s, struct err *e)
 {
     struct token_file file = { 0 };
@@ -51,14 +63,16 @@ static int set_identity(struct client *c, const struct client_settings *s, struc
     const char *url = s->url ? s->url : getenv("KERNELHUB_URL");
     const char *token = s->token ? s->token : getenv("KERNELHUB_TOKEN");
 
+    if ((url && strlen(url) >= sizeof c->url) || (token && strlen(token) >= sizeof c->token))
+        return err_set(e, ERR_TOO_LARGE, "the service's address or the key is over %zu characters",
+                       sizeof c->url - 1);
     if (paths_token_file("", path, NULL) == 0 && token_file_read(path, &file, e) < 0 &&
         (!url || !token))
         return -1;
     normalize(file.url[0] ? file.url : DEFAULT_URL, stored, sizeof stored);
     normalize(url && *url ? url : stored, asked, sizeof asked);
-    if (strncmp(asked, "http://", 7) != 0 && strncmp(asked, "https://", 8) != 0)
-        return err_set(e, ERR_INVALID,
-                       "'%.100s' is no address of a service; it looks like " DEFAULT_URL, asked);
+    if (check_url(asked, e) < 0)
+        return -1;
     if (!token && strcmp(asked, stored) == 0)
         token = file.token;
     (void)snprintf(c->url, sizeof c->url, "%s", asked);
@@ -119,6 +133,7 @@ static void transfer_done_at(struct transfer *t)
 {
     curl_slist_free_all(t->headers);
     free(t->body);
+    buf_done(&t->url);
     buf_done(&t->reply);
 }
 #define CLEANUP_TRANSFER __attribute__((cleanup(transfer_done_at)))
@@ -149,31 +164,57 @@ static void set_headers(struct transfer *t, const char *accept)
     t->headers = curl_slist_append(t->headers, "Expect:"); /* no round trip before a large body */
 }
 
-static void prepare(struct transfer *t, const char *method, const char *path, const json_t *body)
+/* Only a path is taken: what does not begin with a slash would go on with the host's name. */
+static int set_url(struct transfer *t, const char *path, struct err *e)
+{
+    buf_init(&t->url, MAX_URL);
+    if (path[0] != '/')
+        return err_set(e, ERR_INVALID, "'%.100s' is no path of the service", path);
+    buf_addf(&t->url, "%s%s", t->client->url, path);
+    return t->url.failed ? err_set(e, ERR_TOO_LARGE,
+                                   "what is asked for has %zu bytes, %u are the most an "
+                                   "address can have",
+                                   strlen(path), MAX_URL)
+                         : 0;
+}
+
+/* The key goes to our service alone: no redirect is followed, and no name before a host taken. */
+static void set_limits(const struct transfer *t)
 {
     CURL *curl = t->curl;
-    char url[2048];
+
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+    if (t->events) {
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENT_SECONDS);
+    }
+}
+
+static int prepare(struct transfer *t, const char *method, const char *path, const json_t *body,
+                   struct err *e)
+{
+    CURL *curl = t->curl;
 
     buf_init(&t->reply, MAX_REPLY);
+    if (set_url(t, path, e) < 0)
+        return -1;
     curl_easy_reset(curl);
-    (void)snprintf(url, sizeof url, "%s%s", t->client->url, path);
     set_headers(t, t->events ? "text/event-stream" : "application/json");
-    curl_easy_setopt(curl, CURLOPT_URL, url);
+    set_limits(t);
+    curl_easy_setopt(curl, CURLOPT_URL, t->url.data);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, t->headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->error);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-    if (strstr(url, "//127.0.0.1") || strstr(url, "//[::1]"))
+    if (strstr(t->client->url, "//127.0.0.1") || strstr(t->client->url, "//[::1]"))
         curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    if (t->events) {
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENT_SECONDS);
-    }
     if (body && (t->body = json_dumps(body, JSON_COMPACT)))
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, t->body);
+    return 0;
 }
 
 /* {"error":{"code","message","hint"}} as one line. */
@@ -208,7 +249,7 @@ static int judge(struct transfer *t, CURLcode code, struct err *e)
         return err_set(e, ERR_UNAVAILABLE, "the connection to %s broke off: %s", t->client->url,
                        t->error[0] ? t->error : curl_easy_strerror(code));
     }
-    if (status < 400)
+    if (status >= 200 && status < 300)
         return 0;
     t->client->may_retry = status == 503;
     return api_error(t, status, e);
@@ -219,8 +260,7 @@ int client_call(struct client *c, const char *method, const char *path, const js
 {
     CLEANUP_TRANSFER struct transfer t = { .client = c, .curl = c->curl };
 
-    prepare(&t, method, path, body);
-    if (judge(&t, curl_easy_perform(c->curl), e) < 0)
+    if (prepare(&t, method, path, body, e) < 0 || judge(&t, curl_easy_perform(c->curl), e) < 0)
         return -1;
     if (!ret)
         return 0;
@@ -235,8 +275,7 @@ int client_fetch(struct client *c, const char *path, struct buf *out, struct err
 {
     CLEANUP_TRANSFER struct transfer t = { .client = c, .curl = c->curl };
 
-    prepare(&t, "GET", path, NULL);
-    if (judge(&t, curl_easy_perform(c->curl), e) < 0)
+    if (prepare(&t, "GET", path, NULL, e) < 0 || judge(&t, curl_easy_perform(c->curl), e) < 0)
         return -1;
     buf_add_slice(out, buf_slice(&t.reply));
     return out->failed ? err_set(e, ERR_TOO_LARGE, "the reply is too large") : 0;
@@ -275,24 +314,32 @@ static bool perform_until_wake(CURLM *multi, const struct client_stream *s, CURL
     return true;
 }
 
+static int follow_stream(struct transfer *t, CURLM *multi, const struct client_stream *s,
+                         struct err *e)
+{
+    CURLcode code = CURLE_OK;
+
+    if (prepare(t, s->method, s->path, s->body, e) < 0)
+        return -1;
+    (void)curl_multi_add_handle(multi, t->curl);
+    bool ended = perform_until_wake(multi, s, &code);
+    int rc = ended ? judge(t, code, e) : 0;
+    (void)curl_multi_remove_handle(multi, t->curl);
+    return rc;
+}
+
 int client_stream(struct client *c, const struct client_stream *s, struct err *e)
 {
     struct sse_reader events;
-    CURLcode code = CURLE_OK;
     CURLM *multi = curl_multi_init();
 
     sse_reader_init(&events, s->on_event, s->arg);
     CLEANUP_TRANSFER struct transfer t = { .client = c,
                                            .curl = curl_easy_init(),
                                            .events = &events };
-    if (!t.curl || !multi)
-        return err_set(e, ERR_INTERNAL, "libcurl does not start");
-    prepare(&t, s->method, s->path, s->body);
-    (void)curl_multi_add_handle(multi, t.curl);
-    bool ended = perform_until_wake(multi, s, &code);
-    int rc = ended ? judge(&t, code, e) : 0;
-    (void)curl_multi_remove_handle(multi, t.curl);
-    (void)curl_multi_cleanup(multi);
+    int rc = t.curl && multi ? follow_stream(&t, multi, s, e)
+                             : err_set(e, ERR_INTERNAL, "libcurl does not start");
+    (void)curl_multi_cleanup(multi); /* NULL is fine for both */
     curl_easy_cleanup(t.curl);
     sse_reader_done(&events);
     return rc;

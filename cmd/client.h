@@ -43,7 +43,7 @@ bool client_reached(const struct client *c); /* did the last request find anybod
  * by the caller. */
 char *client_path(const char *before, const char *name, const char *after);
 
-/* One call; body NULL: none. *ret (may be NULL) is the reply, NULL when it has no body; the
+/* One call; `path` begins with a slash; body NULL: none. *ret (may be NULL) is the reply, NULL when it has no body; the
  * caller's to json_decref. An API error becomes e with its code, message and hint. */
 int client_call(struct client *c, const char *method, const char *path, const json_t *body,
                 json_t **ret, struct err *e);

@@ -4,6 +4,8 @@
 #include "cmd/ask.h"
 #include "cmd/commands.h"
 
+#define MAX_PATH (4u << 20) /* no argument has more than 128 KiB, three times that escaped */
+
 static void add_parameter(struct buf *path, const char *name, const char *value)
 {
     if (!value)
@@ -40,7 +42,7 @@ int command_history(int argc, char **argv)
         .examples = "  kernelhub history --status error\n  kernelhub history -n 5 --session python "
                     "--json\n",
     };
-    CLEANUP_BUF struct buf path = BUF_INIT(8192);
+    CLEANUP_BUF struct buf path = BUF_INIT(MAX_PATH);
     struct option_list none;
     int code;
 

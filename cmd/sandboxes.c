@@ -8,6 +8,7 @@
 #include "cmd/prompt.h"
 
 #define SANDBOXES "/api/v1/sandboxes"
+#define MAX_PATH  (4u << 20) /* no argument has more than 128 KiB, three times that escaped */
 
 /* A column for what is a list in the reply: its items, as one text. */
 static void join_list(json_t *item, const char *from, const char *to)
@@ -31,7 +32,7 @@ static int list(const struct ask *a, const char *label)
     CLEANUP(json_decref) json_t *reply = NULL;
     char *escaped = label ? curl_easy_escape(NULL, label, 0) : NULL;
     char *path = client_path(SANDBOXES, "", "");
-    CLEANUP_BUF struct buf full = BUF_INIT(65536);
+    CLEANUP_BUF struct buf full = BUF_INIT(MAX_PATH);
     json_t *item;
     size_t i;
 

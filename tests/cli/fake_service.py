@@ -20,7 +20,8 @@ class FakeService:
     """`replies` maps (method, path without query) to a list of answers, used one after the other.
 
     An answer is (status, JSON), a list of events, or ("cut", events): the events, then a broken
-    connection in the middle of the next one.
+    connection in the middle of the next one. ("redirect", URL) sends elsewhere, bytes are the body
+    as it is, and None is no answer at all.
     """
 
     def __init__(self) -> None:
@@ -62,10 +63,15 @@ class FakeService:
         self.send(handler, (404, {"error": {"code": "not_found", "message": f"nothing at {path}", "hint": ""}}))
 
     def send(self, handler: BaseHTTPRequestHandler, answer: Any) -> None:
-        if isinstance(answer, tuple) and answer[0] != "cut":
-            status, value = answer
-            data = b"" if value is None else json.dumps(value).encode()
-            handler.send_response(status)
+        if answer is None:
+            self.hold.wait(60)
+            return
+        if isinstance(answer, bytes) or isinstance(answer, tuple) and answer[0] != "cut":
+            status, value = (200, answer) if isinstance(answer, bytes) else answer
+            data = b"" if value is None else value if isinstance(value, bytes) else json.dumps(value).encode()
+            handler.send_response(302 if status == "redirect" else status)
+            if status == "redirect":
+                handler.send_header("Location", value)
             handler.send_header("Content-Length", str(len(data)))
             handler.end_headers()
             handler.wfile.write(data)

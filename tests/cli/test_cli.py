@@ -215,6 +215,29 @@ def test_images_are_saved(service: FakeService, tmp_path: Path) -> None:
     assert (tmp_path / "plots" / "output-1.png").read_bytes() == image
 
 
+def other_server() -> FakeService:
+    """Somebody else on this host: whoever asks it anything has been led astray."""
+    other = FakeService()
+    other.replies["GET", "/*"] = [b"stolen"]
+    return other
+
+
+def test_no_redirect_is_followed_with_the_key(service: FakeService) -> None:
+    other = other_server()
+    service.replies["GET", "/api/v1/sessions"] = [("redirect", f"{other.url}/api/v1/sessions")]
+    try:
+        assert cli(service, "sessions").returncode == 1
+        assert other.requests == []
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080@127.0.0.1:9", "http://user@127.0.0.1:9", "ftp://127.0.0.1:9", "http://127.0.0.1:9/" + 300 * "x"])
+def test_what_is_no_address_of_a_service_is_refused(url: str) -> None:
+    done = cli(None, "sessions", KERNELHUB_URL=url)
+    assert done.returncode == 1 and "address" in done.stderr and "answers" not in done.stderr
+
+
 def test_json_gives_the_events_as_they_came(service: FakeService) -> None:
     service.replies[EXECUTE] = [[event(1, "stdout", text="a"), finished(2)]]
     lines = cli(service, "run", "x", "--json").stdout.splitlines()
@@ -348,6 +371,16 @@ def test_history_passes_its_filters(service: FakeService) -> None:
     service.replies["GET", "/api/v1/executions"] = [(200, {"items": [], "next": None})]
     assert cli(service, "history", "-n", "5", "--session", "a b", "--status", "error", "-q", "x&y").stdout == "none\n"
     assert service.requests[0][1] == "/api/v1/executions?limit=5&session=a%20b&status=error&q=x%26y"
+
+
+@pytest.mark.parametrize("arguments", [("history", "-q"), ("sandboxes", "-l")])
+def test_a_long_question_is_asked_whole_or_not_at_all(service: FakeService, arguments: tuple[str, ...]) -> None:
+    service.replies["GET", "/api/v1/*"] = [(200, {"items": []})]
+    assert cli(service, *arguments, 8192 * "y").returncode == 0
+    assert service.requests[0][1].endswith("=" + 8192 * "y")
+    done = cli(service, *arguments, 100_000 * "y")
+    assert done.returncode == 1 and "an address can have" in done.stderr
+    assert len(service.requests) == 1
 
 
 def test_users_and_keys(service: FakeService) -> None:
