@@ -45,7 +45,7 @@ int command_attach(int argc, char **argv)
     if (rc == 0 && after && (end == after || *end || *after == '-'))
         rc = err_set(&e, ERR_INVALID, "--after takes the number of an event, not '%.50s'", after);
     if (rc == 0) {
-        printer_init(&printer, f.client, save_dir, json);
+        printer_init(&printer, f.client, &f.id, save_dir, json);
         f.asks = prompt_is_possible() && !json;
         rc = follow(&f, &e);
     }

@@ -110,7 +110,7 @@ static int exec(struct exec *x, char *const *words, struct err *e)
         client_path("/api/v1/sandboxes/", x->sandbox ? x->sandbox : "default", "/exec");
     if (client_new(&x->where, &f->client, e) < 0 || build_body(x, words, e) < 0)
         return -1;
-    printer_init(&x->printer, f->client, NULL, x->json);
+    printer_init(&x->printer, f->client, &f->id, NULL, x->json);
     return follow(f, e);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,9 +24,14 @@ static const struct {
     { "text/html", "html", false },
 };
 
-void printer_init(struct printer *p, struct client *client, const char *save_dir, bool json)
+void printer_init(struct printer *p, struct client *client, const struct uuid *execution_id,
+                  const char *save_dir, bool json)
 {
-    *p = (struct printer){ .client = client, .save_dir = save_dir, .json = json, .exit_code = 1 };
+    *p = (struct printer){ .client = client,
+                           .execution_id = execution_id,
+                           .save_dir = save_dir,
+                           .json = json,
+                           .exit_code = 1 };
     p->colour = isatty(STDERR_FILENO);
 }
 
@@ -45,10 +51,35 @@ void printer_strip(struct buf *out, struct slice text)
     }
 }
 
-/* A MIME value as text: a string, the lines of one, or what a reference points to. */
-static bool read_value(struct printer *p, const json_t *value, struct buf *out)
+/* What a value refers to; NULL: to nothing. The code that runs can say {"ref":…} too, and where this is fetched our key
+ * goes: so only a blob of this very execution is. */
+static const char *reference_of(const struct printer *p, const json_t *value)
 {
     const char *ref = json_string_value(json_object_get(value, "ref"));
+    char before[100];
+
+    if (!ref || !p->client || !p->execution_id)
+        return NULL;
+    int n = snprintf(before, sizeof before, "/api/v1/executions/%s/blobs/", p->execution_id->text);
+    if (strncmp(ref, before, (size_t)n) != 0)
+        return NULL;
+    size_t digits = strspn(ref + n, "0123456789");
+    return digits > 0 && digits < 10 && ref[(size_t)n + digits] == '\0' ? ref : NULL;
+}
+
+static void dump(const json_t *value, struct buf *out)
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+
+    if (text)
+        buf_add_str(out, text);
+    free(text);
+}
+
+/* A MIME value as text: a string, the lines of one, what a reference points to, or an object as it is. */
+static bool read_value(struct printer *p, const json_t *value, struct buf *out)
+{
+    const char *ref = reference_of(p, value);
     struct err e = ERR_INIT;
     const json_t *line;
     size_t i;
@@ -61,7 +92,8 @@ static bool read_value(struct printer *p, const json_t *value, struct buf *out)
     } else if (ref) {
         if (client_fetch(p->client, ref, out, &e) < 0)
             fprintf(stderr, "kernelhub run: %s: %s\n", ref, e.text);
-        return !out->failed && out->len > 0;
+    } else if (json_is_object(value)) {
+        dump(value, out);
     }
     return !out->failed && out->len > 0;
 }
@@ -95,7 +127,7 @@ static void print_rich(struct printer *p, size_t kind, const json_t *value)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(MAX_TEXT);
     CLEANUP_BUF struct buf bytes = BUF_INIT(MAX_TEXT);
-    bool is_fetched = json_is_object(value); /* a blob is the bytes themselves */
+    bool is_fetched = reference_of(p, value) != NULL; /* a blob is the bytes themselves */
 
     if (!p->save_dir) {
         if (strcmp(KINDS[kind].mime, "text/html") != 0)

@@ -3,10 +3,12 @@
 #ifndef CMD_PRINTER_H
 #define CMD_PRINTER_H
 
+#include "base/uuid.h"
 #include "cmd/client.h"
 
 struct printer {
-    struct client *client; /* fetches what is too large for an event */
+    struct client *client; /* fetches what is too large for an event; NULL: nothing does */
+    const struct uuid *execution_id; /* only its blobs are fetched */
     const char *save_dir;  /* NULL: images are only named */
     bool json;             /* every event as the line it came in */
     bool colour;           /* tracebacks keep their escapes */
@@ -15,7 +17,9 @@ struct printer {
     int exit_code;   /* of `finished`; 1 when it has none */
 };
 
-void printer_init(struct printer *p, struct client *client, const char *save_dir, bool json);
+/* The client and the id are borrowed. */
+void printer_init(struct printer *p, struct client *client, const struct uuid *execution_id,
+                  const char *save_dir, bool json);
 
 /* One event record. Unknown types are skipped. */
 void printer_event(struct printer *p, struct slice line);

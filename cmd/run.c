@@ -126,7 +126,7 @@ static int run(struct run *r, const char *argument, struct err *e)
 
     if (client_new(&r->where, &f->client, e) < 0 || build_body(r, argument, e) < 0)
         return -1;
-    printer_init(&r->printer, f->client, r->save_dir, r->json);
+    printer_init(&r->printer, f->client, &f->id, r->save_dir, r->json);
     if (follow(f, e) < 0)
         return -1;
     return r->no_stream && !f->ret_left ? follow_print_record(f, e) : 0;

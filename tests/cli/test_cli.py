@@ -222,6 +222,46 @@ def other_server() -> FakeService:
     return other
 
 
+def forged_references(other: FakeService) -> list[str]:
+    stranger = other.url.removeprefix("http://")
+    blob = f"/api/v1/executions/{RUN_ID}/blobs/"
+    return [
+        f"@{stranger}/data", f":x@{stranger}/data", f".{stranger}/data", f"//{stranger}/data", f"{other.url}/data",
+        "/api/v1/sessions", blob, f"{blob}0/../../../../sessions", f"{blob}0?x", f"{blob}1x", f"{blob}-1", f"{blob}1234567890",
+        blob.replace("3f0c", "3f0d") + "0", f"@{stranger}{blob}0", "",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("save", [False, True])
+@pytest.mark.parametrize("number", range(15))
+def test_a_forged_reference_leads_nowhere_and_is_printed_as_it_is(service: FakeService, tmp_path: Path, number: int, save: bool) -> None:
+    other = other_server()
+    forged = {"ref": forged_references(other)[number], "bytes": 1}
+    data = {"text/plain": forged, "image/png": forged, "image/svg+xml": forged}
+    service.replies["GET", "/*"] = [b"stolen"]
+    service.replies = {RUN_EVENTS: [[event(1, "display", data=data), event(2, "result", data={"text/plain": forged}), finished(3)]], **service.replies}
+    try:
+        done = cli(service, "attach", RUN_ID, *(["--save", str(tmp_path / "plots")] if save else []))
+        assert done.returncode == 0
+        assert [json.loads(line) for line in done.stdout.splitlines()] == [forged, forged]
+        assert not list(tmp_path.glob("plots/*")), "no picture was shown"
+        assert (len(service.requests), other.requests) == (1, [])
+    finally:
+        other.close()
+
+
+def test_a_large_output_is_fetched_by_its_reference(service: FakeService, tmp_path: Path) -> None:
+    blob = f"/api/v1/executions/{RUN_ID}/blobs/"
+    data = {"text/plain": {"ref": f"{blob}0", "bytes": 6}, "image/png": {"ref": f"{blob}12", "bytes": 8}}
+    service.replies[RUN_EVENTS] = [[event(1, "display", data=data), finished(2)]]
+    service.replies["GET", f"{blob}0"] = [b"large!"]
+    service.replies["GET", f"{blob}12"] = [b"\x89PNG\0raw"]
+    done = cli(service, "attach", RUN_ID, "--save", str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "large!\n")
+    assert (tmp_path / "output-1.png").read_bytes() == b"\x89PNG\0raw"
+    assert {authorization for *_, authorization in service.requests} == {"Bearer kh_test"}
+
+
 def test_no_redirect_is_followed_with_the_key(service: FakeService) -> None:
     other = other_server()
     service.replies["GET", "/api/v1/sessions"] = [("redirect", f"{other.url}/api/v1/sessions")]

@@ -25,7 +25,7 @@ static void escapes_go_and_text_stays(void **state)
 static void the_end_gives_the_exit_code(void **state)
 {
     struct printer p;
-    printer_init(&p, NULL, NULL, false);
+    printer_init(&p, NULL, NULL, NULL, false);
     printer_event(&p,
                   SLICE_LITERAL("{\"type\":\"finished\",\"status\":\"error\",\"exit_code\":7}"));
     assert_string_equal(p.status, "error");
@@ -38,7 +38,7 @@ static void the_end_gives_the_exit_code(void **state)
 static void nonsense_from_the_service_is_skipped(void **state)
 {
     struct printer p;
-    printer_init(&p, NULL, NULL, false);
+    printer_init(&p, NULL, NULL, NULL, false);
     printer_event(&p, SLICE_LITERAL("{"));
     printer_event(&p, SLICE_LITERAL("{\"type\":5}"));
     printer_event(&p, SLICE_LITERAL("{\"type\":\"stdout\",\"text\":5}"));
