@@ -13,10 +13,12 @@
 #define CONNECT_SECONDS 5L
 #define MAX_URL         (64u << 10) /* more than any service reads */
 #define SILENT_SECONDS  60L         /* a stream says something every 15 s */
+#define CALL_SECONDS    180L /* a sandbox may have to end or to start first, and a kernel: 60 s each */
 
 struct client {
     CURL *curl;
     char url[256], token[256];
+    long patience_seconds; /* with a call's reply */
     bool may_retry, reached;
 };
 
@@ -86,6 +88,7 @@ int client_new(const struct client_settings *s, struct client **ret, struct err 
 
     if (!c || curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || !(c->curl = curl_easy_init()))
         return err_set(e, ERR_INTERNAL, "libcurl does not start");
+    c->patience_seconds = CALL_SECONDS;
     if (set_identity(c, s, e) < 0)
         return -1;
     *ret = TAKE(c);
@@ -105,6 +108,11 @@ void client_free(struct client *c)
 const char *client_url(const struct client *c)
 {
     return c->url;
+}
+
+void client_set_patience(struct client *c, long seconds)
+{
+    c->patience_seconds = seconds;
 }
 
 bool client_may_retry(const struct client *c)
@@ -187,10 +195,9 @@ static void set_limits(const struct transfer *t)
     curl_easy_setopt(curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-    if (t->events) {
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENT_SECONDS);
-    }
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
+                     t->events ? SILENT_SECONDS : t->client->patience_seconds);
 }
 
 static int prepare(struct transfer *t, const char *method, const char *path, const json_t *body,

@@ -37,6 +37,8 @@ const char *client_url(const struct client *c);
 /* Was the last failure one of the way there, so that asking again may help? (no answer, broken off,
  * 503) */
 bool client_may_retry(const struct client *c);
+/* How long a call waits for a silent service; without it three minutes, for some wait until a kernel has started. */
+void client_set_patience(struct client *c, long seconds);
 bool client_reached(const struct client *c); /* did the last request find anybody there? */
 
 /* "/api/v1/sessions/NAME/restart" for ("/api/v1/sessions/", NAME, "/restart"), NAME escaped. Freed

@@ -11,6 +11,7 @@
 
 #define MAX_TRIES      20 /* without one new event in between */
 #define MAX_BACKOFF_MS 3000
+#define CALL_SECONDS   10 /* a signal is not seen meanwhile; nothing called here waits for code */
 
 static void ask(struct follow *f, struct slice line)
 {
@@ -203,6 +204,7 @@ int follow(struct follow *f, struct err *e)
     if (catch_signals(f, e) < 0)
         return -1;
     f->input_fd = -1;
+    client_set_patience(f->client, CALL_SECONDS);
     int rc = to_the_end(f, e);
     prompt_end(&f->prompt);
     close_fd_at(&f->signal_fd);

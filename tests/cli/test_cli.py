@@ -278,6 +278,28 @@ def test_what_is_no_address_of_a_service_is_refused(url: str) -> None:
     assert done.returncode == 1 and "address" in done.stderr and "answers" not in done.stderr
 
 
+@pytest.mark.parametrize("call", ["record", "interrupt"])
+def test_a_service_that_falls_silent_holds_nobody(service: FakeService, call: str) -> None:
+    """A call gives up after ten seconds of silence; then Ctrl-C is seen."""
+    service.replies[RUN_EVENTS] = [[event(1, "stdout", text="a\n"), *(["hold", finished(2)] if call == "interrupt" else [])]]
+    service.replies[("GET" if call == "record" else "POST"), "/api/v1/executions/*"] = [None]
+    argv, env = command(service, "attach", RUN_ID)
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout and process.stdout.readline() == "a\n"
+        process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + 10
+        while len(service.requests) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=25)
+        assert process.returncode == 130
+        assert call == "record" or "interrupt: the connection" in err
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_json_gives_the_events_as_they_came(service: FakeService) -> None:
     service.replies[EXECUTE] = [[event(1, "stdout", text="a"), finished(2)]]
     lines = cli(service, "run", "x", "--json").stdout.splitlines()
