@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,24 +21,28 @@ ENDED = frozenset(
 class Result:
     """A display or the value of the last expression; shows itself in a notebook.
 
-    data  the MIME bundle. A part above 256 KiB is {"ref": path, "bytes": n} instead.
+    data  the MIME bundle. A part above 256 KiB is {"ref": path, "bytes": n} instead; the code that
+          ran can say such a thing too: before you ask the service for a path, see is_ref()
+    execution_id  whose blobs its references are
     """
 
     data: Mapping[str, Any]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     is_main_result: bool = False
+    execution_id: str = ""
 
     @classmethod
-    def from_json(cls, raw: _json.Json) -> Result:
+    def from_json(cls, raw: _json.Json, execution_id: str = "") -> Result:
         return cls(
             data=_json.mapping(raw, "data"),
             metadata=_json.mapping(raw, "metadata"),
             is_main_result=raw.get("is_main_result") is True,
+            execution_id=execution_id,
         )
 
     @classmethod
     def from_event(cls, event: Event) -> Result:
-        return cls(event.data, event.metadata, event.type == "result")
+        return cls(event.data, event.metadata, event.type == "result", event.execution_id)
 
     def __getitem__(self, mime: str) -> Any:
         return self.data[mime]
@@ -45,6 +50,18 @@ class Result:
     @property
     def text(self) -> str | None:
         return _json.optional_text(self.data, "text/plain")
+
+    def is_ref(self, mime: str) -> bool:
+        """Whether the service keeps this part: then its ref is a path below this execution."""
+        value = self.data.get(mime)
+        return (
+            isinstance(value, dict)
+            and value.keys() == {"ref", "bytes"}
+            and type(value["bytes"]) is int
+            and isinstance(value["ref"], str)
+            and self.execution_id != ""
+            and _is_blob_of(self.execution_id, value["ref"])
+        )
 
     def __repr__(self) -> str:
         if self.text is not None:
@@ -55,15 +72,16 @@ class Result:
         self, include: Any = None, exclude: Any = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """For Jupyter, which filters by include and exclude itself."""
-        shown = {mime: value for mime, value in self.data.items() if not _is_ref(value)}
+        shown = {mime: value for mime, value in self.data.items() if not self.is_ref(mime)}
         if not shown:
             left = (f"{mime}, {part['bytes']} bytes" for mime, part in self.data.items())
             shown = {"text/plain": f"<Result kept by the service: {'; '.join(left)}>"}
         return shown, dict(self.metadata)
 
 
-def _is_ref(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {"ref", "bytes"}
+def _is_blob_of(execution_id: str, path: str) -> bool:
+    blobs = re.escape(f"/api/v1/executions/{execution_id}/blobs/")
+    return re.fullmatch(blobs + "[0-9]{1,9}", path) is not None
 
 
 @dataclass(frozen=True)
@@ -186,9 +204,10 @@ class Execution:
     @classmethod
     def from_json(cls, value: Any) -> Execution:
         raw = _json.as_object(value, "execution")
+        execution_id = _json.text(raw, "execution_id")
         error = _json.mapping(raw, "error")
         return cls(
-            execution_id=_json.text(raw, "execution_id"),
+            execution_id=execution_id,
             status=_json.text(raw, "status"),
             session=_json.text(raw, "session"),
             language=_json.text(raw, "language"),
@@ -197,7 +216,9 @@ class Execution:
             execution_count=_json.optional_integer(raw, "execution_count"),
             stdout=_json.text(raw, "stdout"),
             stderr=_json.text(raw, "stderr"),
-            results=[Result.from_json(item) for item in _json.objects(raw, "results")],
+            results=[
+                Result.from_json(item, execution_id) for item in _json.objects(raw, "results")
+            ],
             error=ErrorInfo.from_json(error) if error else None,
             exit_code=_json.optional_integer(raw, "exit_code"),
             duration_ms=_json.optional_number(raw, "duration_ms"),

@@ -4,6 +4,7 @@ import sys
 import types
 from datetime import datetime, timezone
 
+import pytest
 from fake import a_run, record
 
 from kernelhub import Event, Execution, Result
@@ -45,10 +46,45 @@ def test_a_result_shows_itself():
 
 def test_a_part_that_the_service_keeps_is_not_shown_as_if_it_were_the_image():
     ref = {"ref": "/api/v1/executions/e/blobs/1", "bytes": 300000}
-    shown, _ = Result({"image/png": ref, "text/plain": "<fig>"})._repr_mimebundle_()
-    assert shown == {"text/plain": "<fig>"}
-    alone, _ = Result({"image/png": ref})._repr_mimebundle_()
+    both = {"data": {"image/png": ref, "text/plain": "<fig>"}}
+    result = Execution.from_json(record(execution_id="e", results=[both])).results[0]
+    assert result.is_ref("image/png")
+    assert not result.is_ref("text/plain")
+    assert result._repr_mimebundle_()[0] == {"text/plain": "<fig>"}
+    event = Event.from_json({"type": "display", "execution_id": "e", "data": {"image/png": ref}})
+    alone, _ = Result.from_event(event)._repr_mimebundle_()
     assert alone == {"text/plain": "<Result kept by the service: image/png, 300000 bytes>"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"ref": "@evil.example/api/v1/executions/e/blobs/1", "bytes": 1},
+        {"ref": "https://evil.example/api/v1/executions/e/blobs/1", "bytes": 1},
+        {"ref": "//evil.example/api/v1/executions/e/blobs/1", "bytes": 1},
+        {"ref": "/api/v1/executions/other/blobs/1", "bytes": 1},
+        {"ref": "/api/v1/executions/e/blobs/", "bytes": 1},
+        {"ref": "/api/v1/executions/e/blobs/1/../../../sessions", "bytes": 1},
+        {"ref": "/api/v1/executions/e/blobs/1\n", "bytes": 1},
+        {"ref": "/api/v1/executions/e/blobs/²", "bytes": 1},
+        {"ref": "/api/v1/executions/e/blobs/1", "bytes": "1"},
+        {"ref": "/api/v1/executions/e/blobs/1", "bytes": 1, "more": 1},
+        {"ref": "/api/v1/executions/e/blobs/1"},
+        {"ref": ["/api/v1/executions/e/blobs/1"], "bytes": 1},
+        {"ref": None, "bytes": None},
+        {},
+    ],
+)
+def test_what_the_code_says_is_no_reference_and_stays_as_it_is(value):
+    result = Result({"application/json": value}, execution_id="e")
+    assert not result.is_ref("application/json")
+    assert result._repr_mimebundle_()[0] == {"application/json": value}
+
+
+def test_without_an_execution_nothing_is_a_reference():
+    ref = {"ref": "/api/v1/executions//blobs/1", "bytes": 1}
+    assert not Result({"image/png": ref}).is_ref("image/png")
+    assert not Result({}).is_ref("image/png")
 
 
 def test_an_execution_shows_all_of_itself_in_a_notebook(monkeypatch, capsys):
