@@ -127,7 +127,6 @@ static void print_rich(struct printer *p, size_t kind, const json_t *value)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(MAX_TEXT);
     CLEANUP_BUF struct buf bytes = BUF_INIT(MAX_TEXT);
-    bool is_fetched = reference_of(p, value) != NULL; /* a blob is the bytes themselves */
 
     if (!p->save_dir) {
         if (strcmp(KINDS[kind].mime, "text/html") != 0)
@@ -136,7 +135,7 @@ static void print_rich(struct printer *p, size_t kind, const json_t *value)
     }
     if (!read_value(p, value, &text))
         return;
-    if (!KINDS[kind].base64 || is_fetched)
+    if (!KINDS[kind].base64)
         save(p, KINDS[kind].mime, KINDS[kind].suffix, buf_slice(&text));
     else if (base64_decode(&bytes, buf_slice(&text)))
         save(p, KINDS[kind].mime, KINDS[kind].suffix, buf_slice(&bytes));

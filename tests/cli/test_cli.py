@@ -255,7 +255,7 @@ def test_a_large_output_is_fetched_by_its_reference(service: FakeService, tmp_pa
     data = {"text/plain": {"ref": f"{blob}0", "bytes": 6}, "image/png": {"ref": f"{blob}12", "bytes": 8}}
     service.replies[RUN_EVENTS] = [[event(1, "display", data=data), finished(2)]]
     service.replies["GET", f"{blob}0"] = [b"large!"]
-    service.replies["GET", f"{blob}12"] = [b"\x89PNG\0raw"]
+    service.replies["GET", f"{blob}12"] = [base64.b64encode(b"\x89PNG\0raw")]
     done = cli(service, "attach", RUN_ID, "--save", str(tmp_path))
     assert (done.returncode, done.stdout) == (0, "large!\n")
     assert (tmp_path / "output-1.png").read_bytes() == b"\x89PNG\0raw"
