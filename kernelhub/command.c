@@ -212,17 +212,3 @@ void command_sandbox_up(struct session *s, bool known_there)
     else
         session_pump(s);
 }
-
-static int on_retire(struct loop *loop, int timer, void *arg)
-{
-    struct session *s = arg;
-    s->retire_timer = -1;
-    session_close(s, "its command has ended");
-    return 0;
-}
-
-void command_retire(struct session *s)
-{
-    if (s->retire_timer < 0 && !s->removed)
-        s->retire_timer = loop_timer(s->hub->loop, 1, on_retire, s);
-}

@@ -25,9 +25,6 @@ const char *command_template(const struct session *s);
 /* Sends it to its sandbox, which is up. */
 void command_transmit(struct execution *x);
 
-/* The holder is no longer needed: closes it in the loop's next turn. */
-void command_retire(struct session *s);
-
 /* Its sandbox is up: it may be sent, and after a restart of the hub it is found again by what the warden's hello says. */
 void command_sandbox_up(struct session *s, bool known_there);
 

@@ -3,7 +3,6 @@
 
 #include "base/json.h"
 #include "kernelhub/callback_internal.h"
-#include "kernelhub/command.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/record.h"
 #include "kernelhub/wait.h"
@@ -170,8 +169,8 @@ void execution_leave_session(struct execution *x)
         sandbox_use(x->session->sandbox, x->session->last_used_us, SANDBOX_RAN);
         sandbox_cell_ended(x->session->sandbox);
     }
-    if (x->session->is_command)
-        command_retire(x->session);
+    if (x->session->ephemeral)
+        session_retire(x->session);
     x->session = NULL;
 }
 

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "kernelhub/callback_internal.h"
 #include "kernelhub/catalog.h"
-#include "kernelhub/command.h"
 #include "kernelhub/ended.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/keeper_client.h"
@@ -232,10 +231,10 @@ static int recover(struct hub *h, struct err *e)
         if (uuid_is_set(&s->home) && !session_home(s))
             session_close(s, "its sandbox was gone when the service came back");
     zlistx_destroy(&all);
-    /* of commands whose execution was never written down, or has ended */
+    /* whose one execution was never written down, or has ended */
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
-        if (s->is_command && !s->running && zlistx_size(s->queue) == 0)
-            command_retire(s);
+        if (s->ephemeral && !s->running && zlistx_size(s->queue) == 0)
+            session_retire(s);
     return 0;
 }
 

@@ -43,7 +43,7 @@ struct session {
     struct execution *running;
     zlistx_t *queue;  /* struct execution, not owned, oldest first */
     zlistx_t *waits;  /* for ready */
-    int retire_timer; /* a command's; -1: none */
+    int retire_timer; /* an ephemeral one's; -1: none */
     int64_t created_us, last_used_us, start_us;
     int64_t execution_count; /* the kernel's own, as last heard */
 };
@@ -70,6 +70,8 @@ void session_add_event(struct session *s, enum event_type type, struct slice fie
 void session_save(const struct session *s, int64_t ended_us);
 /* Ends kernel and session (also an ephemeral one's). */
 void session_close(struct session *s, const char *reason);
+/* An ephemeral one whose execution has left it, however that ended: closes it in the loop's next turn. */
+void session_retire(struct session *s);
 /* Its execution ended with its kernel, which says so itself next: what waits is cancelled, what comes now is for the next one. */
 void session_kernel_is_dying(struct session *s);
 /* Output of an execution that has ended. */

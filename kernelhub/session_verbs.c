@@ -244,6 +244,20 @@ void session_close(struct session *s, const char *reason)
     (void)loop_timer(s->hub->loop, 1, on_reap, s);
 }
 
+static int on_retire(struct loop *loop, int timer, void *arg)
+{
+    struct session *s = arg;
+    s->retire_timer = -1;
+    session_close(s, "its one execution has ended");
+    return 0;
+}
+
+void session_retire(struct session *s)
+{
+    if (s->retire_timer < 0 && !s->removed)
+        s->retire_timer = loop_timer(s->hub->loop, 1, on_retire, s);
+}
+
 int session_delete(struct hub *h, struct session *s, struct err *e)
 {
     session_close(s, "the session was deleted");
