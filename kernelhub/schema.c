@@ -72,6 +72,12 @@ static const struct {
       "NULL,"
       "  next_us INTEGER, first_us INTEGER, done_us INTEGER, last_error TEXT);"
       "CREATE INDEX callbacks_pending ON callbacks (feed) WHERE status = 'pending';" },
+    /* an ephemeral session goes with its execution from now on: those whose execution is gone already */
+    { 5, "CREATE INDEX sessions_ended ON sessions (ended_us) WHERE ended_us IS NOT NULL;"
+         "INSERT OR IGNORE INTO removed (feed) SELECT feed FROM sessions"
+         "  WHERE ephemeral AND ended_us IS NOT NULL AND feed NOT IN"
+         "  (SELECT session_feed FROM executions WHERE session_feed IS NOT NULL);"
+         "DELETE FROM sessions WHERE feed IN (SELECT feed FROM removed);" },
 };
 
 int schema_version(void)

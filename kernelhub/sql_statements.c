@@ -142,9 +142,15 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_PICK_OLD_SESSION] = "SELECT feed FROM sessions WHERE ended_us < ?1 LIMIT ?2",
     [SQL_FEED_BYTES] = "SELECT sum(coalesce(length(body), blob_bytes)) FROM events WHERE feed=?1",
     [SQL_NEXT_BLOB] = "SELECT coalesce(max(n) + 1, 0) FROM blobs WHERE feed=?1",
-    [SQL_TRIM_SESSIONS] =
-        "DELETE FROM events WHERE feed IN (SELECT feed FROM sessions)"
-        " AND seq <= (SELECT max(seq) FROM events m WHERE m.feed = events.feed) - ?1",
+    [SQL_PICK_LONG_SESSION] =
+        "SELECT feed FROM sessions s WHERE ended_us IS NULL"
+        " AND (SELECT min(seq) FROM events v WHERE v.feed = s.feed)"
+        " <= (SELECT max(seq) FROM events v WHERE v.feed = s.feed) - ?1 LIMIT ?2",
+    [SQL_TRIM_SESSION] = "DELETE FROM events WHERE feed=?1 AND seq <="
+                         " (SELECT max(seq) FROM events WHERE feed=?1) - ?2",
+    /* the ephemeral session that was made for this execution alone */
+    [SQL_PICK_HOLDER] = "SELECT s.feed FROM executions e JOIN sessions s ON s.feed = e.session_feed"
+                        " WHERE e.feed=?1 AND s.ephemeral AND s.ended_us IS NOT NULL",
     [SQL_DROP_EXECUTION] = "DELETE FROM executions WHERE feed=?1",
     [SQL_DROP_CALLBACK] = "DELETE FROM callbacks WHERE feed=?1",
     [SQL_DROP_SESSION] = "DELETE FROM sessions WHERE feed=?1",

@@ -16,13 +16,10 @@ struct retain_op {
     bool more;
 };
 
-/* One number bound (or none), the first column of the first row read. */
-static int ask(struct writer *w, enum sql_statement which, int64_t *ret, bool *ret_found,
-               struct err *e)
+/* The first column of the first row. */
+static int first_number(struct writer *w, sqlite3_stmt *stmt, int64_t *ret, bool *ret_found,
+                        struct err *e)
 {
-    sqlite3_stmt *stmt;
-    if (sql_use(&w->sql, which, &stmt, e) < 0)
-        return -1;
     int found = sql_step(&w->sql, stmt, e);
     if (found < 0)
         return -1;
@@ -30,6 +27,13 @@ static int ask(struct writer *w, enum sql_statement which, int64_t *ret, bool *r
     *ret = found ? sqlite3_column_int64(stmt, 0) : 0;
     (void)sqlite3_reset(stmt); /* its one row was read */
     return 0;
+}
+
+static int ask(struct writer *w, enum sql_statement which, int64_t *ret, bool *ret_found,
+               struct err *e)
+{
+    sqlite3_stmt *stmt;
+    return sql_use(&w->sql, which, &stmt, e) < 0 ? -1 : first_number(w, stmt, ret, ret_found, e);
 }
 
 static int tell(struct writer *w, enum sql_statement which, int64_t n, struct err *e)
@@ -120,6 +124,22 @@ static int pick_oldest(struct writer *w, const struct retain_op *op, int64_t *re
     return more;
 }
 
+/* The execution, and the session that was made for it alone. */
+static int remove_execution(struct writer *w, int64_t feed, struct err *e)
+{
+    int64_t holder;
+    bool found;
+    sqlite3_stmt *stmt;
+    if (sql_use(&w->sql, SQL_PICK_HOLDER, &stmt, e) < 0)
+        return -1;
+    sql_bind_int(stmt, 1, feed);
+    if (first_number(w, stmt, &holder, &found, e) < 0 ||
+        (found && remove_feed(w, SQL_DROP_SESSION, holder, e) < 0))
+        return -1;
+    return tell(w, SQL_DROP_CALLBACK, feed, e) < 0 ? -1
+                                                   : remove_feed(w, SQL_DROP_EXECUTION, feed, e);
+}
+
 static int remove_executions(struct writer *w, const struct retain_op *op, bool *ret_more,
                              struct err *e)
 {
@@ -128,37 +148,65 @@ static int remove_executions(struct writer *w, const struct retain_op *op, bool 
     if (pick_oldest(w, op, feeds, &n, e) < 0)
         return -1;
     for (size_t i = 0; i < n; i++)
-        if (tell(w, SQL_DROP_CALLBACK, feeds[i], e) < 0 ||
-            remove_feed(w, SQL_DROP_EXECUTION, feeds[i], e) < 0)
+        if (remove_execution(w, feeds[i], e) < 0)
             return -1;
     *ret_more = n > 0;
+    return 0;
+}
+
+/* At most EXECUTIONS_A_STEP feeds of sessions, for which there is room in `ret`; `n` is what the statement compares with. */
+static int pick_sessions(struct writer *w, enum sql_statement which, int64_t n, int64_t *ret,
+                         size_t *ret_n, struct err *e)
+{
+    sqlite3_stmt *stmt;
+    int more;
+    if (sql_use(&w->sql, which, &stmt, e) < 0)
+        return -1;
+    sql_bind_int(stmt, 1, n);
+    sql_bind_int(stmt, 2, EXECUTIONS_A_STEP);
+    *ret_n = 0;
+    while ((more = sql_step(&w->sql, stmt, e)) > 0)
+        ret[(*ret_n)++] = sqlite3_column_int64(stmt, 0);
+    return more;
+}
+
+/* Of the open ones: what has ended grows no more, and nobody can follow it. */
+static int trim_sessions(struct writer *w, bool *ret_more, struct err *e)
+{
+    int64_t feeds[EXECUTIONS_A_STEP];
+    size_t n;
+    if (pick_sessions(w, SQL_PICK_LONG_SESSION, SESSION_EVENTS_KEPT, feeds, &n, e) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        sqlite3_stmt *stmt;
+        if (sql_use(&w->sql, SQL_TRIM_SESSION, &stmt, e) < 0)
+            return -1;
+        sql_bind_int(stmt, 1, feeds[i]);
+        sql_bind_int(stmt, 2, SESSION_EVENTS_KEPT);
+        if (sql_step(&w->sql, stmt, e) < 0)
+            return -1;
+    }
+    *ret_more = n == EXECUTIONS_A_STEP;
     return 0;
 }
 
 /* Sessions and sandboxes that ended too long ago. */
 static int remove_old(struct writer *w, const struct retain_op *op, bool *ret_more, struct err *e)
 {
-    *ret_more = false;
-    if (tell(w, SQL_TRIM_SESSIONS, SESSION_EVENTS_KEPT, e) < 0)
+    int64_t feeds[EXECUTIONS_A_STEP], old_us = op->now_us - op->limits.max_days * DAY_US;
+    size_t n;
+    if (trim_sessions(w, ret_more, e) < 0)
         return -1;
     if (op->limits.max_days <= 0)
         return 0;
-    int64_t feeds[EXECUTIONS_A_STEP], old_us = op->now_us - op->limits.max_days * DAY_US;
-    size_t n = 0;
-    sqlite3_stmt *stmt;
-    int more;
     if (tell(w, SQL_DROP_SANDBOXES, old_us, e) < 0 ||
-        sql_use(&w->sql, SQL_PICK_OLD_SESSION, &stmt, e) < 0)
+        pick_sessions(w, SQL_PICK_OLD_SESSION, old_us, feeds, &n, e) < 0)
         return -1;
-    sql_bind_int(stmt, 1, old_us);
-    sql_bind_int(stmt, 2, EXECUTIONS_A_STEP);
-    while ((more = sql_step(&w->sql, stmt, e)) > 0)
-        feeds[n++] = sqlite3_column_int64(stmt, 0);
     for (size_t i = 0; i < n; i++)
         if (remove_feed(w, SQL_DROP_SESSION, feeds[i], e) < 0)
             return -1;
-    *ret_more = n > 0;
-    return more;
+    *ret_more = *ret_more || n > 0;
+    return 0;
 }
 
 static int run_retain(struct writer *w, struct op *o, struct batch *b, struct err *e)
