@@ -101,12 +101,9 @@ static int check_size(const struct execution_request *r, const struct sandbox *i
                    COMMAND_MAX_BYTES);
 }
 
-static int check_quota(struct hub *h, const struct user *u, const struct execution_request *r,
-                       const struct sandbox *in, struct err *e)
+static int check_quota(struct hub *h, const struct user *u, const struct sandbox *in, struct err *e)
 {
     unsigned n = 0;
-    if (r->execution_id && zhashx_lookup(h->executions, r->execution_id))
-        return 0; /* a repeat only attaches */
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
         n += s->is_command && s->user == u && s->sandbox == in;
     if (n < LINK_MAX_COMMANDS)
@@ -119,7 +116,7 @@ int command_open(struct hub *h, struct user *u, const struct execution_request *
                  struct sandbox *in, struct session **ret, struct err *e)
 {
     char name[64];
-    if (check_size(r, in, e) < 0 || check_quota(h, u, r, in, e) < 0)
+    if (check_size(r, in, e) < 0 || check_quota(h, u, in, e) < 0)
         return -1;
     /* a name that nobody can ask for */
     (void)snprintf(name, sizeof name, "\x01%.36s", uuid_new().text);

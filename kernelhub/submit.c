@@ -239,9 +239,10 @@ static void write_accepted(const struct uuid *id, const char *status, const char
 
 struct attach {
     struct hub *hub;
-    struct wait *wait;
+    struct wait *wait; /* NULL: nobody wants to know any more */
     struct uuid id, user_id;
     char code_hash[65];
+    struct err refusal; /* why a new one is not taken; none: it is known to be there */
 };
 
 static void hash_code(struct slice code, char ret[65])
@@ -257,9 +258,11 @@ static void on_found(void *arg, const struct err *e, struct slice json)
     struct wait *w = a->wait;
     struct slice user, hash, status = SLICE_LITERAL("queued"), session = { 0 };
     CLEANUP_BUF struct buf out = BUF_INIT(1024);
-    struct err conflict;
-    (void)err_set(&conflict, ERR_CONFLICT, "execution_id %s was used before, for other code",
-                  a->id.text);
+    struct err why = a->refusal;
+    bool is_new = e && e->code == ERR_NOT_FOUND && why.code != ERR_NONE;
+    if (!is_new)
+        (void)err_set(&why, ERR_CONFLICT, "execution_id %s was used before, for other code",
+                      a->id.text);
     bool same = !e && json_member_string(json, "user_id", &user) &&
                 slice_is(user, a->user_id.text) && json_member_string(json, "code_sha256", &hash) &&
                 slice_is(hash, a->code_hash);
@@ -277,22 +280,73 @@ static void on_found(void *arg, const struct err *e, struct slice json)
     if (same)
         wait_answer(w, NULL, buf_slice(&out));
     else
-        wait_answer(w, e && e->code != ERR_NOT_FOUND ? e : &conflict, slice_of(NULL, 0));
+        wait_answer(w, e && e->code != ERR_NOT_FOUND ? e : &why, slice_of(NULL, 0));
 }
 
-static void attach(struct execution *x)
+static struct attach *attach_new(struct hub *h, const struct user *u, const struct uuid *id,
+                                 struct slice code)
 {
     struct attach *a = calloc(1, sizeof *a);
     if (!a)
         abort();
-    *a = (struct attach){ .hub = x->hub, .wait = x->accept, .id = x->id, .user_id = x->user->id };
-    hash_code(slice_of(x->code, x->code_len), a->code_hash);
-    if (!a->wait) {
+    *a = (struct attach){ .hub = h, .id = *id, .user_id = u->id };
+    hash_code(code, a->code_hash);
+    return a;
+}
+
+static void look_up(struct attach *a, struct wait *w)
+{
+    wait_leave(w); /* whose place it was may go, the wait stays */
+    a->wait = w;
+    wait_set_ticket(w, store_find_execution(a->hub->store, &a->id, on_found, a), a);
+}
+
+static void attach(struct execution *x)
+{
+    if (x->accept) /* else nobody wants to know any more */
+        look_up(attach_new(x->hub, x->user, &x->id, slice_of(x->code, x->code_len)), x->accept);
+}
+
+static void on_earlier_committed(void *arg)
+{
+    struct attach *a = arg;
+    if (a->wait)
+        look_up(a, a->wait);
+    else
         free(a);
-        return; /* nobody wants to know any more */
-    }
-    wait_leave(a->wait); /* x goes, the wait stays */
-    wait_set_ticket(a->wait, store_find_execution(x->hub->store, &x->id, on_found, a), a);
+}
+
+static bool is_submitted(struct hub *h, const struct uuid *id)
+{
+    for (struct execution *x = zhashx_first(h->submitted); x; x = zhashx_next(h->submitted))
+        if (uuid_equal(&x->id, id))
+            return true;
+    return false;
+}
+
+static struct wait *refuse(const struct err *e, reply_fn done, void *arg)
+{
+    done(arg, e, slice_of(NULL, 0));
+    return NULL;
+}
+
+/* What stands in the way of a new one (a full queue, a quota, a sandbox that is gone) does not concern a repeat. */
+static struct wait *attach_or_refuse(struct hub *h, const struct user *u,
+                                     const struct execution_request *r, const struct uuid *id,
+                                     const struct err *e, reply_fn done, void *arg)
+{
+    char why[200];
+    if (!r->execution_id)
+        return refuse(e, done, arg);
+    struct attach *a = attach_new(h, u, id, r->code);
+    struct wait *w = wait_new_owned(&a->wait, done, arg);
+    a->wait = w;
+    a->refusal = *e;
+    if (is_submitted(h, id) && store_healthy(h->store, why, sizeof why))
+        store_mark(h->store, NO_MARK, on_earlier_committed, a); /* behind its insert */
+    else
+        look_up(a, w);
+    return w;
 }
 
 /* ---- it is new ---- */
@@ -341,10 +395,26 @@ static void on_inserted(void *arg, bool exists)
         wait_answer(x->accept, NULL, buf_slice(&out));
 }
 
-static struct wait *refuse(const struct err *e, reply_fn done, void *arg)
+/* Whether a new one is taken, and its session. */
+static int admit(struct hub *h, struct user *u, const struct execution_request *r,
+                 struct session **ret, struct err *e)
 {
-    done(arg, e, slice_of(NULL, 0));
-    return NULL;
+    char why[200];
+    if (!store_healthy(h->store, why, sizeof why))
+        return err_set(e, ERR_UNAVAILABLE, "the history cannot be written: %s", why);
+    if (u->held_bytes + bytes_of(r) > MAX_HELD_BYTES)
+        return err_set(e, ERR_QUOTA,
+                       "what waits and runs has %zu bytes of code and input, the limit is %u",
+                       u->held_bytes, MAX_HELD_BYTES);
+    if (check_limits(h->config, r, e) < 0 ||
+        (r->callback_url && callback_check(h, u, r->callback_url, e) < 0) ||
+        open_session(h, u, r, ret, e) < 0)
+        return -1;
+    if (check_session(*ret, r, e) == 0)
+        return 0;
+    if ((*ret)->ephemeral)
+        session_close(*ret, "its execution was refused");
+    return -1;
 }
 
 static struct wait *submit(struct hub *h, struct user *u, const struct execution_request *r,
@@ -353,31 +423,13 @@ static struct wait *submit(struct hub *h, struct user *u, const struct execution
     struct session *s;
     struct err e = ERR_INIT;
     struct uuid id = uuid_new();
-    char why[200];
     if (r->execution_id && !uuid_parse(slice_str(r->execution_id), &id)) {
         (void)err_set(&e, ERR_INVALID, "execution_id must be a UUID");
         return refuse(&e, on_accepted, arg);
     }
-    if (!store_healthy(h->store, why, sizeof why)) {
-        (void)err_set(&e, ERR_UNAVAILABLE, "the history cannot be written: %s", why);
-        return refuse(&e, on_accepted, arg);
-    }
-    if (u->held_bytes + bytes_of(r) > MAX_HELD_BYTES) {
-        (void)err_set(&e, ERR_QUOTA,
-                      "what waits and runs has %zu bytes of code and input, the limit is %u",
-                      u->held_bytes, MAX_HELD_BYTES);
-        return refuse(&e, on_accepted, arg);
-    }
-    if (check_limits(h->config, r, &e) < 0 ||
-        (r->callback_url && callback_check(h, u, r->callback_url, &e) < 0) ||
-        open_session(h, u, r, &s, &e) < 0)
-        return refuse(&e, on_accepted, arg);
-    if (check_session(s, r, &e) < 0 &&
-        (e.code != ERR_BUSY || !zhashx_lookup(h->executions, id.text))) {
-        if (s->ephemeral)
-            session_close(s, "its execution was refused");
-        return refuse(&e, on_accepted, arg);
-    }
+    bool is_repeat = r->execution_id && zhashx_lookup(h->executions, id.text);
+    if (is_repeat || admit(h, u, r, &s, &e) < 0)
+        return attach_or_refuse(h, u, r, &id, &e, on_accepted, arg);
     if (s->ephemeral && !s->is_command && r->env.len && !s->env)
         s->env = copy(r->env);
     struct execution *x = execution_new(h, u, s, r, &id);

@@ -79,6 +79,97 @@ static void an_ephemeral_session_without_its_execution_is_not_taken_over(void **
     assert_int_equal(hub_fixture_ask(f, OPEN), 0);
 }
 
+static bool is_attached(const struct got *g)
+{
+    bool attached = false;
+    assert_string_equal(g->error, "");
+    return json_member_bool(slice_str(g->text), "attached", &attached) && attached;
+}
+
+static void a_repeat_attaches_whatever_stands_in_the_way_of_a_new_one(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    struct execution_request r = { .session = "a", .no_queue = true };
+    struct uuid ids[2] = { uuid_new(), uuid_new() };
+    struct err e;
+    r.execution_id = ids[0].text; /* will have ended */
+    hub_fixture_submit(f, r, &g);
+    cancel(f, &ids[0], &g);
+    hub_fixture_settle(f);
+    r.execution_id = ids[1].text; /* waits */
+    hub_fixture_submit(f, r, &g);
+    assert_false(is_attached(&g));
+    /* session 'a' is busy, and full */
+    assert_int_equal(config_set(f->config, "limits/max_queue", "1", "test", &e), 0);
+    for (int i = 0; i < 4; i++) {
+        r.no_queue = i % 2;
+        r.execution_id = ids[i / 2].text;
+        hub_fixture_submit(f, r, &g);
+        assert_true(is_attached(&g));
+    }
+    r.execution_id = NULL;
+    hub_fixture_submit(f, r, &g);
+    assert_int_equal(g.code, ERR_BUSY);
+    r.execution_id = ids[0].text;
+    r.code = SLICE_LITERAL("2+2");
+    hub_fixture_submit(f, r, &g);
+    assert_int_equal(g.code, ERR_CONFLICT);
+    struct uuid unknown = uuid_new();
+    r.execution_id = unknown.text;
+    hub_fixture_submit(f, r, &g);
+    assert_int_equal(g.code, ERR_BUSY);
+    got_done(&g);
+}
+
+/* The first one's insert is on its way when it is asked for again. */
+static void a_repeat_of_what_is_not_committed_yet_attaches(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got first = { 0 }, second = { 0 }, third = { 0 };
+    struct uuid id = uuid_new();
+    struct execution_request r = {
+        .session = "a", .code = SLICE_LITERAL("1+1"), .no_queue = true, .execution_id = id.text
+    };
+    execution_submit(f->hub, f->user, &r, got_json, &first);
+    execution_submit(f->hub, f->user, &r, got_json, &second);
+    wait_cancel(execution_submit(f->hub, f->user, &r, got_json, &third));
+    fixture_run(&f->base, &second.came, 1);
+    assert_false(is_attached(&first));
+    assert_true(is_attached(&second));
+    assert_int_equal(third.came, 0);
+    got_done(&first);
+    got_done(&second);
+}
+
+/* Each run in a kernel of its own counts as a session while it lasts. */
+static void a_repeat_needs_no_session_of_its_own(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    struct uuid id = uuid_new();
+    struct execution_request r = { .not_persistent = true, .execution_id = id.text };
+    hub_fixture_submit(f, r, &g);
+    r.execution_id = NULL;
+    hub_fixture_submit(f, r, &g);
+    hub_fixture_submit(f, r, &g);
+    hub_fixture_submit(f, r, &g);
+    assert_int_equal(g.code, ERR_QUOTA);
+    r.execution_id = id.text;
+    hub_fixture_submit(f, r, &g);
+    assert_true(is_attached(&g));
+    cancel(f, &id, &g);
+    hub_fixture_settle(f);
+    r.execution_id = NULL;
+    hub_fixture_submit(f, r, &g);
+    assert_int_equal(hub_fixture_ask(f, "SELECT count(*) FROM sessions"), 4);
+    r.execution_id = id.text;
+    hub_fixture_submit(f, r, &g);
+    assert_true(is_attached(&g));
+    assert_int_equal(hub_fixture_ask(f, "SELECT count(*) FROM sessions"), 4);
+    got_done(&g);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -88,6 +179,9 @@ int main(void)
         WITH_HUB(an_end_and_its_finished_are_one_commit),
         WITH_HUB(an_ephemeral_session_goes_with_its_execution_however_that_ends),
         WITH_HUB(an_ephemeral_session_without_its_execution_is_not_taken_over),
+        WITH_HUB(a_repeat_attaches_whatever_stands_in_the_way_of_a_new_one),
+        WITH_HUB(a_repeat_of_what_is_not_committed_yet_attaches),
+        WITH_HUB(a_repeat_needs_no_session_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
