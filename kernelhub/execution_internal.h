@@ -107,6 +107,7 @@ void execution_cancel_queued(struct execution *x, const char *reason, const stru
 
 void execution_leave_session(struct execution *x); /* its queue, or its running place; session is NULL afterwards */
 void execution_row(const struct execution *x, struct execution_row *ret); /* borrows from x */
+/* NULL: its user is unknown. One whose session has ended has none, nor a place in any: who recovers ends it. */
 struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq);
 void execution_free(struct execution *x);
 void execution_add_event(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us, struct store_mark mark);

@@ -205,7 +205,25 @@ static void load_session(void *arg, const struct session_row *r)
 static void load_execution(void *arg, const struct execution_row *r, uint64_t last_seq)
 {
     if (!execution_recover(arg, r, last_seq))
-        log_warning("execution %s has lost its session", r->id.text);
+        log_warning("execution %s has lost its user", r->id.text);
+}
+
+/* What ran in a sandbox that the store knows to be gone; and what was accepted while its session was being ended, by a hub that
+ * died before it could say so. */
+static void end_unreachable(struct hub *h)
+{
+    zlistx_t *all = zhashx_values(h->executions);
+    for (struct execution *x = zlistx_first(all); x; x = zlistx_next(all)) {
+        const struct session *s = x->session;
+        if (s && (s->running != x || s->sandbox))
+            continue;
+        struct outcome outcome = { x->epoch[0] ? STATUS_LOST : STATUS_CANCELLED, OUTCOME_NO_CODE,
+                                   false,
+                                   s ? "its sandbox was gone when the service came back"
+                                     : "its session had ended when the service came back" };
+        execution_finish(x, outcome, NULL, NULL, (struct store_mark){ .number = 0 });
+    }
+    zlistx_destroy(&all);
 }
 
 static int recover(struct hub *h, struct err *e)
@@ -216,17 +234,8 @@ static int recover(struct hub *h, struct err *e)
         store_load_sessions(h->store, load_session, h, e) < 0 ||
         store_load_executions(h->store, load_execution, h, e) < 0)
         return -1;
-    /* what ran in a sandbox that the store knows to be gone */
-    zlistx_t *all = zhashx_values(h->executions);
-    for (struct execution *x = zlistx_first(all); x; x = zlistx_next(all)) {
-        if (x->session->running != x || x->session->sandbox)
-            continue;
-        struct outcome outcome = { STATUS_LOST, OUTCOME_NO_CODE, false,
-                                   "its sandbox was gone when the service came back" };
-        execution_finish(x, outcome, NULL, NULL, (struct store_mark){ .number = 0 });
-    }
-    zlistx_destroy(&all);
-    all = zhashx_values(h->sessions);
+    end_unreachable(h);
+    zlistx_t *all = zhashx_values(h->sessions);
     for (struct session *s = zlistx_first(all); s; s = zlistx_next(all))
         if (uuid_is_set(&s->home) && !session_home(s))
             session_close(s, "its sandbox was gone when the service came back");

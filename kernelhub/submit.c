@@ -94,6 +94,13 @@ static char *copy(struct slice s)
     return text;
 }
 
+static void name_session(struct execution *x, int64_t feed, const char *name, const char *language)
+{
+    x->session_feed = feed;
+    (void)snprintf(x->session_name, sizeof x->session_name, "%s", name ? name : "");
+    (void)snprintf(x->language, sizeof x->language, "%s", language);
+}
+
 static struct execution *execution_new(struct hub *h, struct user *u, struct session *s,
                                        const struct execution_request *r, const struct uuid *id)
 {
@@ -110,17 +117,12 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
     x->queue_timer = -1;
     x->execution_count = -1;
     x->reply = (struct outcome_reply){ .execution_count = -1, .exit_code = OUTCOME_NO_CODE };
-    x->session_feed = feed_number(s->feed);
-    if (!s->is_command)
-        (void)snprintf(x->session_name, sizeof x->session_name, "%s", s->name);
-    (void)snprintf(x->language, sizeof x->language, "%s", s->language);
     (void)snprintf(x->client, sizeof x->client, "%s", r->client ? r->client : "rest");
     x->code = copy(r->code);
     x->code_len = r->code.len;
     x->labels = copy(r->labels);
     x->command = r->command.len ? command_write_order(r) : NULL;
-    /* an ephemeral kernel is started with it */
-    x->env = s->ephemeral && !s->is_command ? NULL : copy(r->env);
+    x->env = copy(r->env);
     x->has_stdin = r->has_stdin;
     x->interactive = r->interactive;
     x->input = copy(r->stdin_text);
@@ -169,23 +171,49 @@ static int64_t mono_of(int64_t unix_us)
     return hub_mono_us() - (hub_unix_us() - unix_us);
 }
 
+/* NULL: it has ended. Another one may have its name by now. */
+static struct session *session_of(struct hub *h, const struct user *u,
+                                  const struct execution_row *r)
+{
+    if (!r->session)
+        return command_find_holder(h, r->session_feed);
+    struct session *s = session_find(h, u, r->session);
+    return s && feed_number(s->feed) == r->session_feed ? s : NULL;
+}
+
+/* In its session's running place or queue. */
+static void take_place(struct execution *x, const struct execution_row *r)
+{
+    struct session *s = x->session;
+    if (r->epoch && !(s && s->running)) {
+        (void)snprintf(x->epoch, sizeof x->epoch, "%s", r->epoch);
+        x->kernel_id = r->kernel_id;
+        x->sandbox_id = r->sandbox_id;
+        x->sent_mono_us = x->started ? mono_of(x->started_us) : hub_mono_us();
+        x->status = x->asked ? STATUS_WAITING_INPUT : STATUS_RUNNING;
+        if (s)
+            s->running = x;
+    } else if (s) {
+        execution_enter_queue(x);
+    }
+}
+
 struct execution *execution_recover(struct hub *h, const struct execution_row *r, uint64_t last_seq)
 {
     struct user *u = zhashx_lookup(h->users, r->user_id.text);
-    struct session *s = !u           ? NULL
-                        : r->session ? session_find(h, u, r->session)
-                                     : command_find_holder(h, r->session_feed);
-    if (!s)
+    if (!u)
         return NULL;
+    struct session *s = session_of(h, u, r);
     struct execution_request request = {
         .code = r->code, .labels = r->labels, .replay_of = r->replay_of, .client = r->client
     };
     struct execution *x = execution_new(h, u, s, &request, &r->id);
+    name_session(x, r->session_feed, r->session, r->language ? r->language : "");
     int64_t max = x->max_output_bytes;
     feed_unref(x->feed);
     x->feed = feed_new(r->feed, last_seq);
     x->command = dup_object(r->options, "command");
-    if (s->ephemeral && !s->is_command && !s->env)
+    if (s && s->ephemeral && !s->is_command && !s->env)
         s->env = dup_object(r->options, "env");
     else
         x->env = dup_object(r->options, "env");
@@ -212,16 +240,7 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     x->inserted = true;
     outcome_parse_reply(r->reply, &x->reply);
     zhashx_insert(h->executions, x->id.text, x);
-    if (r->epoch && !s->running) {
-        (void)snprintf(x->epoch, sizeof x->epoch, "%s", r->epoch);
-        x->kernel_id = r->kernel_id;
-        x->sandbox_id = r->sandbox_id;
-        x->sent_mono_us = x->started ? mono_of(x->started_us) : hub_mono_us();
-        x->status = x->asked ? STATUS_WAITING_INPUT : STATUS_RUNNING;
-        s->running = x;
-    } else {
-        execution_enter_queue(x);
-    }
+    take_place(x, r);
     return x;
 }
 
@@ -433,6 +452,9 @@ static struct wait *submit(struct hub *h, struct user *u, const struct execution
     if (s->ephemeral && !s->is_command && r->env.len && !s->env)
         s->env = copy(r->env);
     struct execution *x = execution_new(h, u, s, r, &id);
+    name_session(x, feed_number(s->feed), s->is_command ? NULL : s->name, s->language);
+    if (s->ephemeral && !s->is_command)
+        free(TAKE(x->env)); /* its kernel is started with it */
     s->last_used_us = x->created_us;
     if (s->sandbox)
         sandbox_use(s->sandbox, x->created_us, SANDBOX_CALLED);

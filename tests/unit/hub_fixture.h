@@ -99,6 +99,19 @@ static inline int64_t hub_fixture_ask(struct hub_fixture *f, const char *text)
     return n;
 }
 
+/* Of a hub that is closed. */
+static inline void hub_fixture_sql(struct hub_fixture *f, const char *text)
+{
+    struct sql s;
+    struct err e = ERR_INIT;
+    char path[160];
+    snprintf(path, sizeof path, "%s/hub/kernelhub.db", f->base.dir);
+    assert_int_equal(sql_open(&s, path, &e), 0);
+    if (sql_exec(&s, text, &e) < 0)
+        fail_msg("%s", e.text);
+    sql_close(&s);
+}
+
 /* What execution_submit answers. */
 static inline void hub_fixture_submit(struct hub_fixture *f, struct execution_request r, struct got *g)
 {

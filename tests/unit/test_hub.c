@@ -170,6 +170,33 @@ static void a_repeat_needs_no_session_of_its_own(void **state)
     got_done(&g);
 }
 
+#define WHOSE_STATUS(status, session)                                                              \
+    "SELECT count(*) FROM executions WHERE status = '" status "' AND session = '" session "'"
+
+/* A hub that died after the end of a session, and before that of what was accepted meanwhile, leaves this. */
+static void what_is_open_in_a_session_that_has_ended_ends_at_recovery(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    hub_fixture_submit(f, (struct execution_request){ .session = "waits" }, &g);
+    hub_fixture_submit(f, (struct execution_request){ .session = "sent" }, &g);
+    hub_fixture_submit(f, (struct execution_request){ .session = "open" }, &g);
+    hub_fixture_close(f);
+    hub_fixture_sql(f, "UPDATE sessions SET ended_us = 1 WHERE name != 'open';"
+                       "UPDATE executions SET status = 'running', epoch ="
+                       " '11111111-1111-4222-8333-444455556666' WHERE session = 'sent';"
+                       "INSERT INTO sessions (feed, user_id, name, language, ephemeral)"
+                       " SELECT 4711, user_id, 'waits', 'python', 0 FROM sessions LIMIT 1");
+    hub_fixture_open(f);
+    hub_fixture_settle(f);
+    assert_int_equal(hub_fixture_ask(f, WHOSE_STATUS("cancelled", "waits")), 1);
+    assert_int_equal(hub_fixture_ask(f, WHOSE_STATUS("lost", "sent")), 1);
+    assert_int_equal(hub_fixture_ask(f, WHOSE_STATUS("queued", "open")), 1);
+    assert_int_equal(hub_fixture_ask(f, FINISHED), 2);
+    assert_int_equal(zhashx_size(f->hub->executions), 1);
+    got_done(&g);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -182,6 +209,7 @@ int main(void)
         WITH_HUB(a_repeat_attaches_whatever_stands_in_the_way_of_a_new_one),
         WITH_HUB(a_repeat_of_what_is_not_committed_yet_attaches),
         WITH_HUB(a_repeat_needs_no_session_of_its_own),
+        WITH_HUB(what_is_open_in_a_session_that_has_ended_ends_at_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
