@@ -222,6 +222,7 @@ void sessions_stop_unknown(struct sandbox *sandbox, struct slice hello)
 void session_close(struct session *s, const char *reason)
 {
     char key[200];
+    struct err why;
     if (s->removed)
         return;
     s->removed = true;
@@ -240,6 +241,8 @@ void session_close(struct session *s, const char *reason)
     if (!s->is_command)
         log_info("session closed name=%s reason=%s", log_quote(slice_str(s->name)),
                  log_quote(slice_str(reason)));
+    (void)err_set(&why, ERR_GONE, "session '%s' is gone: %s", s->name, reason);
+    wait_list_answer(s->waits, &why, slice_of(NULL, 0));
     /* a caller up the stack may still hold it */
     (void)loop_timer(s->hub->loop, 1, on_reap, s);
 }

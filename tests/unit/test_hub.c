@@ -197,6 +197,20 @@ static void what_is_open_in_a_session_that_has_ended_ends_at_recovery(void **sta
     got_done(&g);
 }
 
+static void who_waits_for_a_session_that_is_deleted_hears_that(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    struct session_wish wish = { .name = "a" };
+    struct err e;
+    assert_non_null(session_create(f->hub, f->user, &wish, got_json, &g));
+    assert_int_equal(session_delete(f->hub, session_find(f->hub, f->user, "a"), &e), 0);
+    assert_int_equal(g.came, 1);
+    assert_int_equal(g.code, ERR_GONE);
+    assert_string_equal(g.error, "session 'a' is gone: the session was deleted");
+    got_done(&g);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -209,6 +223,7 @@ int main(void)
         WITH_HUB(a_repeat_attaches_whatever_stands_in_the_way_of_a_new_one),
         WITH_HUB(a_repeat_of_what_is_not_committed_yet_attaches),
         WITH_HUB(a_repeat_needs_no_session_of_its_own),
+        WITH_HUB(who_waits_for_a_session_that_is_deleted_hears_that),
         WITH_HUB(what_is_open_in_a_session_that_has_ended_ends_at_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
