@@ -19,7 +19,8 @@ struct session_wish {
 };
 
 /* Makes a session and starts its kernel; answers its JSON when the kernel is ready. ERR_CONFLICT when the name is taken by another
- * language, or in another sandbox; else: answers the session that is there. ERR_GONE, ERR_NOT_FOUND: the sandbox; ERR_GONE also when it is deleted meanwhile. */
+ * language, or in another sandbox; else: answers the session that is there. ERR_GONE, ERR_NOT_FOUND: the sandbox;
+ * ERR_GONE also when the session is deleted meanwhile. */
 bool session_exists(struct hub *h, const struct user *u, const struct session_wish *w); /* would it be one that is there? */
 struct wait *session_create(struct hub *h, struct user *u, const struct session_wish *w, reply_fn done, void *arg);
 

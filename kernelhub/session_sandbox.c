@@ -220,9 +220,8 @@ void sessions_pump(struct sandbox *sandbox)
 
 void sessions_sandbox_reset(struct sandbox *sandbox, const struct err *why)
 {
-    struct outcome_end end = { .how = "killed",
-                               .exit_code = OUTCOME_NO_CODE,
-                               .signal = OUTCOME_NO_CODE };
+    struct outcome_end end;
+    outcome_end_unseen(&end, "killed");
     zlistx_t *mine = sessions_of(sandbox, false);
     for (struct session *s = zlistx_first(mine); s; s = zlistx_next(mine))
         lose_kernel(s, &end, why);

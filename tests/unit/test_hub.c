@@ -211,6 +211,35 @@ static void who_waits_for_a_session_that_is_deleted_hears_that(void **state)
     got_done(&g);
 }
 
+/* Its sandbox and its kernel are up, as far as the hub knows; what is sent there goes nowhere. */
+static struct session *bring_up(struct hub_fixture *f, const char *name)
+{
+    struct session *s = session_find(f->hub, f->user, name);
+    sandbox_enter(s->sandbox, SANDBOX_UP, 0);
+    s->kernel = KERNEL_READY;
+    session_pump(s);
+    hub_fixture_settle(f);
+    assert_non_null(s->running);
+    return s;
+}
+
+static void what_a_reset_ends_claims_no_use_of_anything(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    struct err why;
+    hub_fixture_submit(f, (struct execution_request){ .session = "a" }, &g);
+    struct session *s = bring_up(f, "a");
+    (void)err_set(&why, ERR_GONE, "the sandbox was reset");
+    sessions_sandbox_reset(s->sandbox, &why);
+    hub_fixture_settle(f);
+    assert_int_equal(hub_fixture_ask(f,
+                                     "SELECT count(*) FROM executions WHERE status ="
+                                     " 'interrupted' AND instr(result, '\"resource_usage\":null')"),
+                     1);
+    got_done(&g);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -224,6 +253,7 @@ int main(void)
         WITH_HUB(a_repeat_of_what_is_not_committed_yet_attaches),
         WITH_HUB(a_repeat_needs_no_session_of_its_own),
         WITH_HUB(who_waits_for_a_session_that_is_deleted_hears_that),
+        WITH_HUB(what_a_reset_ends_claims_no_use_of_anything),
         WITH_HUB(what_is_open_in_a_session_that_has_ended_ends_at_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
