@@ -93,7 +93,7 @@ static void count_sessions(struct hub *h, const struct user *u, int64_t *ret_n, 
     for (struct session *x = zhashx_first(h->sessions); x; x = zhashx_next(h->sessions)) {
         if (x->user != u)
             continue;
-        ++*ret_n;
+        *ret_n += !x->is_command; /* as its limit counts them */
         if (!x->sandbox)
             all->queued += (int64_t)zlistx_size(x->queue);
     }

@@ -1,5 +1,6 @@
 /* The hub as a whole: what it commits, what it gives up, what it takes over. */
 #include "hub_fixture.h"
+#include "kernelhub/sandbox_verbs.h"
 
 #define ENDED    "SELECT count(*) FROM executions WHERE status = 'cancelled'"
 #define FINISHED "SELECT count(*) FROM events WHERE type = 'finished'"
@@ -240,6 +241,20 @@ static void what_a_reset_ends_claims_no_use_of_anything(void **state)
     got_done(&g);
 }
 
+static void a_command_is_no_session_in_what_a_user_has(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    CLEANUP_BUF struct buf out = BUF_INIT(4096);
+    hub_fixture_submit(f, (struct execution_request){ .command = SLICE_LITERAL("[\"ls\"]") }, &g);
+    (void)hub_fixture_id_of(&g);
+    hub_fixture_submit(f, (struct execution_request){ .session = "a" }, &g);
+    sandbox_write_usage(f->hub, f->user, false, &out);
+    assert_non_null(strstr(out.data, "\"sessions\":{\"used\":1,\"limit\":3}"));
+    assert_non_null(strstr(out.data, "\"running\":0,\"queued\":2,"));
+    got_done(&g);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -254,6 +269,7 @@ int main(void)
         WITH_HUB(a_repeat_needs_no_session_of_its_own),
         WITH_HUB(who_waits_for_a_session_that_is_deleted_hears_that),
         WITH_HUB(what_a_reset_ends_claims_no_use_of_anything),
+        WITH_HUB(a_command_is_no_session_in_what_a_user_has),
         WITH_HUB(what_is_open_in_a_session_that_has_ended_ends_at_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
