@@ -448,14 +448,15 @@ static void on_kernel(struct session *s, struct sandbox *sandbox, const struct l
         on_dead(s, json, sandbox_take_mark(sandbox));
 }
 
-static void on_message(struct session *s, struct sandbox *sandbox, const struct link_frame *f)
+/* running: the execution it names, when that runs here; NULL: it belongs to none that runs. */
+static void on_message(struct session *s, struct execution *running, struct sandbox *sandbox,
+                       const struct link_frame *f)
 {
     struct jupyter_header header;
     if (f->n_parts < 4 || !jupyter_read_header(f->parts[0], &header))
         return;
-    struct execution *x = zhashx_lookup(s->hub->executions, f->execution_id.text);
-    if (x && x->session == s && x == s->running)
-        execution_on_message(x, sandbox, f, header.msg_type);
+    if (running)
+        execution_on_message(running, sandbox, f, header.msg_type);
     else if (f->channel == LINK_IOPUB)
         session_add_late(s, sandbox, f, header.msg_type);
     else if (f->channel == LINK_STDIN && uuid_is_set(&f->execution_id) &&
@@ -464,7 +465,7 @@ static void on_message(struct session *s, struct sandbox *sandbox, const struct 
                               EXECUTION_END_OF_FILE); /* a thread of a cell that has ended */
 }
 
-static void on_refused(struct session *s, const struct link_frame *f)
+static void on_refused(struct session *s, struct execution *running, const struct link_frame *f)
 {
     struct slice json = f->n_parts ? f->parts[0] : slice_of(NULL, 0);
     char *text = json_valid(json) ? json_member_dup(json, "message", 300) : NULL;
@@ -473,11 +474,10 @@ static void on_refused(struct session *s, const struct link_frame *f)
                   text ? text : "it did not say why");
     free(text);
     log_warning("kernel=%s %s", s->kernel_id.text, log_quote(slice_str(why.text)));
-    struct execution *x = zhashx_lookup(s->hub->executions, f->execution_id.text);
-    if (x && x == s->running) {
+    if (running) {
         struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false,
                                    "the sandbox did not take it" };
-        execution_finish(x, outcome, NULL, &why, (struct store_mark){ .number = 0 });
+        execution_finish(running, outcome, NULL, &why, (struct store_mark){ .number = 0 });
         session_pump(s);
     } else if (s->kernel == KERNEL_STARTING) {
         session_kernel_failed(s, &why);
@@ -503,24 +503,24 @@ void session_on_frame(struct sandbox *sandbox, const struct link_frame *f)
     }
     if (!s)
         return; /* of a kernel we gave up */
-    bool ours = x && x == s->running;
+    struct execution *running = x && x == s->running ? x : NULL;
     switch (f->type) {
     case LINK_KERNEL:
         on_kernel(s, sandbox, f);
         break;
     case LINK_MESSAGE:
-        on_message(s, sandbox, f);
+        on_message(s, running, sandbox, f);
         break;
     case LINK_END:
-        if (ours)
-            execution_on_end(x, sandbox, f);
+        if (running)
+            execution_on_end(running, sandbox, f);
         break;
     case LINK_GAP:
-        if (ours)
-            execution_on_gap(x, sandbox, f);
+        if (running)
+            execution_on_gap(running, sandbox, f);
         break;
     case LINK_ERROR:
-        on_refused(s, f);
+        on_refused(s, running, f);
         break;
     case LINK_HELLO:
     case LINK_START:
