@@ -38,6 +38,7 @@ enum sql_statement {
     SQL_HEAD,
     SQL_LAST_TYPE,
     SQL_FIND_EXECUTION,
+    SQL_READ_CODE,
     SQL_READ_EXECUTION,
     SQL_READ_SOURCE,
     SQL_READ_CALLBACK,

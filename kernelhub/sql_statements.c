@@ -81,8 +81,8 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_HEAD] =
         "SELECT head, execution_id, session, kernel_id FROM heads WHERE feed=?1 AND head=?2",
     [SQL_LAST_TYPE] = "SELECT seq, type FROM events WHERE feed=?1 ORDER BY seq DESC LIMIT 1",
-    [SQL_FIND_EXECUTION] =
-        "SELECT feed, user_id, status, session, code FROM executions WHERE id=?1",
+    [SQL_FIND_EXECUTION] = "SELECT feed, user_id, status, session FROM executions WHERE id=?1",
+    [SQL_READ_CODE] = "SELECT code FROM executions WHERE id=?1",
     [SQL_READ_EXECUTION] =
         "SELECT " STORE_EXECUTION_COLUMNS ", (SELECT name FROM users u WHERE u.id = user_id)"
         " FROM executions WHERE id=?1 AND (?2 IS NULL OR user_id=?2)",

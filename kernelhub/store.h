@@ -142,8 +142,10 @@ struct store_query *store_read_events(struct store *s, int64_t feed, uint64_t af
 
 typedef void (*store_json_fn)(void *arg, const struct err *e, struct slice json);
 
-/* Who has this id: done gets ERR_NOT_FOUND, or JSON {"feed","user_id","status","session","code_sha256"(hex),"ended":bool}. */
+/* Who has this id: done gets ERR_NOT_FOUND, or JSON {"feed","user_id","status","session","ended":bool}. */
 struct store_query *store_find_execution(struct store *s, const struct uuid *id, store_json_fn done, void *arg);
+/* The same, and "code_sha256" (hex). */
+struct store_query *store_find_hash(struct store *s, const struct uuid *id, store_json_fn done, void *arg);
 
 /* The record of POST /execute's reply (API.md), folded from row and events by record.h. user_id: whose it must be (else ERR_NOT_FOUND). */
 struct store_query *store_read_record(struct store *s, const struct uuid *id, const struct uuid *user_id, store_json_fn done, void *arg);

@@ -152,6 +152,7 @@ struct store_query {
     struct store_list_filter *filter;
     struct text_part *part;
     int stream; /* enum output_stream */
+    bool wants_hash;
     /* what was found */
     struct buf out;
     uint64_t first_seq;

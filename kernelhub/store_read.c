@@ -164,12 +164,23 @@ static int not_found(const struct uuid *id, struct err *e)
     return err_set(e, ERR_NOT_FOUND, "execution '%s' does not exist", id->text);
 }
 
-static void write_sha256(struct slice code, struct buf *out)
+static int write_sha256(struct reader *r, struct store_query *q)
 {
     unsigned char hash[crypto_hash_sha256_BYTES];
     char hex[2 * sizeof hash + 1];
+    sqlite3_stmt *stmt;
+    if (sql_use(&r->sql, SQL_READ_CODE, &stmt, &q->e) < 0)
+        return -1;
+    sql_bind_uuid(stmt, 1, &q->id);
+    int found = sql_step(&r->sql, stmt, &q->e);
+    if (found <= 0)
+        return found < 0 ? -1 : not_found(&q->id, &q->e);
+    struct slice code = sql_slice(stmt, 0);
     (void)crypto_hash_sha256(hash, (const unsigned char *)code.data, code.len); /* always 0 */
-    buf_add_str(out, sodium_bin2hex(hex, sizeof hex, hash, sizeof hash));
+    (void)sqlite3_reset(stmt); /* its one row was read */
+    buf_addf(&q->out, ",\"code_sha256\":\"%s\"",
+             sodium_bin2hex(hex, sizeof hex, hash, sizeof hash));
+    return 0;
 }
 
 static int run_find(struct reader *r, struct store_query *q)
@@ -182,15 +193,15 @@ static int run_find(struct reader *r, struct store_query *q)
     if (found <= 0)
         return found < 0 ? -1 : not_found(&q->id, &q->e);
     enum status status = STATUS_LOST;
-    struct slice code = sql_slice(stmt, 4);
     (void)status_parse(sql_slice(stmt, 2), &status); /* unknown to this version: lost */
     buf_addf(&q->out, "{\"feed\":%lld,\"user_id\":\"%s\",\"status\":\"%s\",\"session\":",
              (long long)sqlite3_column_int64(stmt, 0), sql_text(stmt, 1), status_name(status));
     json_quote_str(&q->out, sql_text(stmt, 3));
-    buf_add_str(&q->out, ",\"code_sha256\":\"");
-    write_sha256(code, &q->out);
-    buf_addf(&q->out, "\",\"ended\":%s}", status_is_end(status) ? "true" : "false");
+    buf_addf(&q->out, ",\"ended\":%s", status_is_end(status) ? "true" : "false");
     (void)sqlite3_reset(stmt); /* its one row was read */
+    if (q->wants_hash && write_sha256(r, q) < 0)
+        return -1;
+    buf_add_char(&q->out, '}');
     return 0;
 }
 
@@ -205,6 +216,16 @@ struct store_query *store_find_execution(struct store *s, const struct uuid *id,
     struct store_query *q = store_query_new(s, run_find, answer_json, arg);
     q->done.json = done;
     q->id = *id;
+    return store_query_send(q);
+}
+
+struct store_query *store_find_hash(struct store *s, const struct uuid *id, store_json_fn done,
+                                    void *arg)
+{
+    struct store_query *q = store_query_new(s, run_find, answer_json, arg);
+    q->done.json = done;
+    q->id = *id;
+    q->wants_hash = true;
     return store_query_send(q);
 }
 

@@ -317,7 +317,7 @@ static void look_up(struct attach *a, struct wait *w)
 {
     wait_leave(w); /* whose place it was may go, the wait stays */
     a->wait = w;
-    wait_set_ticket(w, store_find_execution(a->hub->store, &a->id, on_found, a), a);
+    wait_set_ticket(w, store_find_hash(a->hub->store, &a->id, on_found, a), a);
 }
 
 static void attach(struct execution *x)
