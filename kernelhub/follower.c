@@ -149,7 +149,7 @@ static void on_page(void *arg, const struct err *e, uint64_t first_seq, size_t n
         buf_add_slice(&f->page, lines);
         if (n_lines)
             f->after = first_seq - 1; /* a session's oldest may be gone */
-        if (n_lines == 0 || f->page.failed)
+        if (n_lines == 0 || ended || f->page.failed)
             f->at_end = !f->feed;
     }
     ready(f);

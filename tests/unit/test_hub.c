@@ -1,5 +1,6 @@
 /* The hub as a whole: what it commits, what it gives up, what it takes over. */
 #include "hub_fixture.h"
+#include "kernelhub/follower.h"
 #include "kernelhub/sandbox_verbs.h"
 
 #define ENDED    "SELECT count(*) FROM executions WHERE status = 'cancelled'"
@@ -255,6 +256,38 @@ static void a_command_is_no_session_in_what_a_user_has(void **state)
     got_done(&g);
 }
 
+static void on_ready(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* One read finds the feed, one has all its events and says that no more will come. */
+static void a_feed_that_has_ended_is_read_once(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    struct err e;
+    uint64_t seq = 0;
+    struct slice line;
+    int readies = 0, waits = 0;
+    enum follow next;
+    hub_fixture_submit(f, (struct execution_request){ .session = "a" }, &g);
+    struct uuid id = hub_fixture_id_of(&g);
+    cancel(f, &id, &g);
+    hub_fixture_settle(f);
+    struct follower *reader =
+        follower_of_execution(f->hub, f->user, &id, 0, true, on_ready, &readies);
+    while ((next = follower_next(reader, &seq, &line, &e)) != FOLLOW_END) {
+        assert_int_not_equal(next, FOLLOW_FAILED);
+        if (next == FOLLOW_WAIT)
+            fixture_run(&f->base, &readies, ++waits);
+    }
+    assert_int_equal(seq, 1); /* `finished` */
+    assert_int_equal(waits, 2);
+    follower_free(reader);
+    got_done(&g);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -270,6 +303,7 @@ int main(void)
         WITH_HUB(who_waits_for_a_session_that_is_deleted_hears_that),
         WITH_HUB(what_a_reset_ends_claims_no_use_of_anything),
         WITH_HUB(a_command_is_no_session_in_what_a_user_has),
+        WITH_HUB(a_feed_that_has_ended_is_read_once),
         WITH_HUB(what_is_open_in_a_session_that_has_ended_ends_at_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
