@@ -11,7 +11,7 @@
 #include "kernelhub/user_internal.h"
 #include "protocol/jupyter_message.h"
 
-#define HASH_BYTES     32
+#define HASH_BYTES     (USER_HASH_CHARS / 2)
 #define MAX_KEYS       10000
 #define MAX_USERS      10000
 #define TOUCH_EVERY_US (60 * 1000000LL) /* last_used is written at most once a minute per key */
@@ -172,17 +172,23 @@ static int user_anonymous(struct hub *h, struct user **ret, struct err *e)
     return *ret ? 0 : user_create(h, "local", true, ret, e);
 }
 
-int user_authenticate(struct hub *h, struct slice token, struct user **ret, struct err *e)
+static bool is_expired(const struct key *k, int64_t now)
+{
+    return k->expires_us && k->expires_us <= now;
+}
+
+int user_authenticate(struct hub *h, struct slice token, struct user **ret,
+                      char ret_key[USER_HASH_CHARS + 1], struct err *e)
 {
     uint8_t hash[HASH_BYTES];
-    char hex[2 * HASH_BYTES + 1];
+    ret_key[0] = '\0';
     if (strcmp(config_text(h->config, CONFIG_SERVER_AUTH), "none") == 0)
         return user_anonymous(h, ret, e);
     hash_token(h, token, hash);
-    struct key *k = zhashx_lookup(h->keys, hash_text(hash, hex));
+    struct key *k = zhashx_lookup(h->keys, hash_text(hash, ret_key));
     int64_t now = hub_unix_us();
     struct user *u = k ? zhashx_lookup(h->users, k->user_id.text) : NULL;
-    if (!u || u->removed || (k->expires_us && k->expires_us <= now))
+    if (!u || u->removed || is_expired(k, now))
         return err_set(e, ERR_UNAUTHORIZED,
                        token.len ? "the token is not known, expired or revoked"
                                  : "a token is needed");
@@ -191,6 +197,16 @@ int user_authenticate(struct hub *h, struct slice token, struct user **ret, stru
         key_save(h, k, 0);
     *ret = u;
     return 0;
+}
+
+const char *user_shut_out(struct hub *h, const struct user *u, const char *key)
+{
+    const struct key *k = key[0] ? zhashx_lookup(h->keys, key) : NULL;
+    if (u->removed)
+        return "the user was removed";
+    if (key[0] && !k)
+        return "the key was revoked";
+    return k && is_expired(k, hub_unix_us()) ? "the key has expired" : NULL;
 }
 
 struct user *user_find(struct hub *h, const char *name_or_id)

@@ -5,7 +5,8 @@
 #include "base/uuid.h"
 #include "kernelhub/hub.h"
 
-#define USER_KEY_CHARS 46 /* "kh_" and 43 characters of base64url (256 bits) */
+#define USER_KEY_CHARS  46 /* "kh_" and 43 characters of base64url (256 bits) */
+#define USER_HASH_CHARS 64
 
 struct user {
     struct uuid id;
@@ -19,8 +20,11 @@ struct user {
 };
 
 /* The user a token belongs to: "kh_…". ERR_UNAUTHORIZED when unknown, expired or revoked. Constant work. With
- * server/auth none any token, also an empty one, is the admin `local`. The pointer stays good as long as the hub. */
-int user_authenticate(struct hub *h, struct slice token, struct user **ret, struct err *e);
+ * server/auth none any token, also an empty one, is the admin `local`. The pointer stays good as long as the hub. ret_key: the
+ * token's keyed hash, also of one that is refused; "" where none is asked for. */
+int user_authenticate(struct hub *h, struct slice token, struct user **ret, char ret_key[USER_HASH_CHARS + 1], struct err *e);
+/* Whether the user and the key that let him in would do so again: for what stays open. NULL, or why not. Constant work. */
+const char *user_shut_out(struct hub *h, const struct user *u, const char *key);
 
 /* Admins only (the caller checks u->admin for the acting user). JSON as in API.md: user {"id","name","admin","created_at"};
  * key {"id","name","user","created_at","last_used_at","expires_at","prefix"} and, once, "key". Names: 1 to 63 of [A-Za-z0-9._@-]. */

@@ -76,7 +76,7 @@ static int check_user(struct request *r, struct slice token, struct err *e)
 {
     if (is_open(r))
         return 0;
-    if (user_authenticate(r->site->hub, token, &r->user, e) < 0) {
+    if (user_authenticate(r->site->hub, token, &r->user, r->user_key, e) < 0) {
         if (e->code == ERR_UNAUTHORIZED && token.len == 0)
             return err_set(e, ERR_UNAUTHORIZED, "a token is needed");
         return -1;

@@ -36,7 +36,8 @@ struct request {
     struct head head;
     struct query query;
     struct route_match match;
-    struct user *user; /* NULL on routes that need none */
+    struct user *user;                  /* NULL on routes that need none */
+    char user_key[USER_HASH_CHARS + 1]; /* user_authenticate's: which of his keys let him in */
     struct buf body;
     size_t discarded_bytes; /* of a body that nobody wants, read so that the connection stays in
                                order */

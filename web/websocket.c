@@ -241,11 +241,22 @@ static int on_epoll(struct loop *loop, zmq_pollitem_t *item, void *arg)
 
 /* ---- messages ---- */
 
+/* Whom a new request would not let in does nothing over an old socket either. */
+static bool shuts_out(struct websocket *w)
+{
+    const struct request *r = w->request;
+    const char *why = user_shut_out(r->site->hub, r->user, r->user_key);
+    if (why)
+        websocket_close(w, WS_CLOSE_POLICY, why);
+    return why != NULL;
+}
+
 static void on_text(void *arg, struct slice text)
 {
     struct websocket *w = arg;
     w->all->n_in++;
-    w->use->on_text(w->arg, text);
+    if (!shuts_out(w))
+        w->use->on_text(w->arg, text);
 }
 
 static void on_pong(void *arg, struct slice payload)
@@ -295,10 +306,8 @@ static void tick_open(struct websocket *w, int64_t now_ms)
 {
     char payload[LIVENESS_PAYLOAD_BYTES];
     const struct liveness_view view = look(w);
-    if (w->request->user->removed) {
-        websocket_close(w, WS_CLOSE_POLICY, "the user was removed");
+    if (shuts_out(w))
         return;
-    }
     switch (liveness_tick(&w->liveness, &view, now_ms)) {
     case LIVENESS_FINE:
         return;

@@ -58,7 +58,7 @@ struct hub {
     zlistx_t *followers;
     zlistx_t *waits;
     unsigned n_interrupts;
-    bool store_is_stuck;
+    bool store_is_stuck, is_revoked; /* FAKE_KEY_2 is */
 };
 
 struct wait {
@@ -257,6 +257,7 @@ void hub_write_metrics(struct hub *h, struct buf *out)
 {
     buf_add_str(out, "kernelhub_up 1\n");
     metric_gauge_write(out, "kernelhub_test_interrupts", "", h->n_interrupts);
+    metric_gauge_write(out, "kernelhub_test_runs", "", (double)h->n_runs);
     metric_gauge_write(out, "kernelhub_test_followers", "", fake_hub_followers(h));
     metric_gauge_write(out, "kernelhub_test_waits", "", fake_hub_waits(h));
 }
@@ -360,16 +361,25 @@ struct wait *sandbox_delete(struct sandbox *s, const char *why, reply_fn done, v
 
 /* ---- users ---- */
 
-int user_authenticate(struct hub *h, struct slice token, struct user **ret, struct err *e)
+int user_authenticate(struct hub *h, struct slice token, struct user **ret,
+                      char ret_key[USER_HASH_CHARS + 1], struct err *e)
 {
     bool none = strcmp(config_text(&h->config, CONFIG_SERVER_AUTH), "none") == 0;
+    (void)snprintf(ret_key, USER_HASH_CHARS + 1, "%.*s", none ? 0 : (int)token.len, token.data);
     if (none || slice_is(token, FAKE_KEY))
         *ret = &h->users[0];
-    else if (slice_is(token, FAKE_KEY_2))
+    else if (slice_is(token, FAKE_KEY_2) && !h->is_revoked)
         *ret = &h->users[1];
     else
         return err_set(e, ERR_UNAUTHORIZED, "the token is unknown, expired or revoked");
     return 0;
+}
+
+const char *user_shut_out(struct hub *h, const struct user *u, const char *key)
+{
+    if (u->removed)
+        return "the user was removed";
+    return h->is_revoked && strcmp(key, FAKE_KEY_2) == 0 ? "the key was revoked" : NULL;
 }
 
 int user_create(struct hub *h, const char *name, bool admin, struct user **ret, struct err *e)
@@ -425,7 +435,8 @@ int user_key_create(struct hub *h, struct user *u, const char *name, int64_t exp
 
 int user_key_revoke(struct hub *h, const struct uuid *key_id, struct err *e)
 {
-    return err_set(e, ERR_NOT_FOUND, "no key '%s'", key_id->text);
+    h->is_revoked |= strcmp(key_id->text, FAKE_KEY_2_ID) == 0;
+    return h->is_revoked ? 0 : err_set(e, ERR_NOT_FOUND, "no key '%s'", key_id->text);
 }
 
 void user_write_keys(const struct hub *h, const struct user *only_of, struct buf *out)

@@ -11,8 +11,9 @@
 
 #include "kernelhub/hub.h"
 
-#define FAKE_KEY   "kh_admin"
-#define FAKE_KEY_2 "kh_user"
+#define FAKE_KEY      "kh_admin"
+#define FAKE_KEY_2    "kh_user"
+#define FAKE_KEY_2_ID "6fd31de2-3f2b-4b4f-a5e3-9d5d27f3f4c2"
 
 struct hub *fake_hub_new(struct loop *loop);
 void fake_hub_set(struct hub *h, enum config_key key, const char *text, int64_t number);

@@ -3,6 +3,8 @@
 #include "kernelhub/follower.h"
 #include "kernelhub/sandbox_verbs.h"
 
+#include "base/json.h"
+
 #define ENDED    "SELECT count(*) FROM executions WHERE status = 'cancelled'"
 #define FINISHED "SELECT count(*) FROM events WHERE type = 'finished'"
 
@@ -288,6 +290,44 @@ static void a_feed_that_has_ended_is_read_once(void **state)
     got_done(&g);
 }
 
+/* ---- what stays open ---- */
+
+static void make_key(struct hub_fixture *f, struct user *u, int64_t expires_us,
+                     char ret_hash[USER_HASH_CHARS + 1], struct uuid *ret_id)
+{
+    char token[USER_KEY_CHARS + 1];
+    struct user *who;
+    struct slice id;
+    struct err e = ERR_INIT;
+    CLEANUP_BUF struct buf json = BUF_INIT(4096);
+    assert_int_equal(user_key_create(f->hub, u, "k", expires_us, token, &json, &e), 0);
+    assert_true(json_member_string(buf_slice(&json), "id", &id) && uuid_parse(id, ret_id));
+    int result = user_authenticate(f->hub, slice_str(token), &who, ret_hash, &e);
+    assert_int_equal(result, expires_us ? -1 : 0);
+}
+
+static void revoked_and_expired_keys_and_removed_users_are_shut_out_and_no_others(void **state)
+{
+    struct hub_fixture *f = *state;
+    char stays[USER_HASH_CHARS + 1], revoked[USER_HASH_CHARS + 1], expired[USER_HASH_CHARS + 1];
+    struct uuid id, revoked_id;
+    struct user *u;
+    struct err e = ERR_INIT;
+    assert_int_equal(user_create(f->hub, "u", false, &u, &e), 0);
+    make_key(f, u, 0, stays, &id);
+    make_key(f, u, 0, revoked, &revoked_id);
+    make_key(f, u, hub_unix_us() - 1, expired, &id);
+    assert_null(user_shut_out(f->hub, u, stays));
+    assert_null(user_shut_out(f->hub, u, revoked));
+    assert_int_equal(user_key_revoke(f->hub, &revoked_id, &e), 0);
+    assert_string_equal(user_shut_out(f->hub, u, revoked), "the key was revoked");
+    assert_string_equal(user_shut_out(f->hub, u, expired), "the key has expired");
+    assert_null(user_shut_out(f->hub, u, stays));
+    assert_null(user_shut_out(f->hub, f->user, "")); /* server/auth none */
+    assert_int_equal(user_remove(f->hub, u, &e), 0);
+    assert_string_equal(user_shut_out(f->hub, u, stays), "the user was removed");
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -305,6 +345,7 @@ int main(void)
         WITH_HUB(a_command_is_no_session_in_what_a_user_has),
         WITH_HUB(a_feed_that_has_ended_is_read_once),
         WITH_HUB(what_is_open_in_a_session_that_has_ended_ends_at_recovery),
+        WITH_HUB(revoked_and_expired_keys_and_removed_users_are_shut_out_and_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ import pytest
 from ws_client import BINARY, CLOSE, PATH, PING, PONG, TEXT, Client, frame, request
 
 MIB = 1 << 20
+KEY_2_ID = "6fd31de2-3f2b-4b4f-a5e3-9d5d27f3f4c2"
 
 
 @pytest.fixture
@@ -459,6 +460,28 @@ def test_who_was_removed_is_closed(start: Any) -> None:
     end = client.closed()
     assert (end.code, end.reason) == (1008, "the user was removed")
     client.close()
+
+
+def test_whose_key_was_revoked_is_closed(start: Any) -> None:
+    server = start("ping=1")
+    others = Client(server.port)
+    client = Client(server.port, key="kh_user")
+    assert server.ask("DELETE", f"/api/v1/admin/keys/{KEY_2_ID}").status == 204
+    end = client.closed()
+    assert (end.code, end.reason) == (1008, "the key was revoked")
+    others.say("ping", 1)
+    assert others.receive()["type"] == "pong"
+    client.close()
+    others.close()
+
+
+def test_a_revoked_key_is_not_heard_before_the_next_tick_either(server: Any, opened: Callable[..., Client]) -> None:
+    client = opened(key="kh_user")
+    assert server.ask("DELETE", f"/api/v1/admin/keys/{KEY_2_ID}").status == 204
+    for id_ in range(3):
+        client.say("execute", id_, code="hang")
+    assert client.closed().code == 1008
+    assert server.metric("kernelhub_test_runs") == 0
 
 
 def test_small_messages_do_not_wait_for_each_other(ws: Client) -> None:
