@@ -3,17 +3,24 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "protocol/jupyter_message.h"
+
+DEFINE_CLEANUP(char, free)
 
 #define MAX_RESULTS 10000 /* displays of one execution in its record; beyond: truncated */
 #define MAX_FIELD_BYTES                                                                            \
     (8 << 20) /* an error with its traceback, a list of files, the end: each at most this */
 
 /* Raw JSON is kept as it came: text between its quotes, values as they are, so that writing is copying. */
-struct result {
-    char *display_id; /* raw; NULL: none */
+struct bundle {
     struct buf data, metadata;
+    size_t n_results; /* that show it: an update is for all of its display_id */
+};
+
+struct result {
+    struct bundle *bundle;
     bool is_main;
 };
 
@@ -22,7 +29,8 @@ struct record {
     struct buf out, err; /* stdout and stderr, raw */
     struct result *results;
     size_t n_results;
-    bool clear_at_next; /* clear_output said wait */
+    zhashx_t *by_display_id; /* raw id to struct bundle */
+    bool clear_at_next;      /* clear_output said wait */
     bool full, gap;
     struct buf error, files, files_created, finished; /* JSON; empty: not seen */
     int64_t execution_count;                          /* -1: not seen */
@@ -34,6 +42,7 @@ struct record *record_new(size_t max_text_bytes)
     assert(r);
     r->max_bytes = max_text_bytes;
     r->execution_count = -1;
+    r->by_display_id = zhashx_new();
     buf_init(&r->out, max_text_bytes);
     buf_init(&r->err, max_text_bytes);
     buf_init(&r->error, MAX_FIELD_BYTES);
@@ -43,13 +52,20 @@ struct record *record_new(size_t max_text_bytes)
     return r;
 }
 
+static void bundle_unref(struct bundle *b)
+{
+    if (--b->n_results > 0)
+        return;
+    buf_done(&b->data);
+    buf_done(&b->metadata);
+    free(b);
+}
+
 static void clear_outputs(struct record *r)
 {
-    for (size_t i = 0; i < r->n_results; i++) {
-        free(r->results[i].display_id);
-        buf_done(&r->results[i].data);
-        buf_done(&r->results[i].metadata);
-    }
+    zhashx_purge(r->by_display_id);
+    for (size_t i = 0; i < r->n_results; i++)
+        bundle_unref(r->results[i].bundle);
     r->n_results = 0;
     buf_reset(&r->out);
     buf_reset(&r->err);
@@ -64,6 +80,7 @@ void record_free(struct record *r)
         return;
     clear_outputs(r);
     free(r->results);
+    zhashx_destroy(&r->by_display_id);
     struct buf *bufs[] = {
         &r->out, &r->err, &r->error, &r->files, &r->files_created, &r->finished
     };
@@ -128,14 +145,40 @@ static void add_text(struct record *r, struct slice event, struct buf *to)
     buf_add_slice(to, text);
 }
 
-static void fill_result(struct record *r, struct result *result, struct slice data,
-                        struct slice metadata)
+/* What all results of a display_id show now. */
+static void update_bundle(struct record *r, struct bundle *b, struct slice data,
+                          struct slice metadata)
 {
-    if (!take_room(r, data.len + metadata.len))
+    size_t old = (b->data.len + b->metadata.len) * b->n_results;
+    r->used_bytes -= old;
+    if (!take_room(r, (data.len + metadata.len) * b->n_results)) {
+        r->used_bytes += old;
         return;
-    r->used_bytes -= result->data.len + result->metadata.len;
-    replace(&result->data, data);
-    replace(&result->metadata, metadata);
+    }
+    replace(&b->data, data);
+    replace(&b->metadata, metadata);
+}
+
+static struct bundle *bundle_new(struct record *r, struct slice data, struct slice metadata)
+{
+    struct bundle *b = calloc(1, sizeof *b);
+    assert(b);
+    buf_init(&b->data, r->max_bytes);
+    buf_init(&b->metadata, r->max_bytes);
+    buf_add_slice(&b->data, data);
+    buf_add_slice(&b->metadata, metadata);
+    return b;
+}
+
+static void append_result(struct record *r, struct bundle *b, bool is_main)
+{
+    if ((r->n_results & (r->n_results - 1)) == 0) { /* full: 0, 1, 2, 4, … */
+        size_t n = r->n_results ? 2 * r->n_results : 1;
+        r->results = realloc(r->results, n * sizeof *r->results);
+        assert(r->results);
+    }
+    b->n_results++;
+    r->results[r->n_results++] = (struct result){ .bundle = b, .is_main = is_main };
 }
 
 static void add_result(struct record *r, struct slice event, bool is_main)
@@ -143,24 +186,22 @@ static void add_result(struct record *r, struct slice event, bool is_main)
     struct slice data = member(event, "data", "{}"), metadata = member(event, "metadata", "{}"), id;
     bool has_id = json_member_string(event, "display_id", &id), update = false;
     (void)json_member_bool(event, "update", &update); /* absent: false */
-    for (size_t i = 0; has_id && i < r->n_results; i++)
-        if (r->results[i].display_id && slice_is(id, r->results[i].display_id))
-            fill_result(r, &r->results[i], data, metadata);
+    CLEANUP(free) char *display_id = has_id ? strndup(id.data, id.len) : NULL;
+    struct bundle *b = has_id ? zhashx_lookup(r->by_display_id, display_id) : NULL;
+    if (b)
+        update_bundle(r, b, data, metadata);
     if (update)
         return;
     if (r->n_results == MAX_RESULTS)
         r->full = true;
     if (!take_room(r, data.len + metadata.len))
         return;
-    r->results = realloc(r->results, (r->n_results + 1) * sizeof *r->results);
-    assert(r->results);
-    struct result *result = &r->results[r->n_results++];
-    *result = (struct result){ .is_main = is_main,
-                               .display_id = has_id ? strndup(id.data, id.len) : NULL };
-    buf_init(&result->data, r->max_bytes);
-    buf_init(&result->metadata, r->max_bytes);
-    buf_add_slice(&result->data, data);
-    buf_add_slice(&result->metadata, metadata);
+    if (!b) {
+        b = bundle_new(r, data, metadata);
+        if (has_id)
+            (void)zhashx_insert(r->by_display_id, display_id, b); /* it is not in there */
+    }
+    append_result(r, b, is_main);
 }
 
 static void on_stdout(struct record *r, struct slice event)
@@ -348,11 +389,11 @@ static void write_results(const struct record *r, struct buf *out)
 {
     buf_add_str(out, ",\"results\":[");
     for (size_t i = 0; i < r->n_results; i++) {
-        const struct result *result = &r->results[i];
+        const struct bundle *b = r->results[i].bundle;
         buf_add_str(out, i ? ",{\"data\":" : "{\"data\":");
-        buf_add_slice(out, result->data.len ? buf_slice(&result->data) : SLICE_LITERAL("{}"));
-        write_raw(out, "metadata", buf_slice(&result->metadata), "{}");
-        buf_addf(out, ",\"is_main_result\":%s}", result->is_main ? "true" : "false");
+        buf_add_slice(out, b->data.len ? buf_slice(&b->data) : SLICE_LITERAL("{}"));
+        write_raw(out, "metadata", buf_slice(&b->metadata), "{}");
+        buf_addf(out, ",\"is_main_result\":%s}", r->results[i].is_main ? "true" : "false");
     }
     buf_add_char(out, ']');
 }

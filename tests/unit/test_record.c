@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "kernelhub/record.h"
@@ -143,6 +144,68 @@ static void a_display_with_a_known_id_updates_the_old_and_is_added(void **state)
               "{\"data\":{\"a\":\"2\"},\"metadata\":{},\"is_main_result\":false}]");
 }
 
+static void add_display(struct record *r, int id, int value, bool update)
+{
+    char line[200];
+    snprintf(line, sizeof line,
+             "{\"type\":\"display\",\"data\":{\"a\":%d},\"metadata\":{},\"display_id\":\"d%d\","
+             "\"update\":%s}",
+             value, id, update ? "true" : "false");
+    record_add(r, slice_str(line));
+}
+
+/* Processor time of 50,000 updates among so many displays, two of each id. */
+static clock_t updates_take(int n_displays, struct buf *out)
+{
+    struct record *r = record_new(1 << 20);
+    for (int i = 0; i < n_displays; i++)
+        add_display(r, i / 2, i, false);
+    clock_t begin = clock();
+    for (int i = 0; i < 50000; i++)
+        add_display(r, i % (n_displays / 2), i, true);
+    clock_t took = clock() - begin;
+    record_write(r, &ROW, NULL, false, out);
+    record_free(r);
+    return took;
+}
+
+static void an_update_costs_the_same_among_many_displays(void **state)
+{
+    CLEANUP_BUF struct buf few = BUF_INIT(8 << 20), many = BUF_INIT(8 << 20);
+    assert_true(updates_take(10000, &many) < 10 * updates_take(100, &few));
+    assert_true(json_valid(buf_slice(&many)));
+    has(many.data, "\"results\":[{\"data\":{\"a\":45000},\"metadata\":{},\"is_main_result\":false},"
+                   "{\"data\":{\"a\":45000},\"metadata\":{},\"is_main_result\":false},"
+                   "{\"data\":{\"a\":45001}");
+    has(many.data, "{\"a\":49999},\"metadata\":{},\"is_main_result\":false}],");
+    has(many.data, "\"truncated\":false");
+}
+
+static void results_that_share_an_id_count_each(void **state)
+{
+    const char *const events[] = {
+        "display,\"data\":{\"a\":1},\"metadata\":{},\"display_id\":\"x\"",
+        "display,\"data\":{\"a\":2},\"metadata\":{},\"display_id\":\"x\"",
+        "display,\"data\":{\"a\":333},\"metadata\":{},\"display_id\":\"x\","
+        "\"update\":true",
+        NULL
+    };
+    const char *json = fold_row(&ROW, false, 21, events);
+    has(json, "\"results\":[{\"data\":{\"a\":2},\"metadata\":{},\"is_main_result\":false},"
+              "{\"data\":{\"a\":2},");
+    has(json, "\"truncated\":true");
+    has(fold_row(&ROW, false, 22, events),
+        "{\"data\":{\"a\":333},\"metadata\":{},\"is_main_result\":false}]");
+}
+
+static void a_display_id_is_forgotten_with_what_was_cleared(void **state)
+{
+    has(FOLD("display,\"data\":{\"a\":1},\"metadata\":{},\"display_id\":\"x\"",
+             "clear_output,\"wait\":false",
+             "display,\"data\":{\"a\":2},\"metadata\":{},\"display_id\":\"x\",\"update\":true"),
+        "\"results\":[]");
+}
+
 static void clear_output_clears_at_once_or_at_the_next_output(void **state)
 {
     has(FOLD("stdout,\"text\":\"a\"", "stderr,\"text\":\"b\"",
@@ -272,6 +335,9 @@ int main(void)
         cmocka_unit_test(a_row_that_ended_speaks_for_a_finished_that_is_not_there),
         cmocka_unit_test(an_update_replaces_in_place),
         cmocka_unit_test(a_display_with_a_known_id_updates_the_old_and_is_added),
+        cmocka_unit_test(an_update_costs_the_same_among_many_displays),
+        cmocka_unit_test(results_that_share_an_id_count_each),
+        cmocka_unit_test(a_display_id_is_forgotten_with_what_was_cleared),
         cmocka_unit_test(clear_output_clears_at_once_or_at_the_next_output),
         cmocka_unit_test(an_error_is_told_with_its_traceback),
         cmocka_unit_test(exit_and_reason_are_there_when_they_say_something),
