@@ -91,7 +91,8 @@ class Event:
     @property
     def status(self) -> str | None:
         """finished: how it ended. kernel_status: the kernel's state."""
-        return _json.optional_text(self.raw, "status")
+        name = "state" if self.type == "kernel_status" else "status"
+        return _json.optional_text(self.raw, name)
 
     @property
     def exit_code(self) -> int | None:

@@ -187,10 +187,12 @@ def test_events_that_are_stored_come_in_pages(driver):
 
 
 def test_a_sessions_feed_ends_with_the_session(driver):
-    feed = [event(4, "kernel_status", status="idle"), event(9, "restarted")]
+    feed = [event(4, "kernel_status", state="idle"), event(9, "restarted")]
     hub = FakeHub(stream_reply(sse(feed)), error_reply(404, "not_found"))
     events = driver.call(hub, lambda client: client.session("a/b.ipynb").events(after=3))
     assert seqs(events) == [4, 9]
+    assert events[0].status == "idle"
+    assert str(events[0]) == "#4 kernel_status: idle"
     assert hub.lines() == [
         "GET /api/v1/sessions/a%2Fb.ipynb/events?after=3&follow=1",
         "GET /api/v1/sessions/a%2Fb.ipynb/events?after=9&follow=1",
