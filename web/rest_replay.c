@@ -60,7 +60,7 @@ static void fill(struct execute_body *body, struct slice source, struct texts *t
         json_unescape(&texts->code, raw);
     wanted->code = buf_slice(&texts->code);
     wanted->language = copy_name(source, "language", texts->language, sizeof texts->language);
-    if (!wanted->template_name && !wanted->session)
+    if (!wanted->template_name && !wanted->session && !wanted->sandbox) /* these have their own */
         wanted->template_name =
             copy_name(source, "template", texts->template_name, sizeof texts->template_name);
     if (!wanted->labels.data)

@@ -696,8 +696,11 @@ static int check(const struct execution_request *r, struct err *e)
         return 0;
     if (r->language && strcmp(r->language, "klingon") == 0)
         return err_set(e, ERR_INVALID, "no kernel speaks 'klingon'");
-    if (r->sandbox)
+    if (r->sandbox && strcmp(r->sandbox, "box") != 0)
         return err_set(e, ERR_NOT_FOUND, "no sandbox '%s'", r->sandbox);
+    if (r->sandbox && r->template_name)
+        return err_set(e, ERR_CONFLICT, "sandbox 'box' is of template 'slim', not of '%s'",
+                       r->template_name);
     if (r->callback_url && strstr(r->callback_url, "127."))
         return err_set(e, ERR_POLICY, "callback_url has an address that is loopback");
     if (slice_is(r->code, "boom"))
@@ -806,8 +809,9 @@ struct wait *execution_source(struct hub *h, const struct user *u, const struct 
         return NULL;
     buf_add_str(&json, "{\"code\":");
     json_quote_str(&json, run->code);
-    buf_add_str(&json, ",\"language\":\"python\",\"template\":null,\"labels\":null,\"options\":{"
-                       "\"timeout_ms\":5000,\"has_stdin\":true,\"env\":null,\"input\":");
+    buf_add_str(&json,
+                ",\"language\":\"python\",\"template\":\"python\",\"labels\":null,\"options\":{"
+                "\"timeout_ms\":5000,\"has_stdin\":true,\"env\":null,\"input\":");
     json_quote_str(&json, run->input);
     buf_add_str(&json, "}}");
     done(arg, NULL, buf_slice(&json));

@@ -193,6 +193,13 @@ def test_a_replay_is_a_new_execution_of_the_same_code(server, body):
     assert other.json["stdout"] == "other"
 
 
+def test_a_replay_in_a_sandbox_is_of_its_template_not_of_the_originals(server):
+    run = server.execute("pass").json["execution_id"]
+    path = f"{API}/executions/{run}/replay"
+    assert server.ask("POST", path, {"sandbox": "box"}).json.get("replay_of") == run
+    assert server.ask("POST", path, {"sandbox": "box", "template": "python"}).status == 409
+
+
 def test_a_replay_streams_or_does_not_wait(server):
     run = server.execute("print 5 5").json["execution_id"]
     path = f"{API}/executions/{run}/replay"
