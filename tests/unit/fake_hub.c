@@ -985,7 +985,7 @@ void session_write(const struct session *s, struct buf *out)
 {
     buf_add_str(out, "{\"name\":");
     json_quote_str(out, s->name);
-    buf_addf(out, ",\"language\":\"%s\",\"state\":\"idle\"}", s->language);
+    buf_addf(out, ",\"language\":\"%s\",\"status\":\"idle\"}", s->language);
 }
 
 void session_write_all(struct hub *h, const struct user *u, struct buf *out)
