@@ -33,14 +33,33 @@ static const struct {
     [ERR_TIMEOUT] = { "timeout", 504 },
 };
 
+/* Returns what vsnprintf does; cut is fine: it is for reading. */
+static int set(struct err *e, enum err_code code, const char *rule, const char *format,
+               va_list args)
+{
+    e->code = code;
+    e->rule = rule;
+    return vsnprintf(e->text, sizeof e->text, format, args);
+}
+
 int err_set(struct err *e, enum err_code code, const char *format, ...)
 {
     if (!e)
         return -1;
     va_list args;
     va_start(args, format);
-    e->code = code;
-    (void)vsnprintf(e->text, sizeof e->text, format, args); /* cut is fine: it is for reading */
+    (void)set(e, code, NULL, format, args);
+    va_end(args);
+    return -1;
+}
+
+int err_policy(struct err *e, const char *rule, const char *format, ...)
+{
+    if (!e)
+        return -1;
+    va_list args;
+    va_start(args, format);
+    (void)set(e, ERR_POLICY, rule, format, args);
     va_end(args);
     return -1;
 }
@@ -52,8 +71,7 @@ int err_errno(struct err *e, enum err_code code, const char *format, ...)
         return -1;
     va_list args;
     va_start(args, format);
-    e->code = code;
-    int n = vsnprintf(e->text, sizeof e->text, format, args);
+    int n = set(e, code, NULL, format, args);
     va_end(args);
     if (n >= 0 && (size_t)n < sizeof e->text)
         (void)snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", strerror(saved));

@@ -32,7 +32,8 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    char text[512]; /* one line, no trailing dot, safe to show to the client */
+    char text[512];   /* one line, no trailing dot, safe to show to the client */
+    const char *rule; /* of ERR_POLICY: the setting that forbids it; NULL: not known */
 };
 
 #define ERR_INIT { .code = ERR_NONE, .text = "" }
@@ -41,7 +42,11 @@ struct err {
 int err_set(struct err *e, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same with ": <strerror>" of the present errno appended. */
+/* ERR_POLICY by a rule that outlives e. */
+int err_policy(struct err *e, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* err_set with ": <strerror>" of the present errno appended. */
 int err_errno(struct err *e, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

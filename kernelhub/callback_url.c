@@ -80,10 +80,10 @@ int callback_url_check(struct slice url, const struct network_policy *policy, st
         return wrong(e, "has a host that makes no sense");
     const char *refused = is_address ? network_policy_refuses(policy, &address) : NULL;
     if (refused)
-        return err_set(e, ERR_POLICY,
-                       "callback_url has an address that is %s: not called (courier/allow names "
-                       "those that are)",
-                       refused);
+        return err_policy(e, "courier/allow",
+                          "callback_url has an address that is %s: not called (courier/allow "
+                          "names those that are)",
+                          refused);
     return 0;
 }
 

@@ -301,7 +301,7 @@ void wk_kill(struct warden_kernel *k, const char *reason)
 {
     if (k->state >= WK_KILLING || k->state <= WK_ORPHANED)
         return;
-    (void)snprintf(k->reason, sizeof k->reason, "%s", reason);
+    (void)snprintf(k->reason, sizeof k->reason, "%.239s", reason);
     kill_now(k);
 }
 

@@ -133,7 +133,10 @@ void reply_write_error(const struct request *r, const struct err *e, const char 
     json_quote_str(out, e->text);
     buf_add_str(out, ",\"hint\":");
     json_quote_str(out, hint ? hint : HINTS[code]);
-    buf_addf(out, ",\"request_id\":\"%s\",\"details\":{}}", r->id.text);
+    buf_addf(out, ",\"request_id\":\"%s\",\"details\":{", r->id.text);
+    if (code == ERR_POLICY && e->rule)
+        buf_addf(out, "\"rule\":\"%s\"", e->rule);
+    buf_add_str(out, "}}");
 }
 
 void reply_error_as(struct request *r, unsigned status, const struct err *e)

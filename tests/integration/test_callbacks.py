@@ -198,6 +198,7 @@ def test_who_never_answers_is_a_timeout(hub: httpx.Client) -> None:
 def test_a_forbidden_address_is_refused_at_once(hub: httpx.Client, url: str) -> None:
     reply = hub.post(ASYNC, json={"code": "1", "callback_url": url})
     assert (reply.status_code, reply.json()["error"]["code"]) == (403, "policy_denied")
+    assert reply.json()["error"]["details"] == {"rule": "courier/allow"}
 
 
 @pytest.mark.parametrize("url", ["ftp://example.org/", "http://u:p@example.org/", "http://", "example.org", "http://a/#b", 7, "http://" + "a" * 2048])

@@ -702,7 +702,7 @@ static int check(const struct execution_request *r, struct err *e)
         return err_set(e, ERR_CONFLICT, "sandbox 'box' is of template 'slim', not of '%s'",
                        r->template_name);
     if (r->callback_url && strstr(r->callback_url, "127."))
-        return err_set(e, ERR_POLICY, "callback_url has an address that is loopback");
+        return err_policy(e, "courier/allow", "callback_url has an address that is loopback");
     if (slice_is(r->code, "boom"))
         return err_set(e, ERR_BUSY, "session 'python' is busy");
     return 0;

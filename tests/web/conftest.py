@@ -43,7 +43,7 @@ class Reply:
         error = self.json["error"]
         assert set(error) == {"code", "message", "hint", "request_id", "details"}
         assert error["request_id"] == self.headers["X-Request-Id"]
-        assert error["details"] == {}
+        assert set(error["details"]) == ({"rule"} if error["code"] == "policy_denied" else set())
         return error
 
 

@@ -274,6 +274,7 @@ def test_a_callback_url_is_for_async_alone(server):
     assert server.ask("POST", BATCH, {"executions": [{"code": "pass", "callback_url": url}]}).status == 400
     refused = server.ask("POST", API + "/execute/async", {"code": "pass", "callback_url": "http://127.0.0.1/"})
     assert (refused.status, refused.error["code"]) == (403, "policy_denied")
+    assert refused.error["details"] == {"rule": "courier/allow"}
     assert server.ask("POST", API + "/execute/async", {"code": "pass", "callback_url": url + "x" * 2048}).status == 400
 
 
