@@ -2,11 +2,11 @@
 #ifndef WEB_PAGE_H
 #define WEB_PAGE_H
 
-#include "base/slice.h"
+#include "base/buf.h"
 
 struct request;
 
-/* `list` is {"items":[…],…} as the hub writes it, whole. */
-void page_reply(struct request *r, struct slice list);
+/* `list` is {"items":[…],…} as the hub writes it, whole. Less than `limit` where that were too long for one reply. */
+void page_reply(struct request *r, const struct buf *list);
 
 #endif

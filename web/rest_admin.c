@@ -54,7 +54,7 @@ void rest_admin_users(struct request *r)
 {
     CLEANUP_BUF struct buf list = BUF_INIT(MAX_LIST_BYTES);
     user_write_all(r->site->hub, &list);
-    page_reply(r, buf_slice(&list));
+    page_reply(r, &list);
 }
 
 void rest_admin_user_create(struct request *r)
@@ -110,7 +110,7 @@ void rest_admin_keys(struct request *r)
         return;
     }
     user_write_keys(r->site->hub, of, &list);
-    page_reply(r, buf_slice(&list));
+    page_reply(r, &list);
 }
 
 static int read_key(struct request *r, struct fields *fields, struct key_body *body,

@@ -11,14 +11,14 @@ void rest_languages(struct request *r)
 {
     CLEANUP_BUF struct buf list = BUF_INIT(MAX_LIST_BYTES);
     hub_write_languages(r->site->hub, r->user, &list);
-    page_reply(r, buf_slice(&list));
+    page_reply(r, &list);
 }
 
 void rest_images(struct request *r)
 {
     CLEANUP_BUF struct buf list = BUF_INIT(MAX_LIST_BYTES);
     hub_write_images(r->site->hub, r->user, &list);
-    page_reply(r, buf_slice(&list));
+    page_reply(r, &list);
 }
 
 /* An image's "template" is its name here. */
@@ -39,7 +39,7 @@ void rest_templates(struct request *r)
         comma = ",";
     }
     buf_add_str(&list, "]}");
-    page_reply(r, buf_slice(&list));
+    page_reply(r, &list);
 }
 
 static void reply_health(struct request *r, bool must_accept)

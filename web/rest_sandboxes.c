@@ -100,14 +100,14 @@ void rest_sandboxes(struct request *r)
 {
     CLEANUP_BUF struct buf list = BUF_INIT(MAX_LIST_BYTES);
     sandbox_write_all(r->site->hub, r->user, false, query_get(&r->query, "label"), &list);
-    page_reply(r, buf_slice(&list));
+    page_reply(r, &list);
 }
 
 void rest_admin_sandboxes(struct request *r)
 {
     CLEANUP_BUF struct buf list = BUF_INIT(MAX_LIST_BYTES);
     sandbox_write_all(r->site->hub, r->user, true, NULL, &list);
-    page_reply(r, buf_slice(&list));
+    page_reply(r, &list);
 }
 
 /* The sandbox named in the path, or NULL and the reply is decided. */

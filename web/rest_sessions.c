@@ -11,7 +11,7 @@
 #include "web/rest.h"
 
 #define MAX_NAME_BYTES 255
-#define MAX_LIST_BYTES (4u * 1024 * 1024)
+#define MAX_LIST_BYTES (64u << 20)
 
 #define AT(member) offsetof(struct session_wish, member)
 
@@ -27,7 +27,7 @@ void rest_sessions(struct request *r)
 {
     CLEANUP_BUF struct buf list = BUF_INIT(MAX_LIST_BYTES);
     session_write_all(r->site->hub, r->user, &list);
-    page_reply(r, buf_slice(&list));
+    page_reply(r, &list);
 }
 
 /* The session named in the path, or NULL and the reply is decided. */

@@ -276,7 +276,11 @@ static struct sandbox {
 void sandbox_write_all(struct hub *h, const struct user *u, bool all_users, const char *label,
                        struct buf *out)
 {
-    buf_addf(out, "{\"items\":[{\"all\":%s}],\"next\":null}", all_users ? "true" : "false");
+    static const int MIB[] = { 3, 5, 1, 1, 3 };
+    buf_addf(out, "{\"items\":[{\"all\":%s}", all_users ? "true" : "false");
+    for (size_t i = 0; label && strcmp(label, "long") == 0 && i < ARRAY_LEN(MIB); i++)
+        buf_addf(out, ",{\"mib\":%d,\"padding\":\"%*s\"}", MIB[i], MIB[i] << 20, "");
+    buf_add_str(out, "],\"next\":null}");
 }
 
 void sandbox_write(const struct sandbox *s, struct buf *out)

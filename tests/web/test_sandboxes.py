@@ -43,6 +43,17 @@ def test_a_wrong_wish_is_named(server: Server, wish: dict[str, object], words: s
     assert status == 400 and words in reply["error"]["message"], reply  # type: ignore[index]
 
 
+def test_a_list_that_is_too_long_for_one_reply_comes_in_pages(server: Server) -> None:
+    pages, cursor = [], 0
+    while cursor is not None:
+        status, page = ask(server, "GET", f"/sandboxes?label=long&cursor={cursor}")
+        assert status == 200
+        pages.append([item.get("mib", 0) for item in page["items"]])
+        cursor = page["next"]
+    assert pages == [[0, 3], [5], [1, 1], [3]]
+    assert ask(server, "GET", "/sandboxes?label=long&cursor=3&limit=1")[1]["next"] == "4"
+
+
 def test_one_that_has_ended_is_gone_for_each_verb(server: Server) -> None:
     for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/reset"), ("GET", "/stats"), ("GET", "/logs")):
         for name, status, code in (("old", 410, "gone"), ("none", 404, "not_found")):
