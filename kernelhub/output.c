@@ -13,8 +13,10 @@ struct output_item {
     struct output_item *next;
     enum event_type type;
     int64_t unix_us;
+    bool is_cut; /* it has lost its beginning, and is counted for that */
     size_t len;
-    char fields[];
+    char *fields;
+    char text[]; /* where the fields are, from `fields` on */
 };
 
 void output_init(struct output *o, int64_t max_bytes)
@@ -47,22 +49,22 @@ void output_done(struct output *o)
         free(item);
 }
 
-static void drop(struct output *o, size_t len)
+static void drop(struct output *o, size_t len, bool is_counted)
 {
     o->dropped_bytes += (int64_t)len;
-    o->dropped_messages++;
+    o->dropped_messages += !is_counted;
 }
 
 /* ---- a text that is cut: raw, as it stands between its quotes ---- */
 
-#define TEXT_FRAME 10 /* ,"text":"" */
+static const char BEFORE_TEXT[] = ",\"text\":\"";
+#define TEXT_FRAME sizeof BEFORE_TEXT /* with the quote behind it */
 
 static bool is_text(enum event_type type, struct slice fields, struct slice *ret_raw)
 {
-    static const char BEFORE[] = ",\"text\":\"";
-    size_t n = sizeof BEFORE - 1;
+    size_t n = sizeof BEFORE_TEXT - 1;
     if ((type != EVENT_STDOUT && type != EVENT_STDERR) || fields.len < TEXT_FRAME ||
-        memcmp(fields.data, BEFORE, n) != 0 || fields.data[fields.len - 1] != '"')
+        memcmp(fields.data, BEFORE_TEXT, n) != 0 || fields.data[fields.len - 1] != '"')
         return false;
     *ret_raw = slice_of(fields.data + n, fields.len - TEXT_FRAME);
     return true;
@@ -113,19 +115,20 @@ static struct slice last_bytes(struct slice raw, size_t max)
 
 /* ---- the ring ---- */
 
-static void push(struct output *o, enum event_type type, struct slice before, struct slice body,
-                 struct slice after, int64_t unix_us)
+static struct output_item *push(struct output *o, enum event_type type, struct slice before,
+                                struct slice body, struct slice after, int64_t unix_us)
 {
     size_t len = before.len + body.len + after.len;
     struct output_item *item = malloc(sizeof *item + len);
     if (!item) {
-        drop(o, len);
-        return;
+        drop(o, len, false);
+        return NULL;
     }
-    *item = (struct output_item){ .type = type, .unix_us = unix_us, .len = len };
-    memcpy(item->fields, before.data, before.len);
-    memcpy(item->fields + before.len, body.data, body.len);
-    memcpy(item->fields + before.len + body.len, after.data, after.len);
+    *item =
+        (struct output_item){ .type = type, .unix_us = unix_us, .len = len, .fields = item->text };
+    memcpy(item->text, before.data, before.len);
+    memcpy(item->text + before.len, body.data, body.len);
+    memcpy(item->text + before.len + body.len, after.data, after.len);
     if (o->last)
         o->last->next = item;
     else
@@ -133,13 +136,40 @@ static void push(struct output *o, enum event_type type, struct slice before, st
     o->last = item;
     o->tail_bytes += (int64_t)len + ITEM_OVERHEAD;
     o->tail_messages++;
+    return item;
 }
 
+/* The end of its text, in max_bytes of fields at most; the frame is written over what goes. */
+static bool shorten(struct output *o, struct output_item *item, int64_t max_bytes)
+{
+    struct slice raw, end;
+    int64_t room = max_bytes - (int64_t)TEXT_FRAME;
+    if (room <= 0 || !is_text(item->type, slice_of(item->fields, item->len), &raw))
+        return false;
+    end = last_bytes(raw, (size_t)room);
+    if (end.len == 0)
+        return false;
+    size_t lost = raw.len - end.len;
+    item->fields += lost;
+    item->len -= lost;
+    memcpy(item->fields, BEFORE_TEXT, sizeof BEFORE_TEXT - 1);
+    o->tail_bytes -= (int64_t)lost;
+    drop(o, lost, item->is_cut);
+    item->is_cut = true;
+    return true;
+}
+
+/* The oldest goes, of a text no more than must. Its memory stays as it was: the ring takes twice tail_max at worst. */
 static void make_room(struct output *o, int64_t size, int64_t tail_max)
 {
-    while (o->first && o->tail_bytes + size > tail_max) {
+    for (;;) {
+        int64_t more = o->tail_bytes + size - tail_max;
+        if (!o->first || more <= 0)
+            return;
+        if (shorten(o, o->first, (int64_t)o->first->len - more))
+            return;
         struct output_item *old = pop(o);
-        drop(o, old->len);
+        drop(o, old->len, old->is_cut);
         free(old);
     }
 }
@@ -152,23 +182,25 @@ static void keep(struct output *o, enum event_type type, struct slice fields, in
     struct slice raw;
     if (size <= tail_max) {
         make_room(o, size, tail_max);
-        push(o, type, slice_of("", 0), fields, slice_of("", 0), unix_us);
+        (void)push(o, type, slice_of("", 0), fields, slice_of("", 0), unix_us);
         return;
     }
-    int64_t room = tail_max - ITEM_OVERHEAD - TEXT_FRAME;
+    int64_t room = tail_max - ITEM_OVERHEAD - (int64_t)TEXT_FRAME;
     struct slice end =
         room > 0 && is_text(type, fields, &raw) ? last_bytes(raw, (size_t)room) : none;
     make_room(o, tail_max + 1, tail_max); /* what is before it is older than what it loses */
-    drop(o, fields.len - end.len);
-    if (end.len)
-        push(o, type, SLICE_LITERAL(",\"text\":\""), end, SLICE_LITERAL("\""), unix_us);
+    drop(o, end.len ? raw.len - end.len : fields.len, false);
+    struct output_item *item =
+        end.len ? push(o, type, slice_str(BEFORE_TEXT), end, SLICE_LITERAL("\""), unix_us) : NULL;
+    if (item)
+        item->is_cut = true;
 }
 
 enum output_way output_admit(struct output *o, enum event_type type, struct slice fields,
                              int64_t unix_us, struct buf *head)
 {
     int64_t size = (int64_t)fields.len + ITEM_OVERHEAD, head_max = o->max_bytes / 4 * 3;
-    int64_t room = head_max - o->head_bytes - ITEM_OVERHEAD - TEXT_FRAME;
+    int64_t room = head_max - o->head_bytes - ITEM_OVERHEAD - (int64_t)TEXT_FRAME;
     bool is_head = !o->first && o->dropped_messages == 0;
     struct slice raw;
     if (is_head && o->head_bytes + size <= head_max) {
@@ -185,10 +217,10 @@ enum output_way output_admit(struct output *o, enum event_type type, struct slic
         return OUTPUT_KEPT;
     }
     CLEANUP_BUF struct buf rest = BUF_INIT(fields.len + TEXT_FRAME);
-    buf_add_str(&rest, ",\"text\":\"");
+    buf_add_str(&rest, BEFORE_TEXT);
     buf_add(&rest, raw.data + begin.len, raw.len - begin.len);
     buf_add_char(&rest, '"');
-    buf_add_str(head, ",\"text\":\"");
+    buf_add_str(head, BEFORE_TEXT);
     buf_add_slice(head, begin);
     buf_add_char(head, '"');
     o->head_bytes = head_max;

@@ -8,7 +8,8 @@
 
 #include "base/json.h"
 
-#define LIMIT 4096
+#define LIMIT   4096
+#define MESSAGE (64 + 10) /* what one counts for beside its text */
 
 /* Displays are never cut. */
 static bool admit(struct output *o, int i)
@@ -122,7 +123,7 @@ static void one_text_over_the_limit_keeps_its_beginning_and_its_end(void **state
     assert_true(head.len > LIMIT / 2 && head.len <= LIMIT / 4 * 3);
     assert_true(tail.len > LIMIT / 8 && tail.len <= LIMIT / 4);
     assert_true(output_has_gap(&o));
-    assert_int_equal(o.dropped_bytes + (int64_t)head.len + (int64_t)tail.len - 20, raw.len + 10);
+    assert_int_equal(o.dropped_bytes + (int64_t)head.len + (int64_t)tail.len - 20, raw.len);
     output_done(&o);
 }
 
@@ -152,6 +153,46 @@ static void a_cut_goes_through_no_character(void **state)
                 assert_memory_equal(tail.data + 9, PIECES[piece], n);
             output_done(&o);
         }
+    }
+}
+
+/* print() writes its newline as a text of its own: the large text before it is not given up for that. */
+static void what_is_kept_is_the_end_of_all_texts_whatever_their_sizes(void **state)
+{
+    static const size_t SIZES[] = { 1, 3000, 1, 50, 500, 1, 900, 20000, 2, 1100, 700, 1 };
+    for (size_t n = 1; n <= ARRAY_LEN(SIZES); n++) {
+        struct output o;
+        CLEANUP_BUF struct buf all = BUF_INIT(1 << 20), head = BUF_INIT(1 << 20),
+                               tail = BUF_INIT(1 << 20), fields = BUF_INIT(1 << 20);
+        enum event_type type;
+        char *text;
+        size_t len;
+        int64_t when;
+        output_init(&o, LIMIT);
+        o.head_bytes = LIMIT; /* the head is full */
+        for (size_t i = 0; i < n; i++) {
+            size_t begin = all.len;
+            for (size_t k = 0; k < SIZES[i]; k++)
+                buf_add_char(&all, (char)('a' + (all.len * 7 + i) % 26));
+            buf_reset(&fields);
+            buf_addf(&fields, ",\"text\":\"%.*s\"", (int)SIZES[i], all.data + begin);
+            assert_int_equal(output_admit(&o, EVENT_STDOUT, buf_slice(&fields), 7, &head),
+                             OUTPUT_KEPT);
+        }
+        int64_t held = o.tail_bytes, dropped = o.dropped_bytes;
+        size_t n_kept = (size_t)o.tail_messages, n_dropped = (size_t)o.dropped_messages;
+        while (output_next(&o, &type, &text, &len, &when)) {
+            assert_memory_equal(text, ",\"text\":\"", 9);
+            buf_add(&tail, text + 9, len - 10);
+            free(text);
+        }
+        assert_memory_equal(tail.data, all.data + all.len - tail.len, tail.len);
+        assert_true(held <= LIMIT / 4);
+        assert_true(tail.len == all.len || held >= LIMIT / 4 - MESSAGE);
+        assert_true(n_kept + n_dropped == n || n_kept + n_dropped == n + 1); /* one is in part */
+        int64_t frames = 10 * (int64_t)(n - n_kept);
+        assert_int_equal(dropped, (int64_t)(all.len - tail.len) + frames);
+        output_done(&o);
     }
 }
 
@@ -286,6 +327,7 @@ int main(void)
         cmocka_unit_test(the_gap_says_how_much_is_missing),
         cmocka_unit_test(one_text_over_the_limit_keeps_its_beginning_and_its_end),
         cmocka_unit_test(a_cut_goes_through_no_character),
+        cmocka_unit_test(what_is_kept_is_the_end_of_all_texts_whatever_their_sizes),
         cmocka_unit_test(a_gap_that_was_said_counts_anew),
         cmocka_unit_test(after_a_restart_a_ring_is_left_whatever_was_counted),
         cmocka_unit_test(a_ring_that_is_emptied_for_ever_lets_no_more_through_than_the_limit_again),
