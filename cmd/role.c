@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #define GRACE_MS   10000
 #define MAX_REPORT 4096
+#define MAX_FILES  65536
 
 static void copy_member(struct slice object, const char *key, char *ret, size_t size)
 {
@@ -108,6 +110,17 @@ static bool only_write_to(int fd)
     return out < 0 ? geteuid() != 0 : dup2(out, fd) == fd;
 }
 
+/* A shell's 1024 are few for what has a connection per client and per sandbox. Not allowed: it works with fewer. */
+static void allow_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= MAX_FILES)
+        return;
+    files.rlim_cur = files.rlim_max < MAX_FILES ? files.rlim_max : MAX_FILES;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 /* In the child. The copies above 10 are so that no dup2 runs over another's source. */
 static void become(const struct role *r, const char *program, const char *const *arguments,
                    int report_fd, int config_fd)
@@ -119,6 +132,7 @@ static void become(const struct role *r, const char *program, const char *const 
     for (size_t i = 0; arguments[i] && n < ROLE_MAX_ARGUMENTS + 3; i++)
         argv[n++] = arguments[i];
     bool deaf = read_from_nothing() && only_write_to(STDOUT_FILENO) && only_write_to(STDERR_FILENO);
+    allow_files();
     (void)setsid();
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);

@@ -90,11 +90,22 @@ static bool allow_http_alone(CURL *c)
 #endif
 }
 
+/* A name that nobody answers for keeps its resolver's thread for as long as the resolver likes: the end of the delivery does not
+ * wait for that one, or all others would. */
+static bool leave_resolver(CURL *c)
+{
+#if LIBCURL_VERSION_NUM >= 0x075700
+    return curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
+#else
+    return c != NULL;
+#endif
+}
+
 /* What keeps it where it belongs. */
 static bool set_walls(struct delivery *d)
 {
     CURL *c = d->easy;
-    return allow_http_alone(c) &&
+    return allow_http_alone(c) && leave_resolver(c) &&
            curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, d) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&

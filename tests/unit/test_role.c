@@ -7,6 +7,7 @@
 #include <string.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -124,6 +125,26 @@ static void a_role_only_writes_to_the_terminal(void **state)
     (void)unlink(path);
 }
 
+static void a_role_may_have_more_files_than_its_starter(void **state)
+{
+    char path[128];
+    struct role r;
+    struct rlimit before, low;
+    int script = mkstemp(scratch_path(path, sizeof path, "role-XXXXXX"));
+    assert_true(dprintf(script, "#!/bin/sh\nprintf '{\"error\":\"%%s\"}' \"$(ulimit -Sn)\" >&%d\n",
+                        ROLE_REPORT_FD) > 0);
+    assert_int_equal(fchmod(script, 0700), 0);
+    (void)close(script);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = (struct rlimit){ .rlim_cur = 200, .rlim_max = before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    look_at_output(path, STDOUT_FILENO, &r);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    rlim_t most = before.rlim_max < 65536 ? before.rlim_max : 65536;
+    assert_int_equal(strtoul(r.report.error, NULL, 10), most);
+    (void)unlink(path);
+}
+
 /* In a child, whose descriptor 4 is free to be what a supervisor gives. */
 static int read_what_is_handed_over(const char *path)
 {
@@ -166,6 +187,7 @@ int main(void)
         cmocka_unit_test(an_end_is_described),
         cmocka_unit_test(a_role_reads_from_nothing),
         cmocka_unit_test(a_role_only_writes_to_the_terminal),
+        cmocka_unit_test(a_role_may_have_more_files_than_its_starter),
         cmocka_unit_test(settings_that_were_handed_over_are_closed_once_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
