@@ -176,6 +176,7 @@ static void set_headers(struct transfer *t, const char *accept)
 static int set_url(struct transfer *t, const char *path, struct err *e)
 {
     buf_init(&t->url, MAX_URL);
+    t->client->may_retry = false;
     if (path[0] != '/')
         return err_set(e, ERR_INVALID, "'%.100s' is no path of the service", path);
     buf_addf(&t->url, "%s%s", t->client->url, path);
