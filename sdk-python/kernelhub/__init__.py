@@ -50,6 +50,7 @@ from .errors import (
 from .event import Event
 from .execution import ErrorInfo, Execution, FileChange, ResourceUsage, Result, Timing
 from .info import Health, Image, Language, SandboxInfo, SessionInfo
+from .output import Output
 from .run import AsyncRun, Run
 from .sandbox import AsyncSandbox, Sandbox
 from .session import AsyncSession, Session
@@ -84,6 +85,7 @@ __all__ = [
     "Language",
     "MethodNotAllowedError",
     "NotFoundError",
+    "Output",
     "PermissionDeniedError",
     "PolicyDeniedError",
     "PreconditionFailedError",

@@ -13,6 +13,7 @@ from ._wire import AsyncWire, Wire
 from .event import Event
 from .execution import Execution
 from .feed import AsyncFeed, Feed
+from .output import Output
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -88,11 +89,12 @@ class Run:
         head: int | None = None,
         tail: int | None = None,
         grep: str | None = None,
-    ) -> str:
+    ) -> Output:
         """The text it wrote so far, or a part: stream is stdout, stderr or result.
 
         head and tail count lines; offset and limit count bytes of UTF-8; grep keeps the lines that
-        hold a text (no pattern). Without limit, head and tail it is read to its end.
+        hold a text (no pattern). Without limit, head and tail it is read to its end. A head or tail
+        above 8 MiB is cut: `truncated` of what is returned says so.
         """
         parts: list[str] = []
         at = offset
@@ -110,7 +112,7 @@ class Run:
             parts.append(text)
             following = headers.get("X-Next-Offset")
             if limit is not None or following is None:
-                return "".join(parts)
+                return Output.joined(parts, headers)
             at = int(following)
 
     def replay(self, **options: Unpack[ReplayOptions]) -> Run:
@@ -201,11 +203,12 @@ class AsyncRun:
         head: int | None = None,
         tail: int | None = None,
         grep: str | None = None,
-    ) -> str:
+    ) -> Output:
         """The text it wrote so far, or a part: stream is stdout, stderr or result.
 
         head and tail count lines; offset and limit count bytes of UTF-8; grep keeps the lines that
-        hold a text (no pattern). Without limit, head and tail it is read to its end.
+        hold a text (no pattern). Without limit, head and tail it is read to its end. A head or tail
+        above 8 MiB is cut: `truncated` of what is returned says so.
         """
         parts: list[str] = []
         at = offset
@@ -223,7 +226,7 @@ class AsyncRun:
             parts.append(text)
             following = headers.get("X-Next-Offset")
             if limit is not None or following is None:
-                return "".join(parts)
+                return Output.joined(parts, headers)
             at = int(following)
 
     async def replay(self, **options: Unpack[ReplayOptions]) -> AsyncRun:

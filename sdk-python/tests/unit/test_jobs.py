@@ -91,6 +91,14 @@ def test_a_part_of_an_output_is_one_request(driver):
     assert hub.lines()[1].endswith("?stream=stderr&tail=1&grep=a+b")
 
 
+def test_an_output_says_whether_it_was_cut(driver):
+    cut, whole = text_reply("tail", X_Truncated="true"), text_reply("all")
+    hub = FakeHub(cut, whole)
+    tail = driver.call(hub, lambda c: run_of(c).output(tail=10**6))
+    assert tail == "tail" and tail.truncated
+    assert not driver.call(hub, lambda c: run_of(c).output()).truncated
+
+
 def test_an_errors_text_is_still_an_error(driver):
     hub = FakeHub(error_reply(400, "invalid_request"))
     with pytest.raises(InvalidRequestError):
