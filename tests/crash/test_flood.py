@@ -183,7 +183,6 @@ def printed(service: Service, execution: str) -> list[str]:
     return "".join(lines).splitlines()
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("stalled", [False, True], ids=["no client", "a stalled client"])
 def test_a_million_lines_cost_the_hub_little_memory_and_a_neighbour_little_time(service: Service, stalled: bool) -> None:
     neighbour = Neighbour(service, f"neighbour{int(stalled)}")
@@ -202,7 +201,6 @@ def test_a_million_lines_cost_the_hub_little_memory_and_a_neighbour_little_time(
     assert neighbour.ratio() < MOST
 
 
-@pytest.mark.timeout(900)
 def test_a_flood_over_the_limit_costs_the_hub_no_memory(service: Service) -> None:
     """Each line a message of its own, nearly all of them through the ring. Its neighbour's time is told, not judged: the
     kernel, its relay and its warden take both CPUs of a small machine with so many messages."""

@@ -13,7 +13,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
 from cells import Cell, any_cell
 from client import Client, nothing
 from conftest import Service, wait_until
@@ -159,7 +158,6 @@ def hub_deaths(service: Service) -> list[str]:
     return re.findall(r"event=hub_ended how=(.*?) again_in_ms", service.log.read_text(errors="replace"))
 
 
-@pytest.mark.timeout(600 + KILLS * 6)
 def test_a_hub_that_dies_again_and_again_loses_and_doubles_nothing(make_service: object) -> None:
     print(f"\ncrash: SEED={SEED} KILLS={KILLS}", flush=True)
     service: Service = make_service()  # type: ignore[operator]

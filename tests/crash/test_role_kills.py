@@ -225,7 +225,6 @@ class Round:
             wait_until(lambda: len(Victims.children(Victims(self.service).init()[0])) == 2, 30)
 
 
-@pytest.mark.timeout(300 + 120 * ROLE_KILLS)
 @pytest.mark.parametrize("role", TRUTHS)
 def test_an_execution_ends_once_and_truly_whoever_is_killed(service: Service, role: str) -> None:
     tally, rng = Tally(), random.Random(f"{SEED} {role}")
