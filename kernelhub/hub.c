@@ -49,14 +49,15 @@ static void pump_all(struct hub *h)
     zlistx_destroy(&all);
 }
 
-/* So that a hub that comes back can work before the keeper has looked at the images again. Rare: it may wait for the disk. */
+/* So that a hub that comes back can work before the keeper has looked at the images again. */
 static void remember_catalog(struct hub *h, struct slice body)
 {
-    struct err e = ERR_INIT;
     CLEANUP_BUF struct buf text = BUF_INIT(MAX_CATALOG_BYTES);
     buf_add_slice(&text, body);
-    if (text.failed || store_put_setting(h->store, "catalog", text.data, &e) < 0)
-        log_warning("the catalog is not remembered: %s", text.failed ? "it is too big" : e.text);
+    if (text.failed)
+        log_warning("the catalog is not remembered: it is too big");
+    else
+        store_queue_setting(h->store, "catalog", text.data);
 }
 
 static void recall_catalog(struct hub *h)

@@ -105,6 +105,8 @@ void store_put_sandbox(struct store *s, const struct sandbox_row *r, store_done_
 void store_set_workspace(struct store *s, const struct uuid *sandbox_id, const char *workspace); /* sandbox_row's */
 void store_put_session(struct store *s, const struct session_row *r, store_done_fn done, void *arg);
 
+void store_queue_setting(struct store *s, const char *name, const char *value); /* before the loop runs: store_put_setting */
+
 /* `late` writes are for what nobody waits for: they go, in order with all others, with the next one that is not late, or 5 ms later. */
 
 /* exists: an execution with this id was there before; nothing was written. */

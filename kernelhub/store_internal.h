@@ -231,7 +231,6 @@ void store_query_stop(struct store *s);
 
 /* store_rows.c: one row as it stands in a statement's columns. */
 void store_row_of_execution(sqlite3_stmt *stmt, struct execution_row *ret);
-void store_queue_setting(struct store *s, const char *name, const char *value);
 
 /* store_list.c */
 void store_list_filter_free(struct store_list_filter *f);

@@ -2,8 +2,11 @@
 #include "hub_fixture.h"
 #include "kernelhub/follower.h"
 #include "kernelhub/sandbox_verbs.h"
+#include "protocol/frame.h"
+#include "protocol/verb.h"
 
-#include "base/json.h"
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #define ENDED    "SELECT count(*) FROM executions WHERE status = 'cancelled'"
 #define FINISHED "SELECT count(*) FROM events WHERE type = 'finished'"
@@ -328,6 +331,91 @@ static void revoked_and_expired_keys_and_removed_users_are_shut_out_and_no_other
     assert_string_equal(user_shut_out(f->hub, u, stays), "the user was removed");
 }
 
+/* A keeper that has no sandbox and one image. */
+struct keeper {
+    struct hub_fixture *f;
+    int door, fd, asked; /* asked: how often for its images */
+};
+
+static void answer_verb(struct keeper *k, const struct verb_request *r)
+{
+    static const char IMAGES[] =
+        ",\"images\":[{\"template\":\"slim\",\"image\":\"slim\",\"digest\":"
+        "\"sha256:1\",\"kernelspecs\":{}}]";
+    static const char HELLO[] = ",\"version\":2,\"keeper_epoch\":1,\"boot_id\":"
+                                "\"11111111-1111-4222-8333-444455556666\"";
+    CLEANUP_BUF struct buf out = BUF_INIT(4096);
+    verb_encode_ok(&out, r->id,
+                   slice_str(r->verb == VERB_HELLO    ? HELLO
+                             : r->verb == VERB_IMAGES ? IMAGES
+                                                      : ",\"sandboxes\":[]"));
+    assert_int_equal(send(k->fd, out.data, out.len, MSG_NOSIGNAL), (ssize_t)out.len);
+    k->asked += r->verb == VERB_IMAGES;
+}
+
+static int on_verbs(struct loop *loop, zmq_pollitem_t *item, void *arg)
+{
+    char text[8192];
+    ssize_t n = recv(item->fd, text, sizeof text, MSG_DONTWAIT);
+    struct slice body;
+    struct verb_request r;
+    struct err e;
+    size_t used;
+    for (size_t at = 0; n > 0 && frame_decode(slice_of(text + at, (size_t)n - at), sizeof text,
+                                              &body, &used) == DECODE_OK;
+         at += used)
+        if (verb_decode_request(body, &r, &e) == DECODE_OK)
+            answer_verb(arg, &r);
+    return 0;
+}
+
+static int on_knock(struct loop *loop, zmq_pollitem_t *item, void *arg)
+{
+    struct keeper *k = arg;
+    k->fd = accept(item->fd, NULL, NULL);
+    zmq_pollitem_t verbs = { .fd = k->fd, .events = ZMQ_POLLIN };
+    loop_poller(loop, &verbs, on_verbs, k);
+    return 0;
+}
+
+static void keeper_open(struct keeper *k, struct hub_fixture *f)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    *k = (struct keeper){ .f = f, .fd = -1 };
+    snprintf(address.sun_path, sizeof address.sun_path, "%.90s/keeper.sock", f->base.dir);
+    k->door = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(k->door, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(k->door, 1), 0);
+    zmq_pollitem_t item = { .fd = k->door, .events = ZMQ_POLLIN };
+    loop_poller(f->base.loop, &item, on_knock, k);
+}
+
+static void keeper_close(struct keeper *k)
+{
+    zmq_pollitem_t door = { .fd = k->door }, verbs = { .fd = k->fd };
+    loop_poller_end(k->f->base.loop, &door);
+    loop_poller_end(k->f->base.loop, &verbs);
+    close(k->door);
+    close(k->fd);
+}
+
+static void the_catalog_is_remembered_without_waiting_for_the_disk(void **state)
+{
+    static const char IS_REMEMBERED[] = "SELECT count(*) FROM settings WHERE name = 'catalog'";
+    struct hub_fixture *f = *state;
+    struct keeper k;
+    keeper_open(&k, f);
+    store_hold(f->hub->store);
+    fixture_run(&f->base, &k.asked, 1);
+    run_on_time(f, 20);
+    int64_t before = hub_fixture_ask(f, IS_REMEMBERED);
+    store_release(f->hub->store);
+    hub_fixture_settle(f);
+    keeper_close(&k);
+    assert_int_equal(before, 0);
+    assert_int_equal(hub_fixture_ask(f, IS_REMEMBERED), 1);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -344,6 +432,7 @@ int main(void)
         WITH_HUB(what_a_reset_ends_claims_no_use_of_anything),
         WITH_HUB(a_command_is_no_session_in_what_a_user_has),
         WITH_HUB(a_feed_that_has_ended_is_read_once),
+        WITH_HUB(the_catalog_is_remembered_without_waiting_for_the_disk),
         WITH_HUB(what_is_open_in_a_session_that_has_ended_ends_at_recovery),
         WITH_HUB(revoked_and_expired_keys_and_removed_users_are_shut_out_and_no_others),
     };

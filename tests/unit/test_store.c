@@ -528,6 +528,10 @@ static void settings_outlive_the_store(void **state)
     assert_int_equal(store_get_setting(f->store, "x", value, sizeof value, &e), 0);
     assert_string_equal(value, "1234567");
     assert_int_equal(store_get_setting(f->store, "x", value, 7, &e), -1);
+    store_queue_setting(f->store, "x", "7");
+    fixture_flush(f);
+    assert_int_equal(store_get_setting(f->store, "x", value, 7, &e), 0);
+    assert_string_equal(value, "7");
 }
 
 static void numbers_of_feeds_are_never_used_again(void **state)
