@@ -177,7 +177,7 @@ void command_transmit(struct execution *x)
     struct sandbox *sandbox = x->session->sandbox;
     if (!sandbox->can_exec) {
         struct err why;
-        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false,
+        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE,
                                    "its sandbox runs no commands" };
         (void)err_set(&why, ERR_UNAVAILABLE,
                       "sandbox '%s' was made by an older version, which runs no commands: end it, "

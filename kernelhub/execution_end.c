@@ -217,7 +217,7 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
 
 void execution_cancel_queued(struct execution *x, const char *reason, const struct err *failure)
 {
-    struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false, reason };
+    struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, reason };
     execution_finish(x, outcome, NULL, failure, NO_MARK);
 }
 

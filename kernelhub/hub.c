@@ -219,7 +219,6 @@ static void end_unreachable(struct hub *h)
         if (s && (s->running != x || s->sandbox))
             continue;
         struct outcome outcome = { x->epoch[0] ? STATUS_LOST : STATUS_CANCELLED, OUTCOME_NO_CODE,
-                                   false,
                                    s ? "its sandbox was gone when the service came back"
                                      : "its session had ended when the service came back" };
         execution_finish(x, outcome, NULL, NULL, (struct store_mark){ .number = 0 });

@@ -95,19 +95,19 @@ bool outcome_read_end(struct slice json, struct outcome_end *ret)
 static struct outcome of_death(const struct outcome_end *end)
 {
     if (end->oom)
-        return (struct outcome){ STATUS_OOM, 137, false,
+        return (struct outcome){ STATUS_OOM, 137,
                                  "the sandbox ran out of memory and the kernel was killed" };
     int64_t code = end->signal > 0 ? 128 + end->signal : end->exit_code;
-    return (struct outcome){ STATUS_KERNEL_DIED, code, false,
+    return (struct outcome){ STATUS_KERNEL_DIED, code,
                              "the kernel's process ended while the code ran" };
 }
 
 static struct outcome of_error(const struct outcome_reply *reply, const struct outcome_end *end)
 {
     if (end->interrupted)
-        return (struct outcome){ STATUS_INTERRUPTED, 130, false, NULL };
+        return (struct outcome){ STATUS_INTERRUPTED, 130, NULL };
     if (reply->exit_code != OUTCOME_NO_CODE)
-        return (struct outcome){ STATUS_ERROR, reply->exit_code, false, NULL };
+        return (struct outcome){ STATUS_ERROR, reply->exit_code, NULL };
     if (strcmp(reply->ename, "SystemExit") == 0) {
         char *rest;
         long code = strtol(reply->evalue, &rest, 10);
@@ -115,9 +115,9 @@ static struct outcome of_error(const struct outcome_reply *reply, const struct o
             code = 0;
         else if (*rest != '\0')
             code = 1; /* sys.exit("message") */
-        return (struct outcome){ code == 0 ? STATUS_OK : STATUS_ERROR, code & 0xff, false, NULL };
+        return (struct outcome){ code == 0 ? STATUS_OK : STATUS_ERROR, code & 0xff, NULL };
     }
-    return (struct outcome){ STATUS_ERROR, 1, false, NULL };
+    return (struct outcome){ STATUS_ERROR, 1, NULL };
 }
 
 static struct outcome of_done(const struct outcome_reply *reply, const struct outcome_end *end,
@@ -125,24 +125,22 @@ static struct outcome of_done(const struct outcome_reply *reply, const struct ou
 {
     if (end->timed_out)
         return (struct outcome){
-            STATUS_TIMEOUT, 124, false,
+            STATUS_TIMEOUT, 124,
             "the time limit was reached; the code was interrupted and the kernel kept its state"
         };
     if (!reply->seen) {
         if (end->interrupted)
-            return (struct outcome){ STATUS_INTERRUPTED, 130, false, "the kernel sent no reply" };
+            return (struct outcome){ STATUS_INTERRUPTED, 130, "the kernel sent no reply" };
         return (struct outcome){ saw_error ? STATUS_ERROR : STATUS_OK,
-                                 saw_error ? 1 : OUTCOME_NO_CODE, false,
-                                 "the kernel sent no reply" };
+                                 saw_error ? 1 : OUTCOME_NO_CODE, "the kernel sent no reply" };
     }
     if (strcmp(reply->status, "ok") == 0)
         return (struct outcome){ STATUS_OK,
-                                 reply->exit_code == OUTCOME_NO_CODE ? 0 : reply->exit_code, false,
-                                 NULL };
+                                 reply->exit_code == OUTCOME_NO_CODE ? 0 : reply->exit_code, NULL };
     if (strcmp(reply->status, "aborted") == 0 || strcmp(reply->status, "abort") == 0) {
         if (end->interrupted)
-            return (struct outcome){ STATUS_INTERRUPTED, 130, false, NULL };
-        return (struct outcome){ STATUS_CANCELLED, OUTCOME_NO_CODE, true,
+            return (struct outcome){ STATUS_INTERRUPTED, 130, NULL };
+        return (struct outcome){ STATUS_CANCELLED, OUTCOME_NO_CODE,
                                  "the kernel aborted it before it ran" };
     }
     return of_error(reply, end);
@@ -158,19 +156,19 @@ struct outcome outcome_of(const struct outcome_reply *reply, const struct outcom
     if (strcmp(end->how, "killed") == 0) {
         if (end->timed_out)
             return (
-                struct outcome){ STATUS_TIMEOUT, 124, false,
+                struct outcome){ STATUS_TIMEOUT, 124,
                                  "the time limit was reached; the code did not stop when "
                                  "interrupted, so the kernel was killed and its state is lost" };
-        return (struct outcome){ STATUS_INTERRUPTED, 130, false,
+        return (struct outcome){ STATUS_INTERRUPTED, 130,
                                  "the kernel was ended while the code ran; its state is lost" };
     }
-    return (struct outcome){ STATUS_LOST, OUTCOME_NO_CODE, false,
+    return (struct outcome){ STATUS_LOST, OUTCOME_NO_CODE,
                              "what became of the code cannot be known" };
 }
 
 static struct outcome command_timeout(const struct outcome_end *end)
 {
-    return (struct outcome){ STATUS_TIMEOUT, 124, false,
+    return (struct outcome){ STATUS_TIMEOUT, 124,
                              end->signal == SIGKILL
                                  ? "the time limit was reached; the command did not stop when "
                                    "interrupted and was killed with all it started"
@@ -182,21 +180,20 @@ struct outcome outcome_of_command(const struct outcome_end *end)
     int64_t code = end->signal > 0 ? 128 + end->signal : end->exit_code;
     bool died = strcmp(end->how, "died") == 0;
     if (end->oom)
-        return (struct outcome){ STATUS_OOM, 137, false,
+        return (struct outcome){ STATUS_OOM, 137,
                                  "the sandbox ran out of memory and the command was killed" };
     if (strcmp(end->how, "killed") == 0)
-        return (struct outcome){ STATUS_INTERRUPTED, code == OUTCOME_NO_CODE ? 130 : code, false,
+        return (struct outcome){ STATUS_INTERRUPTED, code == OUTCOME_NO_CODE ? 130 : code,
                                  "the command was stopped" };
     if (died)
-        return (struct outcome){ STATUS_KERNEL_DIED, code, false,
+        return (struct outcome){ STATUS_KERNEL_DIED, code,
                                  "the sandbox ended while the command ran" };
     if (strcmp(end->how, "done") != 0)
-        return (struct outcome){ STATUS_LOST, OUTCOME_NO_CODE, false,
+        return (struct outcome){ STATUS_LOST, OUTCOME_NO_CODE,
                                  "what became of the command cannot be known" };
     if (end->timed_out)
         return command_timeout(end);
     if (code == 0)
-        return (struct outcome){ STATUS_OK, 0, false, NULL };
-    return (struct outcome){ end->interrupted ? STATUS_INTERRUPTED : STATUS_ERROR, code, false,
-                             NULL };
+        return (struct outcome){ STATUS_OK, 0, NULL };
+    return (struct outcome){ end->interrupted ? STATUS_INTERRUPTED : STATUS_ERROR, code, NULL };
 }

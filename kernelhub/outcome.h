@@ -37,7 +37,6 @@ bool outcome_read_end(struct slice json, struct outcome_end *ret);
 struct outcome {
     enum status status;
     int64_t exit_code; /* OUTCOME_NO_CODE: null */
-    bool run_again;    /* the kernel said `aborted`: it did not run and must be sent once more */
     const char *reason; /* a sentence, or NULL */
 };
 

@@ -475,7 +475,7 @@ static void on_refused(struct session *s, struct execution *running, const struc
     free(text);
     log_warning("kernel=%s %s", s->kernel_id.text, log_quote(slice_str(why.text)));
     if (running) {
-        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false,
+        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE,
                                    "the sandbox did not take it" };
         execution_finish(running, outcome, NULL, &why, (struct store_mark){ .number = 0 });
         session_pump(s);

@@ -109,7 +109,7 @@ void session_renew(struct session *s, const char *why)
 
 static void lose_running(struct session *s)
 {
-    struct outcome lost = { STATUS_LOST, OUTCOME_NO_CODE, false,
+    struct outcome lost = { STATUS_LOST, OUTCOME_NO_CODE,
                             s->is_command
                                 ? "the sandbox's warden died while the command ran; it was killed"
                                 : "the sandbox's warden died while the code ran; the kernel was "

@@ -134,7 +134,7 @@ void session_enter_sandbox(struct session *s, struct sandbox *sandbox)
 static void end_work(struct session *s, const char *reason)
 {
     if (s->running) {
-        struct outcome outcome = { STATUS_INTERRUPTED, 130, false, reason };
+        struct outcome outcome = { STATUS_INTERRUPTED, 130, reason };
         execution_finish(s->running, outcome, NULL, NULL, (struct store_mark){ .number = 0 });
     }
     for (struct execution *x = zlistx_first(s->queue); x; x = zlistx_first(s->queue))

@@ -401,7 +401,7 @@ static void on_inserted(void *arg, bool exists)
     write_accepted(&x->id, status_name(x->status), x->session_name, position, false, &out);
     if (x->failure.code != ERR_NONE) {
         struct err why = x->failure;
-        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, false, why.text };
+        struct outcome outcome = { STATUS_CANCELLED, OUTCOME_NO_CODE, why.text };
         execution_finish(x, outcome, NULL, &why, NO_MARK);
     } else if (s->running == x) {
         execution_transmit(x);

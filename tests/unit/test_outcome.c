@@ -98,9 +98,10 @@ static void killed_by_us_without_a_timeout_is_interrupted(void **state)
 
 static void an_aborted_reply_says_that_it_did_not_run(void **state)
 {
-    struct outcome_reply r = reply_of("{\"status\":\"aborted\"}");
-    struct outcome_end e = end_of("{\"how\":\"done\"}");
-    assert_true(outcome_of(&r, &e, false).run_again);
+    check("{\"status\":\"aborted\"}", "{\"how\":\"done\"}", STATUS_CANCELLED, OUTCOME_NO_CODE);
+    check("{\"status\":\"abort\"}", "{\"how\":\"done\"}", STATUS_CANCELLED, OUTCOME_NO_CODE);
+    check("{\"status\":\"aborted\"}", "{\"how\":\"done\",\"interrupted\":true}", STATUS_INTERRUPTED,
+          130);
 }
 
 static void a_reply_survives_being_written_down(void **state)
