@@ -15,7 +15,7 @@ struct execution_request {
     const char *session;     /* session's name */
     const char *execution_id; /* the client's choice; a UUID */
     bool not_persistent;     /* persistent:false */
-    const char *sandbox;     /* id or name (only the default one in this version: others are not_found) */
+    const char *sandbox;     /* id or name; NULL: the session's, else the default one of the template */
     const char *template_name;
     double timeout_seconds;  /* 0: 30 */
     double queue_timeout_seconds; /* 0: none */
