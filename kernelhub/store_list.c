@@ -2,9 +2,9 @@
  * holds no read transaction for long, can be cancelled, and gives what it has after two seconds (with a cursor to go on). */
 #include <ctype.h>
 #include <errno.h>
-#include <time.h>
 
 #include "base/json.h"
+#include "base/timestamp.h"
 #include "kernelhub/execution.h"
 #include "kernelhub/record.h"
 #include "kernelhub/store_internal.h"
@@ -63,83 +63,6 @@ static struct store_list_filter *copy_filter(const struct execution_filter *f)
     return copy;
 }
 
-/* n digits as a number in lo…hi. */
-static bool read_digits(const char **at, int n, int lo, int hi, int *ret)
-{
-    int v = 0;
-    for (int i = 0; i < n; i++) {
-        if (!isdigit((unsigned char)(*at)[i]))
-            return false;
-        v = v * 10 + (*at)[i] - '0';
-    }
-    *at += n;
-    *ret = v;
-    return v >= lo && v <= hi;
-}
-
-static bool read_char(const char **at, const char *allowed)
-{
-    if (!**at || !strchr(allowed, **at))
-        return false;
-    (*at)++;
-    return true;
-}
-
-/* ".123": microseconds, what is finer is dropped. Nothing there: 0. */
-static bool read_fraction(const char **at, int *ret_us)
-{
-    int us = 0, unit = 100000;
-    *ret_us = 0;
-    if (!read_char(at, "."))
-        return true;
-    if (!isdigit((unsigned char)**at))
-        return false;
-    for (; isdigit((unsigned char)**at); (*at)++, unit /= 10)
-        us += (**at - '0') * unit;
-    *ret_us = us;
-    return true;
-}
-
-static bool read_offset(const char **at, int *ret_seconds)
-{
-    int hours, minutes, sign = **at == '-' ? -1 : 1;
-    *ret_seconds = 0;
-    if (read_char(at, "Zz"))
-        return true;
-    if (!read_char(at, "+-") || !read_digits(at, 2, 0, 23, &hours) || !read_char(at, ":") ||
-        !read_digits(at, 2, 0, 59, &minutes))
-        return false;
-    *ret_seconds = sign * (hours * 3600 + minutes * 60);
-    return true;
-}
-
-/* RFC 3339 date-time, to µs since 1970. */
-static bool parse_time(const char *text, int64_t *ret_us)
-{
-    int year, month, day, hour, minute, second, us, offset;
-    const char *at = text;
-    if (!read_digits(&at, 4, 1970, 9999, &year) || !read_char(&at, "-") ||
-        !read_digits(&at, 2, 1, 12, &month) || !read_char(&at, "-") ||
-        !read_digits(&at, 2, 1, 31, &day) || !read_char(&at, "Tt") ||
-        !read_digits(&at, 2, 0, 23, &hour) || !read_char(&at, ":") ||
-        !read_digits(&at, 2, 0, 59, &minute) || !read_char(&at, ":") ||
-        !read_digits(&at, 2, 0, 60, &second) || !read_fraction(&at, &us) ||
-        !read_offset(&at, &offset) || *at)
-        return false;
-    struct tm tm = { .tm_year = year - 1900,
-                     .tm_mon = month - 1,
-                     .tm_mday = day,
-                     .tm_hour = hour,
-                     .tm_min = minute,
-                     .tm_sec = second };
-    time_t seconds = timegm(&tm);
-    if (tm.tm_mday !=
-        (second == 60 ? tm.tm_mday : day)) /* timegm made 30 February a day in March */
-        return false;
-    *ret_us = ((int64_t)seconds - offset) * 1000000 + us;
-    return true;
-}
-
 static int bind_plain(sqlite3_stmt *stmt, int at, const char *text, struct err *e)
 {
     sql_bind_text(stmt, at, text);
@@ -162,7 +85,7 @@ static int bind_status(sqlite3_stmt *stmt, int at, const char *text, struct err 
 static int bind_date(sqlite3_stmt *stmt, int at, const char *text, const char *name, struct err *e)
 {
     int64_t us;
-    if (!parse_time(text, &us))
+    if (!timestamp_parse(slice_str(text), &us))
         return err_set(e, ERR_INVALID,
                        "%s '%.40s' is no RFC 3339 time like 2026-11-21T10:00:00Z "
                        "(a + in a URL is written %%2B)",

@@ -4,12 +4,12 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/timestamp.h"
 #include "web/fields.h"
 #include "web/page.h"
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/rest.h"
-#include "web/timestamp.h"
 
 #define MAX_LIST_BYTES (16u * 1024 * 1024)
 

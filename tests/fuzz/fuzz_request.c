@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/timestamp.h"
 #include "web/accept.h"
 #include "web/body.h"
 #include "web/fields.h"
@@ -11,7 +12,6 @@
 #include "web/range.h"
 #include "web/router.h"
 #include "web/routes.h"
-#include "web/timestamp.h"
 #include "web/token.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

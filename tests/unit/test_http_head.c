@@ -6,11 +6,11 @@
 
 #include <cmocka.h>
 
+#include "base/timestamp.h"
 #include "web/accept.h"
 #include "web/origin.h"
 #include "web/query.h"
 #include "web/range.h"
-#include "web/timestamp.h"
 #include "web/token.h"
 
 static void a_scheme_may_be_written_in_any_case(void **state)

@@ -1,4 +1,4 @@
-#include "web/timestamp.h"
+#include "base/timestamp.h"
 
 #include <time.h>
 

@@ -1,6 +1,6 @@
 /* timestamp.h - a moment as RFC 3339 writes it. */
-#ifndef WEB_TIMESTAMP_H
-#define WEB_TIMESTAMP_H
+#ifndef BASE_TIMESTAMP_H
+#define BASE_TIMESTAMP_H
 
 #include <stdint.h>
 
