@@ -236,14 +236,33 @@ void request_wait(struct request *r, struct wait *w)
         r->wait = w;
 }
 
-void request_answer(void *arg, const struct err *e, struct slice json)
+bool request_execution(struct request *r, struct uuid *ret)
 {
-    struct request *r = arg;
+    struct err e = ERR_INIT;
+    if (uuid_parse(slice_str(request_part(r, 0)), ret))
+        return true;
+    (void)err_set(&e, ERR_NOT_FOUND, "no execution %s", log_quote(slice_str(request_part(r, 0))));
+    reply_error(r, &e);
+    return false;
+}
+
+static void answer(struct request *r, unsigned status, const struct err *e, struct slice json)
+{
     r->wait = NULL;
     if (e)
         reply_error(r, e);
     else
-        reply_json(r, 200, json);
+        reply_json(r, status, json);
+}
+
+void request_answer(void *arg, const struct err *e, struct slice json)
+{
+    answer(arg, 200, e, json);
+}
+
+void request_answer_created(void *arg, const struct err *e, struct slice json)
+{
+    answer(arg, 201, e, json);
 }
 
 void request_work(struct request *r, void *work, void (*done)(void *work, bool completed))

@@ -85,6 +85,7 @@ void request_drain(struct request *r);
 void request_wait(struct request *r, struct wait *w);
 /* A reply_fn with the request as its argument: 200 with the JSON, or the error. */
 void request_answer(void *arg, const struct err *e, struct slice json);
+void request_answer_created(void *arg, const struct err *e, struct slice json); /* 201 */
 
 /* For a POST that says all in its path: no body, or {}. False: the reply is decided. */
 bool request_has_empty_body(struct request *r);
@@ -95,6 +96,9 @@ static inline const char *request_part(const struct request *r, size_t i)
 {
     return r->match.part[i];
 }
+
+/* The execution named in the path. What is no UUID does not exist either: false, and the reply is decided. */
+bool request_execution(struct request *r, struct uuid *ret);
 
 static inline bool request_has_flag(const struct request *r, enum route_flag flag)
 {

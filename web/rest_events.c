@@ -2,7 +2,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "kernelhub/follower.h"
 #include "protocol/sse.h"
 #include "web/accept.h"
@@ -164,13 +163,8 @@ static struct follower *open_session(struct request *r, const struct wanted *w,
 void rest_execution_events(struct request *r)
 {
     struct uuid id;
-    struct err e = ERR_INIT;
-    if (uuid_parse(slice_str(request_part(r, 0)), &id)) {
+    if (request_execution(r, &id))
         serve(r, open_execution);
-        return;
-    }
-    (void)err_set(&e, ERR_NOT_FOUND, "no execution %s", log_quote(slice_str(request_part(r, 0))));
-    reply_error(r, &e);
 }
 
 void rest_session_events(struct request *r)

@@ -2,7 +2,6 @@
 #include <stddef.h>
 
 #include "base/cleanup.h"
-#include "web/accept.h"
 #include "web/fields.h"
 #include "web/reply.h"
 #include "web/request.h"
@@ -52,7 +51,7 @@ static int read_body(struct request *r, struct fields *fields, struct body *body
     return 0;
 }
 
-static void exec(struct request *r, enum run_form form, const char *client)
+static void exec(struct request *r, enum run_form form)
 {
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
     struct body body;
@@ -62,22 +61,12 @@ static void exec(struct request *r, enum run_form form, const char *client)
         return;
     }
     body.wanted.sandbox = request_part(r, 0);
-    body.wanted.client = client;
+    body.wanted.client = run_client(form);
     run_start(r, &body.wanted, form);
     buf_done(&r->body); /* a run may take long; its text is with the hub now */
 }
 
 void rest_sandbox_exec(struct request *r)
 {
-    switch (accept_form(r->head.accept)) {
-    case FORM_JSON:
-        exec(r, RUN_WAIT, "rest");
-        return;
-    case FORM_SSE:
-        exec(r, RUN_SSE, "sse");
-        return;
-    case FORM_NDJSON:
-        exec(r, RUN_NDJSON, "ndjson");
-        return;
-    }
+    exec(r, run_form(r->head.accept));
 }

@@ -7,7 +7,7 @@
 #include "web/rest.h"
 #include "web/run.h"
 
-static void execute(struct request *r, enum run_form form, const char *client)
+static void execute(struct request *r, enum run_form form)
 {
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
     struct execute_body body;
@@ -18,29 +18,19 @@ static void execute(struct request *r, enum run_form form, const char *client)
         return;
     }
     execute_body_decide(&body, form == RUN_SSE || form == RUN_NDJSON);
-    body.wanted.client = client;
+    body.wanted.client = run_client(form);
     run_start(r, &body.wanted, form);
     buf_done(&r->body); /* a run may take long; its text is with the hub now */
 }
 
 void rest_execute(struct request *r)
 {
-    switch (accept_form(r->head.accept)) {
-    case FORM_JSON:
-        execute(r, RUN_WAIT, "rest");
-        return;
-    case FORM_SSE:
-        execute(r, RUN_SSE, "sse");
-        return;
-    case FORM_NDJSON:
-        execute(r, RUN_NDJSON, "ndjson");
-        return;
-    }
+    execute(r, run_form(r->head.accept));
 }
 
 void rest_execute_async(struct request *r)
 {
-    execute(r, RUN_ASYNC, "rest");
+    execute(r, RUN_ASYNC);
 }
 
 void rest_execute_batch(struct request *r)

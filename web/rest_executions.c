@@ -2,7 +2,6 @@
 #include <stddef.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "kernelhub/execution.h"
 #include "web/fields.h"
 #include "web/reply.h"
@@ -10,21 +9,10 @@
 #include "web/rest.h"
 #include "web/stop.h"
 
-/* The execution named in the path; what is no UUID does not exist either. */
-static bool named(struct request *r, struct uuid *ret)
-{
-    struct err e = ERR_INIT;
-    if (uuid_parse(slice_str(request_part(r, 0)), ret))
-        return true;
-    (void)err_set(&e, ERR_NOT_FOUND, "no execution %s", log_quote(slice_str(request_part(r, 0))));
-    reply_error(r, &e);
-    return false;
-}
-
 void rest_execution(struct request *r)
 {
     struct uuid id;
-    if (named(r, &id))
+    if (request_execution(r, &id))
         request_wait(r, execution_record(r->site->hub, r->user, &id, false, request_answer, r));
 }
 
@@ -38,14 +26,14 @@ static void on_interrupted(void *arg, const struct err *e, struct slice json)
 void rest_execution_interrupt(struct request *r)
 {
     struct uuid id;
-    if (named(r, &id) && request_has_empty_body(r))
+    if (request_execution(r, &id) && request_has_empty_body(r))
         request_wait(r, execution_interrupt(r->site->hub, r->user, &id, on_interrupted, r));
 }
 
 void rest_execution_cancel(struct request *r)
 {
     struct uuid id;
-    if (named(r, &id) && request_has_empty_body(r))
+    if (request_execution(r, &id) && request_has_empty_body(r))
         request_wait(r, execution_cancel(r->site->hub, r->user, &id, request_answer, r));
 }
 
@@ -64,7 +52,7 @@ void rest_execution_input(struct request *r)
     struct answer answer = { .value = { 0 } };
     struct uuid id;
     struct err e = ERR_INIT;
-    if (!named(r, &id))
+    if (!request_execution(r, &id))
         return;
     if (fields_read(&fields, buf_slice(&r->body), ANSWER, ARRAY_LEN(ANSWER), r->site->config,
                     &answer, &e) < 0)

@@ -79,10 +79,9 @@ void rest_execution_output(struct request *r)
     struct uuid id;
     struct output_part part;
     struct err e = ERR_INIT;
-    if (!uuid_parse(slice_str(request_part(r, 0)), &id))
-        (void)err_set(&e, ERR_NOT_FOUND, "no execution %s",
-                      log_quote(slice_str(request_part(r, 0))));
-    if (e.code != ERR_NONE || read_part(r, &part, &e) < 0)
+    if (!request_execution(r, &id))
+        return;
+    if (read_part(r, &part, &e) < 0)
         reply_error(r, &e);
     else
         request_wait(r, execution_output(r->site->hub, r->user, &id, &part, on_output, r));

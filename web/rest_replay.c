@@ -1,7 +1,5 @@
 /* POST /executions/{id}/replay: the code of an execution once more. What the body does not say is as it was in the original. */
 #include "base/json.h"
-#include "base/log.h"
-#include "web/accept.h"
 #include "web/execute_body.h"
 #include "web/reply.h"
 #include "web/request.h"
@@ -89,28 +87,13 @@ static int fill_command(struct execution_request *wanted, struct slice source, s
     return 0;
 }
 
-static enum run_form form_of(const struct request *r, bool is_async)
-{
-    if (is_async)
-        return RUN_ASYNC;
-    switch (accept_form(r->head.accept)) {
-    case FORM_SSE:
-        return RUN_SSE;
-    case FORM_NDJSON:
-        return RUN_NDJSON;
-    case FORM_JSON:
-        break;
-    }
-    return RUN_WAIT;
-}
-
 static int read_request(const struct request *r, struct fields *fields, struct execute_body *ret,
                         enum run_form *ret_form, struct err *e)
 {
     bool is_async;
     if (query_flag(&r->query, "async", false, &is_async, e) < 0)
         return -1;
-    *ret_form = form_of(r, is_async);
+    *ret_form = is_async ? RUN_ASYNC : run_form(r->head.accept);
     return execute_body_read(fields, buf_slice(&r->body), EXECUTE_REPLAY, r->site->config, ret, e);
 }
 
@@ -148,10 +131,9 @@ void rest_execution_replay(struct request *r)
     enum run_form form;
     struct uuid id;
     struct err e = ERR_INIT;
-    if (!uuid_parse(slice_str(request_part(r, 0)), &id))
-        (void)err_set(&e, ERR_NOT_FOUND, "no execution %s",
-                      log_quote(slice_str(request_part(r, 0))));
-    if (e.code != ERR_NONE || read_request(r, &fields, &body, &form, &e) < 0)
+    if (!request_execution(r, &id))
+        return;
+    if (read_request(r, &fields, &body, &form, &e) < 0)
         reply_error(r, &e);
     else
         request_wait(r, execution_source(r->site->hub, r->user, &id, on_source, r));

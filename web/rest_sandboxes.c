@@ -74,16 +74,6 @@ static int read_body(struct request *r, struct fields *fields, struct body *body
     return 0;
 }
 
-static void on_created(void *arg, const struct err *e, struct slice json)
-{
-    struct request *r = arg;
-    r->wait = NULL;
-    if (e)
-        reply_error(r, e);
-    else
-        reply_json(r, 201, json);
-}
-
 void rest_sandbox_create(struct request *r)
 {
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
@@ -93,7 +83,7 @@ void rest_sandbox_create(struct request *r)
         reply_error(r, &e);
         return;
     }
-    request_wait(r, sandbox_create(r->site->hub, r->user, &body.wish, on_created, r));
+    request_wait(r, sandbox_create(r->site->hub, r->user, &body.wish, request_answer_created, r));
 }
 
 void rest_sandboxes(struct request *r)
@@ -245,7 +235,7 @@ void rest_default_create(struct request *r)
         return;
     }
     r->hint = "DELETE /api/v1/session ends the one that is there";
-    request_wait(r, sandbox_create(r->site->hub, r->user, &body.wish, on_created, r));
+    request_wait(r, sandbox_create(r->site->hub, r->user, &body.wish, request_answer_created, r));
 }
 
 void rest_default_delete(struct request *r)

@@ -57,16 +57,6 @@ void rest_session(struct request *r)
         reply_session(r, s);
 }
 
-static void on_created(void *arg, const struct err *e, struct slice json)
-{
-    struct request *r = arg;
-    r->wait = NULL;
-    if (e)
-        reply_error(r, e);
-    else
-        reply_json(r, 201, json);
-}
-
 void rest_session_create(struct request *r)
 {
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
@@ -79,8 +69,8 @@ void rest_session_create(struct request *r)
     }
     r->hint = "GET /api/v1/languages lists what can run here, GET /api/v1/sandboxes your sandboxes";
     bool exists = session_exists(r->site->hub, r->user, &wish);
-    request_wait(
-        r, session_create(r->site->hub, r->user, &wish, exists ? request_answer : on_created, r));
+    request_wait(r, session_create(r->site->hub, r->user, &wish,
+                                   exists ? request_answer : request_answer_created, r));
 }
 
 void rest_session_delete(struct request *r)

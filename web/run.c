@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "web/accept.h"
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/stop.h"
@@ -140,6 +141,22 @@ static void on_request_done(void *arg, bool completed)
     if (has_left && run->interrupt_on_disconnect && is_accepted)
         stop_unwatched(run->site, run->user, &run->id);
     run_free(run);
+}
+
+enum run_form run_form(const char *accept)
+{
+    static const enum run_form FORMS[] = {
+        [FORM_JSON] = RUN_WAIT, [FORM_SSE] = RUN_SSE, [FORM_NDJSON] = RUN_NDJSON
+    };
+    return FORMS[accept_form(accept)];
+}
+
+const char *run_client(enum run_form form)
+{
+    static const char *const NAMES[] = {
+        [RUN_WAIT] = "rest", [RUN_SSE] = "sse", [RUN_NDJSON] = "ndjson", [RUN_ASYNC] = "rest"
+    };
+    return NAMES[form];
 }
 
 void run_start(struct request *r, const struct execution_request *wanted, enum run_form form)

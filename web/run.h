@@ -10,6 +10,9 @@ struct site;
 
 enum run_form { RUN_WAIT, RUN_SSE, RUN_NDJSON, RUN_ASYNC };
 
+enum run_form run_form(const char *accept); /* by the header, which may be NULL; never RUN_ASYNC */
+const char *run_client(enum run_form form); /* execution_request's */
+
 /* Submits and, sooner or later, decides the request's reply. */
 void run_start(struct request *r, const struct execution_request *wanted, enum run_form form);
 
