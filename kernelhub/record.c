@@ -5,7 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "protocol/jupyter_message.h"
+#include "kernelhub/moment.h"
 
 DEFINE_CLEANUP(char, free)
 
@@ -322,14 +322,6 @@ static void write_raw(struct buf *out, const char *name, struct slice value, con
     buf_add_slice(out, value.len ? value : slice_str(otherwise));
 }
 
-static void write_time(struct buf *out, const char *name, int64_t unix_us)
-{
-    char text[28];
-    if (unix_us)
-        jupyter_format_time(unix_us, text);
-    write_str(out, name, unix_us ? text : NULL);
-}
-
 static void write_count(struct buf *out, struct slice end, int64_t count)
 {
     struct slice value;
@@ -370,9 +362,9 @@ static void write_origin(struct buf *out, const struct execution_row *row, const
     json_quote(out, row->code);
     write_str(out, "user", user_name);
     write_str(out, "client", row->client);
-    write_time(out, "created_at", row->created_us);
-    write_time(out, "started_at", row->started_us);
-    write_time(out, "finished_at", row->finished_us);
+    moment_write(out, "created_at", row->created_us);
+    moment_write(out, "started_at", row->started_us);
+    moment_write(out, "finished_at", row->finished_us);
     write_id(out, "replay_of", &row->replay_of);
 }
 

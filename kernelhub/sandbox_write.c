@@ -4,9 +4,9 @@
 
 #include "base/json.h"
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/moment.h"
 #include "kernelhub/sandbox.h"
 #include "kernelhub/session_internal.h"
-#include "protocol/jupyter_message.h"
 
 #define MAX_OPTIONS_BYTES (16u << 20)
 
@@ -68,17 +68,6 @@ void sandbox_read_options(struct sandbox *s, struct slice json)
     }
     s->env = dup_object(json, "env");
     s->labels = dup_object(json, "labels");
-}
-
-static void write_time(struct buf *out, const char *name, int64_t unix_us)
-{
-    char ts[28];
-    if (unix_us) {
-        jupyter_format_time(unix_us, ts);
-        buf_addf(out, ",\"%s\":\"%s\"", name, ts);
-    } else {
-        buf_addf(out, ",\"%s\":null", name);
-    }
 }
 
 static void write_text(struct buf *out, const char *name, const char *text)
@@ -154,9 +143,9 @@ static void write_sessions(const struct sandbox *s, struct buf *out)
 static void write_lease(const struct sandbox *s, struct buf *out)
 {
     int64_t now = hub_unix_us();
-    write_time(out, "created_at", s->created_us);
-    write_time(out, "last_used_at", s->lease.used_us);
-    write_time(out, "expires_at", lease_expires_us(&s->lease, sandbox_hold(s, now), now));
+    moment_write(out, "created_at", s->created_us);
+    moment_write(out, "last_used_at", s->lease.used_us);
+    moment_write(out, "expires_at", lease_expires_us(&s->lease, sandbox_hold(s, now), now));
     buf_addf(out, ",\"idle_seconds\":%lld,\"ttl_seconds\":", (long long)s->lease.idle_seconds);
     if (s->lease.ttl_seconds)
         buf_addf(out, "%lld", (long long)s->lease.ttl_seconds);

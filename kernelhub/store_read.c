@@ -4,9 +4,9 @@
 #include "base/json.h"
 #include "kernelhub/blob_file.h"
 #include "kernelhub/callback_url.h"
+#include "kernelhub/moment.h"
 #include "kernelhub/record.h"
 #include "kernelhub/store_internal.h"
-#include "protocol/jupyter_message.h"
 
 #define FOLD_PAGE_BYTES (1024 * 1024)
 #define RECORD_TEXT_BYTES                                                                          \
@@ -257,15 +257,6 @@ static int fold(struct reader *r, struct store_query *q, int64_t feed, struct re
 
 DEFINE_CLEANUP(struct record, record_free)
 
-static void write_time(struct buf *out, const char *name, int64_t unix_us)
-{
-    char text[28];
-    if (unix_us)
-        jupyter_format_time(unix_us, text);
-    buf_addf(out, ",\"%s\":", name);
-    json_quote_str(out, unix_us ? text : NULL);
-}
-
 /* Into the record's object, when somebody is to be called. */
 static int add_callback(struct reader *r, struct store_query *q, int64_t feed)
 {
@@ -282,8 +273,8 @@ static int add_callback(struct reader *r, struct store_query *q, int64_t feed)
     buf_add_str(&q->out, ",\"status\":");
     json_quote_str(&q->out, sql_text(stmt, 1));
     buf_addf(&q->out, ",\"attempts\":%lld", (long long)sqlite3_column_int64(stmt, 2));
-    write_time(&q->out, "next_attempt_at", sqlite3_column_int64(stmt, 3));
-    write_time(&q->out, "ended_at", sqlite3_column_int64(stmt, 4));
+    moment_write(&q->out, "next_attempt_at", sqlite3_column_int64(stmt, 3));
+    moment_write(&q->out, "ended_at", sqlite3_column_int64(stmt, 4));
     buf_add_str(&q->out, ",\"last_error\":");
     json_quote_str(&q->out, sql_text(stmt, 5));
     buf_add_str(&q->out, "}}");

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/hub_internal.h"
+#include "kernelhub/moment.h"
 #include "kernelhub/user_internal.h"
 #include "protocol/jupyter_message.h"
 
@@ -272,14 +273,6 @@ void user_write_all(const struct hub *h, struct buf *out)
     buf_add_str(out, "],\"next\":null}");
 }
 
-static void write_time(struct buf *out, const char *name, int64_t us)
-{
-    char ts[28];
-    if (us)
-        jupyter_format_time(us, ts);
-    buf_addf(out, us ? ",\"%s\":\"%s\"" : ",\"%s\":null", name, ts);
-}
-
 static void key_write(const struct hub *h, const struct key *k, const char *secret, struct buf *out)
 {
     struct user *u = zhashx_lookup(h->users, k->user_id.text);
@@ -288,9 +281,9 @@ static void key_write(const struct hub *h, const struct key *k, const char *secr
     buf_add_str(out, ",\"user\":");
     json_quote_str(out, u ? u->name : NULL);
     buf_addf(out, ",\"prefix\":\"%s\"", k->prefix);
-    write_time(out, "created_at", k->created_us);
-    write_time(out, "last_used_at", k->last_used_us);
-    write_time(out, "expires_at", k->expires_us);
+    moment_write(out, "created_at", k->created_us);
+    moment_write(out, "last_used_at", k->last_used_us);
+    moment_write(out, "expires_at", k->expires_us);
     if (secret)
         buf_addf(out, ",\"key\":\"%s\"", secret);
     buf_add_char(out, '}');
