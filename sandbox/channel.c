@@ -112,6 +112,8 @@ static int open_monitor(struct channel *c, struct err *e)
     if (!c->monitor || zsock_connect(c->monitor, "%s", endpoint) < 0)
         return err_errno(e, ERR_INTERNAL, "read the monitor of channel %s",
                          link_channel_name(c->which));
+    /* Its descriptor tells of what comes after somebody has looked in vain. */
+    (void)zsock_events(c->monitor);
     return 0;
 }
 
