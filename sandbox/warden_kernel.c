@@ -203,7 +203,7 @@ static void start(struct warden_kernel *k, char *json)
     k->started_us = warden_now_us();
     k->spawned_us = k->connected_us = k->ready_us = 0;
     k->ready_by_ms = warden_now_ms() + k->order.ready_timeout_ms;
-    k->expected = k->killed = k->ever_ready = k->got_iopub = k->adopted = false;
+    k->expected = k->killed = k->deaf = k->ever_ready = k->got_iopub = k->adopted = false;
     k->exit = (struct warden_exit){ 0 };
     k->reason[0] = '\0';
     buf_reset(&k->output);
@@ -365,6 +365,7 @@ void wk_on_ready(struct warden_kernel *k)
     k->ask_ms = k->nudge_ms = 0;
     warden_notes_put(k->env->notes, k->number, &k->id, k->key, true, slice_str(k->json));
     move(k, WK_READY);
+    wk_watch_lines(k);
     say_state(k, "ready");
     free(TAKE(k->info));
 }
@@ -383,7 +384,7 @@ void wk_on_drained(struct warden_kernel *k)
     wk_close_lines(k);
     memset(k->confirm_ms, 0, sizeof k->confirm_ms);
     warden_notes_remove(k->env->notes, k->number);
-    k->ask_ms = k->nudge_ms = 0;
+    k->ask_ms = k->nudge_ms = k->deaf_ms = 0;
     move(k, WK_OVER);
     say_state(k, "dead");
     if (k->next_json)
@@ -521,6 +522,7 @@ int64_t warden_kernel_due_ms(const struct warden_kernel *k)
     int64_t due = k->due_ms;
     due_sooner(&due, k->ask_ms);
     due_sooner(&due, k->nudge_ms);
+    due_sooner(&due, k->deaf_ms);
     for (size_t i = 0; i < N_CONFIRM; i++)
         due_sooner(&due, k->confirm_ms[i]);
     for (size_t i = 0; i < LINK_N_CHANNELS; i++)
@@ -554,6 +556,12 @@ void warden_kernel_on_due(struct warden_kernel *k, int64_t now_ms)
         k->nudge_ms = 0;
         if (wk_lives(k))
             wk_interrupt_process(k);
+    }
+    if (is_due(k->deaf_ms, now_ms)) {
+        k->deaf_ms = 0;
+        k->deaf = k->state == WK_READY;
+        if (k->deaf)
+            wk_kill(k, "it has closed its channels");
     }
     if (is_due(k->due_ms, now_ms))
         STATES[k->state].late(k);

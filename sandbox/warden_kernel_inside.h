@@ -62,6 +62,8 @@ struct warden_kernel {
     int64_t started_us, spawned_us, connected_us, ready_us;
     bool ever_ready, expected, killed;
     bool adopted, alive, was_busy; /* of an earlier warden; alive: init says so */
+    int64_t deaf_ms; /* shell or iopub leads nowhere: until when that is borne */
+    bool deaf;       /* it was not borne any longer */
     int64_t nudge_ms; /* it does not answer: perhaps code runs there that nobody knows of */
     struct warden_exit exit;
     char reason[240];
@@ -91,6 +93,7 @@ void wk_close_lines(struct warden_kernel *k);
 int wk_dial(struct warden_kernel *k, enum link_channel which, struct err *e);
 void wk_on_line_closed(struct warden_kernel *k, enum link_channel which);
 void wk_redial_due(struct warden_kernel *k, int64_t now_ms);
+void wk_watch_lines(struct warden_kernel *k); /* one was opened or cut, or the kernel has become ready */
 void wk_ask(struct warden_kernel *k);
 void wk_nudge(struct warden_kernel *k); /* kernel_info_request */
 bool wk_say(struct warden_kernel *k, enum link_channel which, const char *type, const char *content);

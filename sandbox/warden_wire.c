@@ -11,6 +11,7 @@
 #define LAST_MESSAGES  4096 /* read at once when the process is gone */
 #define REDIAL_MS      50   /* doubled up to */
 #define REDIAL_MAX_MS  2000
+#define DEAF_MS        10000 /* a line that is cut is dialled some seven times */
 #define OWN_ID_CHARS   36
 #define MAX_INFO_BYTES (1u << 20) /* a bigger kernel_info_reply goes up as {} */
 
@@ -91,6 +92,16 @@ void wk_redial_due(struct warden_kernel *k, int64_t now_ms)
         if (wk_dial(k, (enum link_channel)i, &e) < 0)
             wk_on_line_closed(k, (enum link_channel)i);
     }
+}
+
+/* A kernel that lives and is not there behind its channels can neither be told nor tell anything: cells would wait for ever. */
+void wk_watch_lines(struct warden_kernel *k)
+{
+    if (k->state != WK_READY || (channel_is_attached(k->lines[LINK_SHELL].channel) &&
+                                 channel_is_attached(k->lines[LINK_IOPUB].channel)))
+        k->deaf_ms = 0;
+    else if (!k->deaf_ms)
+        k->deaf_ms = warden_now_ms() + DEAF_MS;
 }
 
 static bool sign_and_send(struct warden_kernel *k, enum link_channel which,
@@ -230,6 +241,8 @@ static void on_message(struct warden_kernel *k, enum link_channel which,
         return;
     (void)jupyter_read_header(m->parent, &parent); /* no object: names nobody */
     k->lines[which].tries = 0;
+    if (k->deaf_ms)
+        k->deaf_ms = warden_now_ms() + DEAF_MS; /* who speaks is there */
     if (take_own(k, which, &header, &parent, m->content))
         return;
     struct run *r = wk_find_run(k, parent.msg_id);
@@ -312,6 +325,7 @@ static void on_readable(void *owner, enum link_channel which)
 static void on_attach(void *owner, enum link_channel which)
 {
     struct warden_kernel *k = owner;
+    wk_watch_lines(k);
     if (k->state == WK_DRAINING && wk_is_drained(k))
         wk_on_drained(k);
     k->env->after(k->env->owner);

@@ -76,7 +76,8 @@ void wk_end_all(struct warden_kernel *k)
         struct run *r = k->runs[0];
         r->state = RUN_OVER; /* so that the one behind it gets no turn */
         /* a reply says that the code had come to its end before the process did */
-        enum warden_how how = r->reply ? WARDEN_DONE : k->killed ? WARDEN_KILLED : WARDEN_DIED;
+        bool by_us = k->killed && (!k->deaf || r->interrupted);
+        enum warden_how how = r->reply ? WARDEN_DONE : by_us ? WARDEN_KILLED : WARDEN_DIED;
         uint64_t oom_kills = k->oom_kills;
         end(k, r, how);
         k->oom_kills = oom_kills;

@@ -94,6 +94,35 @@ def test_a_kernel_that_floods_for_ever_is_interrupted_at_its_limit_and_costs_bou
     goes_on(again, kernel)
 
 
+CLOSE_ALL = """
+import gc, threading, time, zmq
+def close():
+    time.sleep(0.3)
+    for s in gc.get_objects():
+        if isinstance(s, zmq.Socket):
+            s.close(0)
+threading.Thread(target=close).start()
+"""
+
+
+@pytest.mark.parametrize("when", ["running", "idle"])
+def test_a_kernel_that_closes_its_channels_is_dead_after_ten_seconds(hub: Hub, kernel: uuid.UUID, when: str) -> None:
+    good = hub.started()
+    hub.run(good, "x = 'kept'")
+    began = time.monotonic()
+    execution = hub.execute(kernel, CLOSE_ALL + ("time.sleep(600)" if when == "running" else ""))
+    if when == "idle":
+        hub.end(execution)
+        time.sleep(1)
+        execution = hub.execute(kernel, "print('nobody is there to hear it')")
+    end, _ = hub.end(execution, 30 * SLOW)
+    assert end["how"] == "died" and end["signal"] == 9 and not end["interrupted"] and not end["oom"]
+    assert 9 < time.monotonic() - began < 15 * SLOW
+    dead = hub.kernel_state(kernel, "dead")
+    assert dead["reason"] == "it has closed its channels" and not dead["expected"]
+    assert text_of(hub.run(good, "print(x)")[1]) == "kept\n"
+
+
 def test_a_kernel_that_exits_in_its_import_says_its_last_words(hub: Hub) -> None:
     kernel = hub.start(argv=[KERNEL_PYTHON, "-c", "import sys; sys.exit('no such module, said at the start')"])
     dead = hub.kernel_state(kernel, "dead")
