@@ -64,10 +64,13 @@ static int on_again(struct loop *loop, int timer, void *arg)
 }
 
 /* A ZeroMQ socket's descriptor tells of changes, not of states (zmq_getsockopt(3), ZMQ_FD), and each call on the socket may swallow
- * what it would have told: so after each of them we look. */
+ * what it would have told: so after each of them we look. That somebody is there to send to is told no other way. */
 void channel_look_again(struct channel *c)
 {
-    if (c->again_timer < 0 && (zsock_events(c->socket) & ZMQ_POLLIN))
+    if (c->again_timer >= 0)
+        return;
+    int events = zsock_events(c->socket);
+    if ((events & ZMQ_POLLIN) || ((events & ZMQ_POLLOUT) && zlistx_size(c->waiting) > 0))
         c->again_timer = loop_timer(c->loop, 0, on_again, c);
 }
 

@@ -91,11 +91,37 @@ static void it_tells_when_somebody_is_there_and_when_nobody_is_any_more(void **s
     }
 }
 
+static int on_enough(struct loop *loop, int timer, void *arg)
+{
+    return -1;
+}
+
+/* What tells of the peer's coming is swallowed by a look at the socket: then that look must have seen it. */
+static void what_waits_is_sent_though_the_peer_came_while_somebody_looked(void **state)
+{
+    struct fixture *f = *state;
+    const struct slice word = SLICE_LITERAL("word");
+    assert_true(channel_send(f->channel, &word, 1)); /* nobody is there */
+    zsock_t *kernel = kernel_at(f);
+    zclock_sleep(200);
+    channel_look_again(f->channel);
+    int limit = loop_timer(f->loop, 500, on_enough, f);
+    (void)loop_start(f->loop); /* ends when it is told of the peer, at the latest then */
+    loop_timer_end(f->loop, limit);
+    zsock_set_rcvtimeo(kernel, 2000);
+    zmsg_t *came = zmsg_recv(kernel);
+    assert_non_null(came);
+    zmsg_destroy(&came);
+    zsock_destroy(&kernel);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_tells_when_somebody_is_there_and_when_nobody_is_any_more,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            what_waits_is_sent_though_the_peer_came_while_somebody_looked, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
