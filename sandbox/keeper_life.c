@@ -43,8 +43,7 @@ static const struct {
 
 struct life {
     struct keeper *keeper;
-    struct box
-        *box; /* a worker's while MAKING, EXAMINING, ENDING, and its warden while REPLACING */
+    struct box *box; /* a worker's while MAKING, EXAMINING, ENDING; REPLACING: its warden */
     enum life_state state;
     bool destroyed; /* somebody asked for it */
     bool killed;    /* its warden asked for it */

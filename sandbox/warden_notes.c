@@ -123,21 +123,25 @@ static bool read_place(struct warden_notes *n, unsigned number, struct buf *text
     return memcmp(hash, head + 4, sizeof hash) == 0;
 }
 
-bool warden_notes_read(struct warden_notes *n, unsigned number, struct buf *text,
-                       struct warden_note *ret)
+bool warden_note_parse(struct slice json, struct warden_note *ret)
 {
     struct slice id, key;
     struct warden_order order;
-    buf_reset(text);
-    if (!n || !read_place(n, number, text))
-        return false;
-    struct slice json = buf_slice(text);
-    ret->busy = n->head[BUSY_AT + number] == 1;
     if (!json_valid(json) || !json_member_string(json, "kernel_id", &id) ||
         !uuid_parse(id, &ret->kernel_id) || !json_member_string(json, "key", &key) ||
         !json_copy_string(key, ret->key, sizeof ret->key) ||
         !json_member_bool(json, "ready", &ret->ready) || !json_member(json, "order", &ret->order))
         return false;
-    return strlen(ret->key) == sizeof ret->key - 1 &&
+    return strspn(ret->key, "0123456789abcdef") == sizeof ret->key - 1 &&
            warden_order_read(ret->order, &order, NULL) == 0;
+}
+
+bool warden_notes_read(struct warden_notes *n, unsigned number, struct buf *text,
+                       struct warden_note *ret)
+{
+    buf_reset(text);
+    if (!n || !read_place(n, number, text))
+        return false;
+    ret->busy = n->head[BUSY_AT + number] == 1;
+    return warden_note_parse(buf_slice(text), ret);
 }

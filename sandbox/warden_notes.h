@@ -21,7 +21,7 @@ struct warden_note {
     char key[65];
     bool ready; /* it was, once */
     bool busy;  /* code ran there */
-    struct slice order; /* of *ret_text */
+    struct slice order; /* of what was read; good for warden_order_read */
 };
 
 /* As root, before anything is given up. Made when it is not there. */
@@ -34,6 +34,10 @@ void warden_notes_put(struct warden_notes *n, unsigned number, const struct uuid
                       struct slice order);
 void warden_notes_remove(struct warden_notes *n, unsigned number);
 void warden_notes_set_busy(struct warden_notes *n, unsigned number, bool busy);
+
+/* What stands in a place, for warden_notes_read and its fuzz target. A warden that is captured may write what it likes. Sets all
+ * but `busy`. */
+bool warden_note_parse(struct slice json, struct warden_note *ret);
 
 /* False: no kernel has this number. `text` holds what *ret points to. */
 bool warden_notes_read(struct warden_notes *n, unsigned number, struct buf *text, struct warden_note *ret);

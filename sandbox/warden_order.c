@@ -11,6 +11,7 @@
 #define PORTS_PER_KERNEL 8u
 
 #define DEFAULT_READY_TIMEOUT_MS 60000
+#define MAX_READY_TIMEOUT_MS     (400LL * 86400 * 1000) /* what is longer is no limit */
 #define MAX_SETTLE_MS            2000
 
 /* The connection file's ports: in ipc the sockets' endings, in tcp offsets into the kernel's ports. */
@@ -67,6 +68,8 @@ int warden_order_read(struct slice json, struct warden_order *ret, struct err *e
     (void)json_member_int(json, "execution_grace_ms", &ret->settle_ms); /* absent: 0 */
     if (ret->ready_timeout_ms <= 0 || ret->settle_ms < 0 || ret->settle_ms > MAX_SETTLE_MS)
         return err_set(e, ERR_INVALID, "ready_timeout_ms or execution_grace_ms is out of range");
+    if (ret->ready_timeout_ms > MAX_READY_TIMEOUT_MS)
+        ret->ready_timeout_ms = MAX_READY_TIMEOUT_MS;
     if (!json_member(json, "argv", &value) || json_type(value) != JSON_ARRAY)
         return err_set(e, ERR_INVALID, "argv is no array");
     if (json_member(json, "env", &value) && json_type(value) != JSON_OBJECT)

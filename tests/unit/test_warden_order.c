@@ -92,6 +92,8 @@ static void what_makes_no_sense_is_refused(void **state)
         "{\"argv\":[\"k\"],\"interrupt_mode\":\"\"}",
         "{\"argv\":[\"k\"],\"env\":[]}",
         "{\"argv\":[\"k\"],\"env\":{\"A\":null}}",
+        "{\"argv\":[\"k\"],\"env\":{\"A\\u0000B\":\"\"}}",
+        "{\"argv\":[\"k\"],\"env\":{\"A\":\"\\u0000\"}}",
         "{\"argv\":[\"k\"],\"cwd\":\"here\"}",
         "{\"argv\":[\"k\"],\"ready_timeout_ms\":0}",
         "{\"argv\":[\"k\"],\"execution_grace_ms\":-1}",
@@ -101,6 +103,14 @@ static void what_makes_no_sense_is_refused(void **state)
     for (size_t i = 0; i < ARRAY_LEN(BAD); i++)
         assert_true(refuses(BAD[i]));
     assert_false(refuses("{\"argv\":[\"k\"]}"));
+}
+
+static void a_time_that_is_longer_than_any_is_no_limit_and_does_not_overflow(void **state)
+{
+    struct warden_order o;
+    const char *json = "{\"argv\":[\"k\"],\"ready_timeout_ms\":9223372036854775807}";
+    assert_int_equal(warden_order_read(slice_str(json), &o, NULL), 0);
+    assert_int_equal(o.ready_timeout_ms, 400LL * 86400 * 1000);
 }
 
 static void too_many_strings_are_refused_at_the_bound(void **state)
@@ -174,6 +184,7 @@ int main(void)
         cmocka_unit_test(placeholders_are_replaced_wherever_they_stand),
         cmocka_unit_test(the_connection_file_names_the_endpoints_that_are_dialled),
         cmocka_unit_test(what_makes_no_sense_is_refused),
+        cmocka_unit_test(a_time_that_is_longer_than_any_is_no_limit_and_does_not_overflow),
         cmocka_unit_test(too_many_strings_are_refused_at_the_bound),
         cmocka_unit_test(a_command_is_written_as_it_is_given),
         cmocka_unit_test(a_command_is_as_long_as_a_packet_and_no_longer),
