@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/confine.h"
 #include "base/log.h"
+#include "cmd/role_confine.h"
 #include "cmd/sanitized.h"
 
 #define IDS_OF_A_SANDBOX 65536
@@ -14,109 +14,8 @@
 #define MAX_FILES        512
 #define MAX_THREADS      256
 
-/* No exec, no writing, no new Unix socket, no signal to others. Threads look names up. */
-static const char *const SYSCALLS[] = {
-    /* files, those that landlock leaves */
-    "open",
-    "openat",
-    "close",
-    "read",
-    "readv",
-    "pread64",
-    "write",
-    "writev",
-    "lseek",
-    "_llseek",
-    "fstat",
-    "fstat64",
-    "fstatat64",
-    "newfstatat",
-    "stat",
-    "lstat",
-    "statx",
-    "access",
-    "faccessat",
-    "faccessat2",
-    "readlink",
-    "readlinkat",
-    "getdents64",
-    "fcntl",
-    "fcntl64",
-    "ioctl",
-    /* memory */
-    "mmap",
-    "mmap2",
-    "munmap",
-    "mprotect",
-    "mremap",
-    "madvise",
-    "brk",
-    /* waiting */
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-    "eventfd2",
-    "pipe2",
-    "nanosleep",
-    "clock_nanosleep",
-    "clock_gettime",
-    "clock_getres",
-    "gettimeofday",
-    "time",
-    "restart_syscall",
-    /* sockets; socket and socketpair themselves by family */
-    "connect",
-    "bind",
-    "accept",
-    "accept4",
-    "getsockname",
-    "getpeername",
-    "getsockopt",
-    "setsockopt",
-    "shutdown",
-    "recvfrom",
-    "recvmsg",
-    "recvmmsg",
-    "sendto",
-    "sendmsg",
-    "sendmmsg",
-    /* threads */
-    "clone",
-    "futex",
-    "set_robust_list",
-    "rseq",
-    "set_tid_address",
-    "arch_prctl",
-    "membarrier",
-    "getcpu",
-    "sched_yield",
-    "sched_getaffinity",
-    "gettid",
-    "tgkill",
-    "exit",
-    "exit_group",
-    /* itself */
-    "rt_sigaction",
-    "rt_sigprocmask",
-    "rt_sigreturn",
-    "sigaltstack",
-    "getpid",
-    "getuid",
-    "geteuid",
-    "getgid",
-    "getegid",
-    "getrlimit",
-    "ugetrlimit",
-    "prlimit64",
-    "prctl",
-    "uname",
-    "sysinfo",
-    "getrandom",
-};
-
 /* What is not there cannot be read. */
-static int confine_to_files(const struct config *c, struct err *e)
+static int narrow(const struct config *c, struct err *e)
 {
     const char *const READ[] = {
         "/etc/resolv.conf",
@@ -135,20 +34,18 @@ static int confine_to_files(const struct config *c, struct err *e)
         config_text(c, CONFIG_COURIER_CA_FILE),
     };
     struct confine_path paths[ARRAY_LEN(READ)];
-    struct err weak = ERR_INIT;
     size_t n = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(READ); i++)
         if (READ[i][0] && access(READ[i], F_OK) == 0)
             paths[n++] = (struct confine_path){ READ[i], CONFINE_READ };
-    if (confine_files(paths, n, &weak) == 0)
-        return 0;
-    if (weak.code != ERR_UNAVAILABLE || !config_flag(c, CONFIG_KEEPER_ALLOW_WEAK)) {
-        *e = weak;
-        return err_in(e, "confine the courier");
-    }
-    log_warning("event=weak reason=%s", log_quote(slice_str(weak.text)));
-    return 0;
+    /* curl's threads wake its loop by a pair; they look names up, and write nothing */
+    const struct role_walls walls = { .doing = "confine the courier",
+                                      .paths = paths,
+                                      .n_paths = n,
+                                      .families =
+                                          1u << AF_INET | 1u << AF_INET6 | CONFINE_STREAM_PAIRS };
+    return role_confine(c, &walls, e);
 }
 
 static int limit(int resource, rlim_t most, struct err *e)
@@ -170,9 +67,6 @@ static int become_nobody_else(const struct config *c, struct err *e)
 
 int courier_confine(const struct config *c, struct err *e)
 {
-    /* curl's threads wake its loop by a pair */
-    const uint64_t families = 1u << AF_INET | 1u << AF_INET6 | CONFINE_STREAM_PAIRS;
-
     if (geteuid() == 0 && become_nobody_else(c, e) < 0)
         return -1;
     if (SANITIZED) {
@@ -180,8 +74,7 @@ int courier_confine(const struct config *c, struct err *e)
         return 0;
     }
     if (limit(RLIMIT_DATA, MAX_DATA_BYTES, e) < 0 || limit(RLIMIT_FSIZE, 0, e) < 0 ||
-        limit(RLIMIT_NOFILE, MAX_FILES, e) < 0 || confine_basics(e) < 0 ||
-        confine_to_files(c, e) < 0)
+        limit(RLIMIT_NOFILE, MAX_FILES, e) < 0)
         return -1;
-    return confine_syscalls(SYSCALLS, ARRAY_LEN(SYSCALLS), families, false, e);
+    return narrow(c, e);
 }
