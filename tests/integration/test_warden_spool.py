@@ -95,7 +95,7 @@ def test_what_the_file_does_not_hold_is_a_gap_and_all_before_it_is_there() -> No
 
 
 def test_a_full_disk_is_a_gap_and_neither_a_crash_nor_a_hang(tmp_path: Path) -> None:
-    code = "from IPython.display import display\nfor i in range(100): display({'text/plain': str(i) + ' ' * 1_000_000}, raw=True)\n"
+    code = "from IPython.display import display\nfor i in range(250): display({'text/plain': str(i) + ' ' * 1_000_000}, raw=True)\n"
     small = tmp_path / "disk"
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "small", str(small)], check=True)
@@ -107,8 +107,9 @@ def test_a_full_disk_is_a_gap_and_neither_a_crash_nor_a_hang(tmp_path: Path) -> 
             assert 10_000_000 < spooled_blocks(own) * 512 <= 20 << 20
             frames = read_all(own, hub.last, execution)
             shown = [int(f.content["data"]["text/plain"]) for f in frames if f.msg_type == "display_data"]
-            assert shown[:40] == list(range(40)) and len(shown) < 60
-            assert sum(f.json["messages"] for f in frames if f.type == GAP) >= 100 - len(shown)
+            # the disk and the memory, of which there is more as long as the disk is only slow
+            assert shown[:40] == list(range(40)) and len(shown) < 20 + 4 * 32 + 2
+            assert sum(f.json["messages"] for f in frames if f.type == GAP) >= 250 - len(shown)
             assert "event=spool_full" in own.log_text()
             again = own.hub(epoch=own.epoch, last=frames[-1].number)
             _, frames = again.run(kernel, "print('goes on')")
