@@ -42,7 +42,7 @@ static void what_is_too_much_is_dropped_and_counted(void **state)
     CLEANUP_BUF struct buf out = BUF_INIT(4 << 20);
     struct journal *j = journal_new();
     for (int i = 0; i < JOURNAL_MAX_LINES + 5; i++) {
-        char text[16];
+        char text[24];
         (void)snprintf(text, sizeof text, "line %d.", i);
         journal_add(j, i, "kernel", slice_str(text));
     }
