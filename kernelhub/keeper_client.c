@@ -19,6 +19,7 @@ struct asked {
     struct verb_request request;
     keeper_reply_fn done;
     void *arg;
+    bool owns_arg;
     int timer;
     void *handle;
 };
@@ -268,8 +269,11 @@ void keeper_client_free(struct keeper_client *k)
     disconnect(k);
     if (k->retry_timer >= 0)
         loop_timer_end(k->loop, k->retry_timer);
-    for (struct asked *a = zlistx_first(k->asked); a; a = zlistx_first(k->asked))
+    for (struct asked *a = zlistx_first(k->asked); a; a = zlistx_first(k->asked)) {
+        if (a->owns_arg)
+            free(a->arg);
         asked_free(a);
+    }
     zlistx_destroy(&k->asked);
     buf_done(&k->in);
     buf_done(&k->out);
@@ -291,8 +295,8 @@ static int on_timeout(struct loop *loop, int timer, void *arg)
     return 0;
 }
 
-void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int timeout_ms,
-                       keeper_reply_fn done, void *arg)
+static void ask(struct keeper_client *k, struct verb_request *r, int timeout_ms,
+                keeper_reply_fn done, void *arg, bool owns_arg)
 {
     struct err e;
     if (zlistx_size(k->asked) >= MAX_ASKED) {
@@ -304,7 +308,9 @@ void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int time
     if (!a)
         abort();
     r->id = k->next_id++;
-    *a = (struct asked){ .client = k, .request = *r, .done = done, .arg = arg };
+    *a = (struct asked){
+        .client = k, .request = *r, .done = done, .arg = arg, .owns_arg = owns_arg
+    };
     a->handle = zlistx_add_end(k->asked, a);
     a->timer = loop_timer(k->loop, (size_t)timeout_ms, on_timeout, a);
     if (!k->connected)
@@ -315,4 +321,16 @@ void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int time
     }
     verb_encode_request(&k->out, r);
     flush(k);
+}
+
+void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int timeout_ms,
+                       keeper_reply_fn done, void *arg)
+{
+    ask(k, r, timeout_ms, done, arg, false);
+}
+
+void keeper_client_ask_owning(struct keeper_client *k, struct verb_request *r, int timeout_ms,
+                              keeper_reply_fn done, void *arg)
+{
+    ask(k, r, timeout_ms, done, arg, true);
 }

@@ -7,7 +7,7 @@
 
 struct keeper_client;
 
-/* Reply to one request; e is NULL when it is ok. Called exactly once. A keeper that goes away in between is no error: verbs are
+/* Reply to one request; e is NULL when it is ok. Called exactly once, unless the client is freed before. A keeper that goes away in between is no error: verbs are
  * idempotent, the request is sent again to the next one. */
 typedef void (*keeper_reply_fn)(void *arg, const struct err *e, struct slice body);
 
@@ -25,5 +25,7 @@ bool keeper_client_connected(const struct keeper_client *k);
 
 /* Sends r (its id is set here), now or when the keeper is there. After timeout_ms: ERR_TIMEOUT. */
 void keeper_client_ask(struct keeper_client *k, struct verb_request *r, int timeout_ms, keeper_reply_fn done, void *arg);
+/* The same; arg is from malloc and done's to free, or the client's when it is freed before there is a reply. */
+void keeper_client_ask_owning(struct keeper_client *k, struct verb_request *r, int timeout_ms, keeper_reply_fn done, void *arg);
 
 #endif

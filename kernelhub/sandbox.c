@@ -213,7 +213,7 @@ static void ask_keeper(struct sandbox *s)
     if (!ticket)
         abort();
     *ticket = (struct ticket){ s->hub, s->id };
-    keeper_client_ask(s->hub->keeper, &r, CREATE_TIMEOUT_MS, on_created, ticket);
+    keeper_client_ask_owning(s->hub->keeper, &r, CREATE_TIMEOUT_MS, on_created, ticket);
 }
 
 /* The keeper makes one sandbox of an id, however often it is asked. */

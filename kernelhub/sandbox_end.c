@@ -54,7 +54,7 @@ static void purge(struct ending *ending)
     if (ending->purge_private)
         r.sandbox_id = ending->id;
     memcpy(r.user_id, ending->user_id.text, sizeof r.user_id);
-    keeper_client_ask(ending->hub->keeper, &r, PURGE_TIMEOUT_MS, on_purged, ending);
+    keeper_client_ask_owning(ending->hub->keeper, &r, PURGE_TIMEOUT_MS, on_purged, ending);
 }
 
 static void on_destroyed(void *arg, const struct err *e, struct slice body)
@@ -71,7 +71,7 @@ static void on_destroyed(void *arg, const struct err *e, struct slice body)
 static void destroy(struct hub *h, const struct uuid *id, keeper_reply_fn done, void *arg)
 {
     struct verb_request r = { .verb = VERB_DESTROY, .sandbox_id = *id };
-    keeper_client_ask(h->keeper, &r, DESTROY_TIMEOUT_MS, done, arg);
+    keeper_client_ask_owning(h->keeper, &r, DESTROY_TIMEOUT_MS, done, arg);
 }
 
 static int on_reap(struct loop *loop, int timer, void *arg)
