@@ -57,6 +57,7 @@ struct hub {
     struct session *sessions[16];
     zlistx_t *followers;
     zlistx_t *waits;
+    zlistx_t *timed; /* waits that a timer points to: it frees them */
     unsigned n_interrupts;
     bool store_is_stuck, is_revoked; /* FAKE_KEY_2 is */
 };
@@ -64,10 +65,13 @@ struct hub {
 struct wait {
     struct hub *hub;
     struct run *run;
+    struct run *late; /* to be accepted when its timer comes */
     reply_fn done;
     void *arg;
     bool until_end;
     void *place;
+    void *timed; /* where it stands there */
+    zlistx_t *all_timed;
 };
 
 struct follower {
@@ -168,6 +172,7 @@ struct hub *fake_hub_new(struct loop *loop)
     h->loop = loop;
     h->followers = zlistx_new();
     h->waits = zlistx_new();
+    h->timed = zlistx_new();
     fake_hub_set(h, CONFIG_SERVER_ADDRESS, "127.0.0.1", 0);
     fake_hub_set(h, CONFIG_SERVER_AUTH, "key", 0);
     fake_hub_set(h, CONFIG_SERVER_METRICS_TOKEN, "loopback", 0);
@@ -201,6 +206,9 @@ void hub_free(struct hub *h)
         free(h->sessions[i]);
     zlistx_destroy(&h->followers);
     zlistx_destroy(&h->waits);
+    for (struct wait *w = zlistx_first(h->timed); w; w = zlistx_next(h->timed))
+        free(w); /* its timer will not come any more */
+    zlistx_destroy(&h->timed);
     free(h);
 }
 
@@ -480,6 +488,19 @@ static struct wait *wait_new(struct hub *h, struct run *run, reply_fn done, void
     return w;
 }
 
+static void answer_later(struct wait *w, size_t ms, loop_timer_fn *handler)
+{
+    w->all_timed = w->hub->timed;
+    w->timed = zlistx_add_end(w->all_timed, w);
+    loop_timer(w->hub->loop, ms, handler, w);
+}
+
+static void timed_free(struct wait *w)
+{
+    (void)zlistx_detach(w->all_timed, w->timed);
+    free(w);
+}
+
 static int on_stored(struct loop *loop, int id, void *arg)
 {
     struct wait *w = arg;
@@ -487,7 +508,7 @@ static int on_stored(struct loop *loop, int id, void *arg)
         (void)zlistx_delete(w->hub->waits, w->place);
         w->done(w->arg, NULL, SLICE_LITERAL("{}"));
     }
-    free(w);
+    timed_free(w);
     return 0;
 }
 
@@ -500,7 +521,7 @@ struct wait *hub_when_stored(struct hub *h, reply_fn done, void *arg)
         return NULL;
     }
     struct wait *w = wait_new(h, NULL, done, arg);
-    loop_timer(h->loop, 2, on_stored, w);
+    answer_later(w, 2, on_stored);
     return w;
 }
 
@@ -670,27 +691,20 @@ static void accept_run(struct run *run, reply_fn done, void *arg)
     buf_done(&json);
 }
 
-struct late {
-    struct run *run;
-    struct wait *wait;
-};
-
 static int on_late(struct loop *loop, int id, void *arg)
 {
-    struct late *late = arg;
-    struct wait *w = late->wait;
-    struct run *run = late->run;
-    free(late);
-    if (!w->hub) { /* cancelled: it runs all the same */
-        free(w);
-        begin(run);
-        return 0;
-    }
+    struct wait *w = arg;
+    struct run *run = w->late;
     reply_fn done = w->done;
     void *a = w->arg;
-    (void)zlistx_delete(w->hub->waits, w->place);
-    free(w);
-    accept_run(run, done, a);
+    bool is_cancelled = !w->hub;
+    if (!is_cancelled)
+        (void)zlistx_delete(w->hub->waits, w->place);
+    timed_free(w);
+    if (is_cancelled) /* it runs all the same */
+        begin(run);
+    else
+        accept_run(run, done, a);
     return 0;
 }
 
@@ -738,11 +752,10 @@ struct wait *execution_submit(struct hub *h, struct user *u, const struct execut
     (void)snprintf(run->code, sizeof run->code, "%.*s", (int)(code.len < 100 ? code.len : 100),
                    code.data);
     if (strncmp(run->code, "later ", 6) == 0) {
-        struct late *late = calloc(1, sizeof *late);
-        assert(late);
-        *late = (struct late){ .run = run, .wait = wait_new(h, NULL, on_accepted, arg) };
-        loop_timer(h->loop, 20, on_late, late);
-        return late->wait;
+        struct wait *w = wait_new(h, NULL, on_accepted, arg);
+        w->late = run;
+        answer_later(w, 20, on_late);
+        return w;
     }
     accept_run(run, on_accepted, arg);
     return NULL;

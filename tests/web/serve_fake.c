@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "../unit/fake_hub.h"
 #include "base/log.h"
@@ -17,13 +18,14 @@ static int on_drained(struct loop *loop, int id, void *arg)
 
 static int on_stdin(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
-    char c;
-    if (read(STDIN_FILENO, &c, 1) == 1 && c == 'd') {
+    char c = '\0';
+    ssize_t n = read(STDIN_FILENO, &c, 1);
+    if (n == 1 && c == 'd') {
         server_drain(arg);
         loop_timer(loop, 500, on_drained, NULL);
         return 0;
     }
-    return c == '\n' ? 0 : -1;
+    return n == 1 && c == '\n' ? 0 : -1;
 }
 
 static void set(struct hub *hub, const char *option)
