@@ -159,14 +159,15 @@ static bool shorten(struct output *o, struct output_item *item, int64_t max_byte
     return true;
 }
 
-/* The oldest goes, of a text no more than must. Its memory stays as it was: the ring takes twice tail_max at worst. */
+/* The oldest goes: a small one whole, for half a line may say something else, of a large text no more than must. Its memory stays as it was: the ring takes twice tail_max at worst. */
 static void make_room(struct output *o, int64_t size, int64_t tail_max)
 {
     for (;;) {
         int64_t more = o->tail_bytes + size - tail_max;
         if (!o->first || more <= 0)
             return;
-        if (shorten(o, o->first, (int64_t)o->first->len - more))
+        if ((int64_t)o->first->len > tail_max / 4 &&
+            shorten(o, o->first, (int64_t)o->first->len - more))
             return;
         struct output_item *old = pop(o);
         drop(o, old->len, old->is_cut);

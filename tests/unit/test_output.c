@@ -188,7 +188,7 @@ static void what_is_kept_is_the_end_of_all_texts_whatever_their_sizes(void **sta
         }
         assert_memory_equal(tail.data, all.data + all.len - tail.len, tail.len);
         assert_true(held <= LIMIT / 4);
-        assert_true(tail.len == all.len || held >= LIMIT / 4 - MESSAGE);
+        assert_true(tail.len == all.len || held >= LIMIT / 16 * 3 - MESSAGE);
         assert_true(n_kept + n_dropped == n || n_kept + n_dropped == n + 1); /* one is in part */
         int64_t frames = 10 * (int64_t)(n - n_kept);
         assert_int_equal(dropped, (int64_t)(all.len - tail.len) + frames);
