@@ -65,8 +65,10 @@ static void recall_catalog(struct hub *h)
     struct err e;
     char *text = malloc(MAX_CATALOG_BYTES + 1);
     if (text && store_get_setting(h->store, "catalog", text, MAX_CATALOG_BYTES + 1, &e) == 0 &&
-        json_valid(slice_str(text)))
+        json_valid(slice_str(text))) {
         catalog_load(h->catalog, slice_str(text));
+        h->catalog_is_recalled = true;
+    }
     free(text);
 }
 
@@ -78,6 +80,7 @@ static void on_images(void *arg, const struct err *e, struct slice body)
         return;
     }
     catalog_load(h->catalog, body);
+    h->catalog_is_recalled = false;
     remember_catalog(h, body);
     pump_all(h);
 }

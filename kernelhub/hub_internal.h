@@ -23,6 +23,7 @@ struct hub {
     struct store *store;
     struct keeper_client *keeper;
     struct catalog *catalog;
+    bool catalog_is_recalled; /* from the store: the images may be others by now */
     struct callbacks *callbacks;
     zhashx_t *users;      /* id → struct user, owned */
     zhashx_t *keys;       /* hash in hex → struct key of user.c, owned */

@@ -297,7 +297,7 @@ void session_need_kernel(struct session *s)
     struct err e;
     if (s->kernel != KERNEL_NONE)
         return;
-    if (catalog_is_empty(s->hub->catalog) &&
+    if ((catalog_is_empty(s->hub->catalog) || s->hub->catalog_is_recalled) &&
         hub_unix_us() - s->hub->started_us < HUB_CATALOG_PATIENCE_MS * 1000LL)
         return; /* the keeper is still looking at the images: hub.c pumps when it knows, or when it took too long */
     if ((!s->is_command &&
