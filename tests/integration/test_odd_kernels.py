@@ -20,7 +20,7 @@ def own() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def hub(own: Sandbox) -> Hub:
-    return own.hub()
+    return own.hub_again()
 
 
 @pytest.fixture

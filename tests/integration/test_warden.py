@@ -61,7 +61,7 @@ def shared_kernel(sandbox: Sandbox) -> uuid.UUID:
 
 @pytest.fixture
 def hub(sandbox: Sandbox) -> Hub:
-    return sandbox.hub()
+    return sandbox.hub_again()
 
 
 @pytest.fixture
@@ -512,7 +512,7 @@ def test_garbage_after_hello_is_cut_off(sandbox: Sandbox, kernel: uuid.UUID, gar
     hub = sandbox.hub()
     hub.socket.sendall(garbage)
     assert hub.is_closed()
-    _, frames = sandbox.hub().run(kernel, "print('fine')")
+    _, frames = sandbox.hub_again().run(kernel, "print('fine')")
     assert text_of(frames) == "fine\n"
 
 
@@ -527,8 +527,8 @@ def test_frames_may_come_byte_by_byte(sandbox: Sandbox, kernel: uuid.UUID) -> No
 
 
 def test_a_second_hub_replaces_the_first(sandbox: Sandbox, kernel: uuid.UUID) -> None:
-    first = sandbox.hub()
-    second = sandbox.hub()
+    first = sandbox.hub_again()
+    second = sandbox.hub_again()
     assert first.is_closed()
     _, frames = second.run(kernel, "print(2)")
     assert text_of(frames) == "2\n"

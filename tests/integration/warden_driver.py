@@ -252,6 +252,7 @@ class Sandbox:
         self.dir = self.run_dir + "/s"
         self.kernels_dir = self.run_dir + "/kernel"
         self.epoch = str(uuid.uuid4())
+        self.hubs: list[Hub] = []
         self.init: subprocess.Popen[bytes] | None = None
         self.keeper = socket.socket(socket.AF_UNIX)
         self.keeper.bind(self.run_dir + "/keeper.sock")
@@ -298,6 +299,7 @@ class Sandbox:
         self.warden.wait()
         self.fd.close()
         self.epoch = str(uuid.uuid4())
+        self.hubs = []
         self._spawn()
         assert self.fd.recv(100) == b"listening"
         self._name_container()
@@ -321,7 +323,13 @@ class Sandbox:
 
     def hub(self, **options: Any) -> Hub:
         """A new connection; replaces the one before."""
-        return Hub(self.link_path, **options)
+        hub = Hub(self.link_path, **options)
+        self.hubs.append(hub)
+        return hub
+
+    def hub_again(self) -> Hub:
+        """A new connection that gets nothing again of what was read before: the last ACK may not have arrived."""
+        return self.hub(epoch=self.epoch, last=max((hub.last for hub in self.hubs), default=0))
 
     def log_text(self) -> str:
         return Path(self.log.name).read_text()
