@@ -333,26 +333,34 @@ static void revoked_and_expired_keys_and_removed_users_are_shut_out_and_no_other
     assert_string_equal(user_shut_out(f->hub, u, stays), "the user was removed");
 }
 
-/* A keeper that has no sandbox and one image. */
+/* A keeper that has no sandbox and one image, and makes no sandbox. */
 struct keeper {
     struct hub_fixture *f;
-    int door, fd, asked; /* asked: how often for its images */
+    int door, fd;
+    int asked, created; /* how often it was asked for its images and to make a sandbox */
+    bool is_looking;    /* at its images, and does not say what it has meanwhile */
+    uint64_t images_id; /* of what it has not answered */
 };
 
 static void answer_verb(struct keeper *k, const struct verb_request *r)
 {
     static const char IMAGES[] =
         ",\"images\":[{\"template\":\"slim\",\"image\":\"slim\",\"digest\":"
-        "\"sha256:1\",\"kernelspecs\":{}}]";
+        "\"sha256:1\",\"kernelspecs\":{\"python3\":{\"argv\":[\"python3\"],\"language\":\"python\"}}}]";
     static const char HELLO[] = ",\"version\":2,\"keeper_epoch\":1,\"boot_id\":"
                                 "\"11111111-1111-4222-8333-444455556666\"";
     CLEANUP_BUF struct buf out = BUF_INIT(4096);
+    k->asked += r->verb == VERB_IMAGES;
+    k->created += r->verb == VERB_CREATE;
+    if (r->verb == VERB_IMAGES)
+        k->images_id = r->id;
+    if (r->verb == VERB_CREATE || (r->verb == VERB_IMAGES && k->is_looking))
+        return;
     verb_encode_ok(&out, r->id,
                    slice_str(r->verb == VERB_HELLO    ? HELLO
                              : r->verb == VERB_IMAGES ? IMAGES
                                                       : ",\"sandboxes\":[]"));
     assert_int_equal(send(k->fd, out.data, out.len, MSG_NOSIGNAL), (ssize_t)out.len);
-    k->asked += r->verb == VERB_IMAGES;
 }
 
 static int on_verbs(struct loop *loop, zmq_pollitem_t *item, void *arg)
@@ -399,6 +407,9 @@ static void keeper_close(struct keeper *k)
     loop_poller_end(k->f->base.loop, &verbs);
     close(k->door);
     close(k->fd);
+    char path[160];
+    snprintf(path, sizeof path, "%s/keeper.sock", k->f->base.dir);
+    assert_int_equal(unlink(path), 0);
 }
 
 static void the_catalog_is_remembered_without_waiting_for_the_disk(void **state)
@@ -418,6 +429,32 @@ static void the_catalog_is_remembered_without_waiting_for_the_disk(void **state)
     assert_int_equal(hub_fixture_ask(f, IS_REMEMBERED), 1);
 }
 
+/* The images may be others than those of before, or none yet: the keeper would know of no such sandbox. */
+static void a_catalog_of_before_does_not_stand_for_the_images_of_now(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct keeper k;
+    struct got g = { 0 };
+    keeper_open(&k, f);
+    fixture_run(&f->base, &k.asked, 1);
+    keeper_close(&k);
+    hub_fixture_reopen(f);
+    assert_true(f->hub->catalog_is_recalled);
+    keeper_open(&k, f);
+    k.is_looking = true;
+    hub_fixture_submit(f, (struct execution_request){ .session = "a" }, &g);
+    assert_string_equal(g.error, "");
+    fixture_run(&f->base, &k.asked, 1);
+    run_on_time(f, 50);
+    int before = k.created;
+    k.is_looking = false;
+    answer_verb(&k, &(struct verb_request){ .verb = VERB_IMAGES, .id = k.images_id });
+    fixture_run(&f->base, &k.created, 1);
+    keeper_close(&k);
+    assert_int_equal(before, 0);
+    got_done(&g);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -435,6 +472,7 @@ int main(void)
         WITH_HUB(a_command_is_no_session_in_what_a_user_has),
         WITH_HUB(a_feed_that_has_ended_is_read_once),
         WITH_HUB(the_catalog_is_remembered_without_waiting_for_the_disk),
+        WITH_HUB(a_catalog_of_before_does_not_stand_for_the_images_of_now),
         WITH_HUB(what_is_open_in_a_session_that_has_ended_ends_at_recovery),
         WITH_HUB(revoked_and_expired_keys_and_removed_users_are_shut_out_and_no_others),
     };
