@@ -61,6 +61,13 @@ static void done_refresh(void *ctx)
         keeper_images_refresh(k);
 }
 
+static void drop_refresh(void *ctx)
+{
+    struct refresh *r = ctx;
+    images_free(r->images);
+    free(r);
+}
+
 void keeper_images_refresh(struct keeper *k)
 {
     k->images_again = k->images_busy;
@@ -70,8 +77,8 @@ void keeper_images_refresh(struct keeper *k)
     assert(r);
     r->keeper = k;
     k->images_busy = true;
-    (void)workers_submit(k->workers, (struct job){ run_refresh, done_refresh, r }, true,
-                         NULL); /* one at a time: never refused */
+    (void)workers_submit(k->workers, (struct job){ run_refresh, done_refresh, r, drop_refresh },
+                         true, NULL); /* one at a time: never refused */
 }
 
 static int on_settled(struct loop *loop, int timer, void *ctx)

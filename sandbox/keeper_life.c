@@ -150,7 +150,7 @@ static void on_container_gone(struct watch *w, uint32_t events)
     struct life *l = CONTAINER_OF(w, struct life, container_watch);
     unwatch(l);
     move(l, LIFE_EXAMINING);
-    (void)workers_submit(l->keeper->workers, (struct job){ run_examine, done_examine, l }, true,
+    (void)workers_submit(l->keeper->workers, (struct job){ run_examine, done_examine, l, NULL }, true,
                          NULL); /* must: never refused */
 }
 
@@ -187,7 +187,7 @@ static void done_replace(void *ctx);
 
 static void submit_replace(struct life *l)
 {
-    (void)workers_submit(l->keeper->workers, (struct job){ run_replace, done_replace, l }, true,
+    (void)workers_submit(l->keeper->workers, (struct job){ run_replace, done_replace, l, NULL }, true,
                          NULL); /* must: never refused */
 }
 
@@ -282,7 +282,7 @@ static void done_end(void *ctx);
 
 static void submit_end(struct life *l)
 {
-    (void)workers_submit(l->keeper->workers, (struct job){ run_end, done_end, l }, true,
+    (void)workers_submit(l->keeper->workers, (struct job){ run_end, done_end, l, NULL }, true,
                          NULL); /* must: never refused */
 }
 
@@ -389,7 +389,7 @@ void life_begin(struct keeper *k, struct verb_peer peer, const struct verb_reque
     snprintf(box->digest, sizeof box->digest, "%s", image->digest);
     struct life *l = life_new(k, box, LIFE_MAKING);
     (void)waiters_add(&l->creators, peer.client, request->id); /* the first: there is room */
-    if (workers_submit(k->workers, (struct job){ run_make, done_make, l }, false, &e) == 0)
+    if (workers_submit(k->workers, (struct job){ run_make, done_make, l, NULL }, false, &e) == 0)
         return;
     refuse_all(l, &l->creators, &e);
     k->by_range[range] = NULL;

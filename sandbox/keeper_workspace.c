@@ -44,8 +44,8 @@ static void done_slice(void *ctx)
 static void submit(struct slice_job *job)
 {
     *job = (struct slice_job){ .keeper = job->keeper, .result = ERR_INIT };
-    (void)workers_submit(job->keeper->workers, (struct job){ run_slice, done_slice, job }, true,
-                         NULL);
+    (void)workers_submit(job->keeper->workers, (struct job){ run_slice, done_slice, job, free },
+                         true, NULL);
 }
 
 void keeper_sweep(struct keeper *k)

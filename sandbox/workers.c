@@ -89,6 +89,12 @@ struct workers *workers_new(struct loop *loop, unsigned n_threads, unsigned max_
     return w;
 }
 
+static void drop(const struct job *job)
+{
+    if (job->drop)
+        job->drop(job->ctx);
+}
+
 void workers_free(struct workers *w)
 {
     if (!w)
@@ -99,9 +105,13 @@ void workers_free(struct workers *w)
         if (w->worker[i].busy)
             (void)zsock_wait(w->worker[i].actor); /* every call of a job has a deadline */
         zactor_destroy(&w->worker[i].actor);
+        if (w->worker[i].busy)
+            drop(&w->worker[i].job);
     }
-    for (struct job *job; (job = zlistx_detach(w->queue, NULL));)
+    for (struct job *job; (job = zlistx_detach(w->queue, NULL));) {
+        drop(job);
         free(job);
+    }
     zlistx_destroy(&w->queue);
     free(w->podman_socket);
     free(w);

@@ -17,10 +17,11 @@ struct job {
     void (*run)(void *ctx, struct podman *podman);
     void (*done)(void *ctx);
     void *ctx;
+    void (*drop)(void *ctx); /* instead of done when the workers end first; NULL: ctx is somebody's who knows that */
 };
 
 struct workers *workers_new(struct loop *loop, unsigned n_threads, unsigned max_queued, const char *podman_socket);
-/* Waits for the jobs that run; calls done for none. */
+/* Waits for the jobs that run; calls done for none, drop for each that has one. */
 void workers_free(struct workers *w);
 DEFINE_CLEANUP(struct workers, workers_free)
 

@@ -172,11 +172,13 @@ class Keeper:
         self.process.wait()
 
     def purge(self) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(60) == 0, self.log.read_text()
-        command, env = self.command("--purge")
-        subprocess.run(command, env=env, check=True, capture_output=True, timeout=120)
+        try:
+            if self.process and self.process.poll() is None:
+                self.process.send_signal(signal.SIGTERM)
+                assert self.process.wait(60) == 0, self.log.read_text()
+        finally:
+            command, env = self.command("--purge")
+            subprocess.run(command, env=env, check=True, capture_output=True, timeout=120)
 
     def record(self, sandbox: str) -> dict[str, Any]:
         record: dict[str, Any] = json.loads((self.state / "keeper" / "records" / f"{sandbox}.json").read_text())
