@@ -86,9 +86,10 @@ def test_a_kernel_hung_in_c_is_killed_and_others_are_kept(own: Sandbox) -> None:
     hub = own.hub()
     good, bad = hub.started(), hub.started()
     hub.run(good, "x = 'kept'")
-    hub.execute(bad, "sum(range(10**13))")  # one call of C that looks at no signal
-    hub.until(lambda f: f.msg_type == "status")  # busy; execute_input may wait for the interpreter's lock, for ever
-    time.sleep(0.5)
+    # one call of C that looks at no signal and keeps the interpreter's lock: what is to be heard before it is sent during the sleep
+    hub.execute(bad, "import time; time.sleep(0.3)\nsum(range(10**13))")
+    hub.until(lambda f: f.msg_type == "execute_input")
+    time.sleep(0.8)
     own.another_warden()
     again = own.hub(epoch="gone")
     states: dict[uuid.UUID, str] = {k: str(state_in(again, k)) for k in (good, bad)}
