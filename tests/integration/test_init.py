@@ -15,6 +15,7 @@ import termios
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,15 +32,21 @@ IOPUB = 3
 KINDS = ["plain", "pid1"] + (["container"] if "KERNELHUB_TEST_IMAGE" in os.environ else [])
 
 
-@pytest.fixture(params=KINDS)
-def init(request: pytest.FixtureRequest) -> Iterator[InitDriver]:
-    driver = InitDriver(request.param)
+@contextmanager
+def opened(kind: str) -> Iterator[InitDriver]:
+    driver = InitDriver(kind)
     try:
         hello = driver.accept()
         assert (hello.type, hello.value, hello.kernel) == (HELLO, 1, 0)
         yield driver
     finally:
         driver.close()
+
+
+@pytest.fixture(params=KINDS)
+def init(request: pytest.FixtureRequest) -> Iterator[InitDriver]:
+    with opened(request.param) as driver:
+        yield driver
 
 
 def needs_pid1(init: InitDriver) -> None:
@@ -639,21 +646,23 @@ def test_answers_wait_for_a_warden_that_reads_late(init: InitDriver) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_warden_for_30_s_everything_ends(init: InitDriver) -> None:
-    word = f"{init.uid}.7654322"
-    init.start(1, ["sleep", word])
-    init.hang_up()
-    time.sleep(27)
-    assert init.process.poll() is None
-    assert init.processes(word)
-    init.process.wait(6)
-    assert not init.processes(word)
-
-
-@pytest.mark.slow
-def test_an_idle_warden_is_a_warden(init: InitDriver) -> None:
-    time.sleep(32)
-    assert init.start(1, ["true"]).type == STARTED
+def test_without_a_warden_for_30_s_everything_ends_and_an_idle_warden_is_one() -> None:
+    """They wait side by side."""
+    with ExitStack() as ends:
+        idle, left = ([ends.enter_context(opened(kind)) for kind in KINDS] for _ in range(2))
+        words = [f"{init.uid}.7654322" for init in left]
+        for init, word in zip(left, words):
+            init.start(1, ["sleep", word])
+            init.hang_up()
+        time.sleep(27)
+        for init, word in zip(left, words):
+            assert init.process.poll() is None and init.processes(word)
+        for init, word in zip(left, words):
+            init.process.wait(6)
+            assert not init.processes(word)
+        time.sleep(3)
+        for init in idle:
+            assert init.start(1, ["true"]).type == STARTED
 
 
 # The enemy inside
