@@ -348,7 +348,9 @@ static void on_end(void *arg, bool client_left)
 
 void rest_stream(struct request *r)
 {
-    static const struct websocket_use USE = { begin, on_text, on_room, on_end };
+    static const struct websocket_use USE = {
+        .begin = begin, .on_text = on_text, .on_room = on_room, .on_end = on_end
+    };
     websocket_accept(r, &USE);
 }
 

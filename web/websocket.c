@@ -259,6 +259,14 @@ static void on_text(void *arg, struct slice text)
         w->use->on_text(w->arg, text);
 }
 
+static void on_binary(void *arg, struct slice bytes)
+{
+    struct websocket *w = arg;
+    w->all->n_in++;
+    if (!shuts_out(w))
+        w->use->on_binary(w->arg, bytes);
+}
+
 static void on_pong(void *arg, struct slice payload)
 {
     struct websocket *w = arg;
@@ -273,9 +281,22 @@ void websocket_text(struct websocket *w, struct slice text)
     websocket_wake(w);
 }
 
+void websocket_binary(struct websocket *w, struct slice bytes)
+{
+    ws_wire_binary(w->wire, bytes);
+    liveness_sent(&w->liveness);
+    w->all->n_out++;
+    websocket_wake(w);
+}
+
 bool websocket_has_room(const struct websocket *w)
 {
     return w->state == OPEN && ws_wire_has_room(w->wire);
+}
+
+bool websocket_has_sent_all(const struct websocket *w)
+{
+    return ws_wire_is_empty(w->wire);
 }
 
 void websocket_close(struct websocket *w, enum ws_close code, const char *reason)
@@ -448,23 +469,31 @@ static void refuse(struct request *r, enum ws_handshake_result why, const struct
         reply_header(r, "Sec-WebSocket-Version", "13");
 }
 
-static void answer(struct request *r, const struct websocket_use *use, const char *key)
+static void answer(struct request *r, const struct websocket_use *use, const char *key,
+                   const char *protocol)
 {
-    static const struct ws_wire_events EVENTS = { on_text, on_pong };
+    const struct ws_wire_events events = { on_text, use->on_binary ? on_binary : NULL, on_pong };
     char accept[WS_ACCEPT_CHARS + 1];
     struct websocket *w = calloc(1, sizeof *w);
     assert(w);
     size_t max = (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY);
     *w = (struct websocket){ .all = r->site->websockets, .request = r, .use = use, .fd = -1 };
-    w->wire = ws_wire_new(max, &EVENTS, w);
+    w->wire = ws_wire_new(max, &events, w);
     w->place = zlistx_add_end(w->all->asked, w);
     request_work(r, w, on_request_done);
     ws_handshake_accept(key, accept);
     reply_upgrade(r, "websocket", on_upgraded, w);
     reply_header(r, "Sec-WebSocket-Accept", accept);
+    if (protocol)
+        reply_header(r, "Sec-WebSocket-Protocol", protocol);
 }
 
 void websocket_accept(struct request *r, const struct websocket_use *use)
+{
+    websocket_accept_as(r, use, NULL);
+}
+
+void websocket_accept_as(struct request *r, const struct websocket_use *use, const char *protocol)
 {
     struct err e = ERR_INIT;
     const struct ws_handshake h = {
@@ -480,7 +509,7 @@ void websocket_accept(struct request *r, const struct websocket_use *use)
     else if (check_origin(r, &e) < 0 || check_limit(r, &e) < 0)
         reply_error(r, &e);
     else
-        answer(r, use, h.key);
+        answer(r, use, h.key, protocol);
 }
 
 /* ---- all of them ---- */

@@ -1,4 +1,4 @@
-/* websocket.h - WebSockets after their handshake: text messages both ways, each at its client's own speed. All of a server's
+/* websocket.h - WebSockets after their handshake: messages both ways, each at its client's own speed. All of a server's
  * share one epoll descriptor in the hub's loop.
  *
  *     websocket_accept ──► 101 ──► use.begin ──► use.on_text, use.on_room … ──► use.on_end */
@@ -16,6 +16,7 @@ struct websockets;
 struct websocket_use {
     void *(*begin)(struct websocket *w, struct request *r); /* the request stays until after on_end */
     void (*on_text)(void *arg, struct slice text);
+    void (*on_binary)(void *arg, struct slice bytes); /* NULL: such a message closes the socket */
     void (*on_room)(void *arg); /* there is room: now is the time to say what waits */
     /* Nothing can be sent any more; frees arg. client_left: it was the client's doing, or its network's, not ours. */
     void (*on_end)(void *arg, bool client_left);
@@ -23,11 +24,15 @@ struct websocket_use {
 
 /* Decides the request's reply: 101, or the error. The gate has let it in. */
 void websocket_accept(struct request *r, const struct websocket_use *use);
+/* The same with a subprotocol that the client has offered; NULL: none. It lives as long as the program. */
+void websocket_accept_as(struct request *r, const struct websocket_use *use, const char *protocol);
 
 void websocket_text(struct websocket *w, struct slice text); /* copied; send no more than there is room for */
+void websocket_binary(struct websocket *w, struct slice bytes);
 bool websocket_has_room(const struct websocket *w);
+bool websocket_has_sent_all(const struct websocket *w);
 void websocket_wake(struct websocket *w); /* on_room comes in the loop's next turn, if there is room */
-/* An orderly end, now: on_end comes from inside the call, so call it last. */
+/* An orderly end, now, before what has not been sent: on_end comes from inside the call, so call it last. */
 void websocket_close(struct websocket *w, enum ws_close code, const char *reason);
 
 struct websockets *websockets_new(struct site *site, struct loop *loop, struct err *e);

@@ -63,7 +63,7 @@ static void on_frame(wslay_event_context_ptr wslay,
 {
     struct ws_wire *w = arg;
     w->is_control = wslay_is_ctrl_frame(frame->opcode);
-    if (frame->opcode == WSLAY_BINARY_FRAME)
+    if (frame->opcode == WSLAY_BINARY_FRAME && !w->events.on_binary)
         ws_wire_close(w, WS_CLOSE_UNSUPPORTED, "messages are text");
 }
 
@@ -84,8 +84,10 @@ static void on_message(wslay_event_context_ptr wslay, const struct wslay_event_o
     struct ws_wire *w = arg;
     if (w->is_closing)
         return;
-    if (m->opcode == WSLAY_TEXT_FRAME) {
-        w->events.on_text(w->arg, buf_slice(&w->message));
+    if (m->opcode == WSLAY_TEXT_FRAME || m->opcode == WSLAY_BINARY_FRAME) {
+        void (*on_it)(void *, struct slice) =
+            m->opcode == WSLAY_TEXT_FRAME ? w->events.on_text : w->events.on_binary;
+        on_it(w->arg, buf_slice(&w->message));
         let_go(&w->message);
     } else if (m->opcode == WSLAY_PONG) {
         w->events.on_pong(w->arg, slice_of(m->msg, m->msg_length));
@@ -161,6 +163,11 @@ void ws_wire_text(struct ws_wire *w, struct slice text)
     queue(w, WSLAY_TEXT_FRAME, text);
 }
 
+void ws_wire_binary(struct ws_wire *w, struct slice bytes)
+{
+    queue(w, WSLAY_BINARY_FRAME, bytes);
+}
+
 void ws_wire_ping(struct ws_wire *w, struct slice payload)
 {
     queue(w, WSLAY_PING, payload);
@@ -199,6 +206,11 @@ bool ws_wire_has_room(const struct ws_wire *w)
 {
     return wslay_event_get_queued_msg_length(w->wslay) + w->out.len - w->out_at < ROOM_BYTES &&
            wslay_event_get_queued_msg_count(w->wslay) < ROOM_COUNT;
+}
+
+bool ws_wire_is_empty(const struct ws_wire *w)
+{
+    return w->out.len == w->out_at && wslay_event_get_queued_msg_count(w->wslay) == 0;
 }
 
 bool ws_wire_is_closing(const struct ws_wire *w)

@@ -21,12 +21,13 @@ enum ws_close {
 /* What is told of what came in, from inside ws_wire_take. Any verb but ws_wire_free may be called. */
 struct ws_wire_events {
     void (*on_text)(void *arg, struct slice text); /* valid UTF-8, valid during the call */
+    void (*on_binary)(void *arg, struct slice bytes); /* NULL: such a message closes with 1003 */
     void (*on_pong)(void *arg, struct slice payload);
 };
 
 struct ws_wire;
 
-/* A message above max_bytes closes with 1009, a binary one with 1003, broken UTF-8 with 1007, broken framing with 1002. */
+/* A message above max_bytes closes with 1009, broken UTF-8 with 1007, broken framing with 1002. */
 struct ws_wire *ws_wire_new(size_t max_bytes, const struct ws_wire_events *events, void *arg);
 void ws_wire_free(struct ws_wire *w); /* NULL is fine */
 
@@ -35,6 +36,7 @@ void ws_wire_take(struct ws_wire *w, struct slice bytes);
 
 /* Copies; nothing happens once a close is on its way. */
 void ws_wire_text(struct ws_wire *w, struct slice text);
+void ws_wire_binary(struct ws_wire *w, struct slice bytes);
 void ws_wire_ping(struct ws_wire *w, struct slice payload); /* at most 125 bytes */
 /* Takes no more messages either way. `reason` (at most 123 bytes) is for people. Does nothing when one is under way. */
 void ws_wire_close(struct ws_wire *w, enum ws_close code, const char *reason);
@@ -45,6 +47,7 @@ void ws_wire_sent(struct ws_wire *w, size_t n);
 
 /* Less than 64 KiB and 256 messages wait to be sent. */
 bool ws_wire_has_room(const struct ws_wire *w);
+bool ws_wire_is_empty(const struct ws_wire *w); /* nothing waits: a close frame overtakes what does */
 bool ws_wire_is_closing(const struct ws_wire *w); /* either side has begun to close, or broke the rules */
 
 #endif

@@ -61,6 +61,15 @@ static void on_text(void *arg, struct slice text)
         ws_wire_close(h->wire, WS_CLOSE_NORMAL, "");
 }
 
+/* Binary messages count as texts do: in the same order, whole. */
+static void on_binary(void *arg, struct slice bytes)
+{
+    struct heard *h = arg;
+    check(bytes.len <= MAX_MESSAGE);
+    buf_add_str(&h->texts, "|");
+    buf_add_slice(&h->texts, bytes);
+}
+
 static void on_pong(void *arg, struct slice payload)
 {
     struct heard *h = arg;
@@ -76,7 +85,7 @@ static void drain(struct ws_wire *w)
 
 static void hear(struct heard *h, struct slice bytes, size_t step)
 {
-    static const struct ws_wire_events EVENTS = { on_text, on_pong };
+    static const struct ws_wire_events EVENTS = { on_text, on_binary, on_pong };
     *h = (struct heard){ .texts = BUF_INIT(64u << 20) };
     h->wire = ws_wire_new(MAX_MESSAGE, &EVENTS, h);
     for (size_t at = 0; at < bytes.len; at += step) {

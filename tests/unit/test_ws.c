@@ -30,7 +30,7 @@ static void on_pong(void *arg, struct slice payload)
 
 static int make(void **state)
 {
-    static const struct ws_wire_events EVENTS = { on_text, on_pong };
+    static const struct ws_wire_events EVENTS = { .on_text = on_text, .on_pong = on_pong };
     wire = ws_wire_new(1000, &EVENTS, NULL);
     heard[0] = '\0';
     return 0;
@@ -91,6 +91,25 @@ static void a_message_is_taken_and_one_is_sent(void **state)
     assert_string_equal(heard, "Hello|");
     ws_wire_text(wire, SLICE_LITERAL("Hello"));
     SENDS("\x81\x05Hello");
+}
+
+static void on_binary(void *arg, struct slice bytes)
+{
+    on_text(arg, SLICE_LITERAL("binary"));
+    on_text(arg, bytes);
+}
+
+static void binary_messages_are_for_who_takes_them(void **state)
+{
+    static const struct ws_wire_events EVENTS = { on_text, on_binary, on_pong };
+    TAKE_IN("\x82\x81" MASK "x");
+    SENDS("\x88\x13\x03\xebmessages are text");
+    ws_wire_free(wire);
+    wire = ws_wire_new(1000, &EVENTS, NULL);
+    TAKE_IN("\x82\x81" MASK "x\x02\x81" MASK "\xff\x80\x81" MASK "y\x81\x81" MASK "t");
+    assert_string_equal(heard, "binary|x|binary|\xffy|t|");
+    ws_wire_binary(wire, SLICE_LITERAL("\xff\0"));
+    SENDS("\x82\x02\xff\0");
 }
 
 static void fragments_are_one_message_with_control_frames_between(void **state)
@@ -179,6 +198,7 @@ int main(void)
         cmocka_unit_test(lists_are_read_word_by_word),
         cmocka_unit_test(origins_are_ours_or_named),
         cmocka_unit_test_setup_teardown(a_message_is_taken_and_one_is_sent, make, unmake),
+        cmocka_unit_test_setup_teardown(binary_messages_are_for_who_takes_them, make, unmake),
         cmocka_unit_test_setup_teardown(fragments_are_one_message_with_control_frames_between, make,
                                         unmake),
         cmocka_unit_test_setup_teardown(broken_framing_closes_with_1002, make, unmake),
