@@ -243,6 +243,12 @@ int catalog_find(const struct catalog *c, const char *template_name, const char 
                    language, t, known);
 }
 
+const struct catalog_kernel *catalog_kernels(const struct catalog *c, size_t *ret_n)
+{
+    *ret_n = c->n_kernels;
+    return c->kernels;
+}
+
 static bool has_key(struct slice object, struct slice key)
 {
     struct json_iter it = json_iter(object);

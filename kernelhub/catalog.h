@@ -40,6 +40,8 @@ const char *catalog_default_template(const struct catalog *c);
 int catalog_find(const struct catalog *c, const char *template_name, const char *language,
                  const struct catalog_kernel **ret, struct err *e);
 
+const struct catalog_kernel *catalog_kernels(const struct catalog *c, size_t *ret_n); /* all of them */
+
 /* The template whose image has this name; NULL: none. */
 const char *catalog_template_of_image(const struct catalog *c, const char *image);
 bool catalog_has_template(const struct catalog *c, const char *name);

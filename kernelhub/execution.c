@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "kernelhub/command.h"
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/jupyter_internal.h"
 #include "kernelhub/record.h"
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
@@ -99,10 +100,35 @@ void execution_add_event(struct execution *x, enum event_type type, struct slice
 
 /* ---- sending ---- */
 
+/* A member of what a Jupyter client sent. */
+static struct slice sent_part(const struct execution *x, const char *name)
+{
+    struct slice part = SLICE_LITERAL("{}");
+    (void)json_member(slice_str(x->as_sent), name, &part); /* front.c wrote them all */
+    return part;
+}
+
+/* What of the rest of a queue is stopped by an error the hub says itself (fronts_stop_on_error): a kernel would stop others' too. */
+static void write_sent_content(const struct execution *x, struct buf *out)
+{
+    struct json_iter it = json_iter(sent_part(x, "content"));
+    while (json_next(&it)) {
+        buf_add_str(out, ",\"");
+        buf_add_slice(out, it.key);
+        buf_add_str(out, "\":");
+        buf_add_slice(out, it.value);
+    }
+    buf_add_str(out, ",\"stop_on_error\":false}");
+}
+
 static void write_content(const struct execution *x, struct buf *out)
 {
     buf_add_str(out, "{\"code\":");
     json_quote(out, slice_of(x->code, x->code_len));
+    if (x->as_sent) {
+        write_sent_content(x, out);
+        return;
+    }
     buf_addf(out,
              ",\"silent\":false,\"store_history\":true,\"user_expressions\":{},\"allow_stdin\":%s,"
              "\"stop_on_error\":false}",
@@ -127,17 +153,25 @@ static void write_metadata(const struct execution *x, struct buf *out)
 
 static void send_code(struct execution *x)
 {
-    CLEANUP_BUF struct buf options = BUF_INIT(256), header = BUF_INIT(1024),
+    CLEANUP_BUF struct buf options = BUF_INIT(256), header = BUF_INIT(16u << 20),
                            metadata = BUF_INIT(32u << 20), content = BUF_INIT(MAX_FIELDS_BYTES);
     buf_addf(&options, "{\"timeout_ms\":%lld,\"grace_ms\":%d}", (long long)x->timeout_ms, GRACE_MS);
-    jupyter_write_header(&header, x->id.text, "execute_request", x->hub->session_id, hub_unix_us());
-    write_metadata(x, &metadata);
+    struct slice parent = SLICE_LITERAL("{}");
+    if (x->as_sent) {
+        buf_add_slice(&header, sent_part(x, "header"));
+        buf_add_slice(&metadata, sent_part(x, "metadata"));
+        parent = sent_part(x, "parent");
+    } else {
+        jupyter_write_header(&header, x->id.text, "execute_request", x->hub->session_id,
+                             hub_unix_us());
+        write_metadata(x, &metadata);
+    }
     write_content(x, &content);
     struct link_frame f = { .type = LINK_EXECUTE,
                             .kernel_id = x->kernel_id,
                             .execution_id = x->id,
                             .n_parts = 5,
-                            .parts = { buf_slice(&options), buf_slice(&header), SLICE_LITERAL("{}"),
+                            .parts = { buf_slice(&options), buf_slice(&header), parent,
                                        buf_slice(&metadata), buf_slice(&content) } };
     sandbox_send(x->session->sandbox, &f);
 }
@@ -360,9 +394,14 @@ void execution_on_end(struct execution *x, struct sandbox *sandbox, const struct
     }
     struct outcome outcome = execution_outcome(x, &end);
     struct session *s = x->session;
+    char client[sizeof x->client_session] = "";
+    if (x->as_sent && x->stop_on_error && outcome.status != STATUS_OK)
+        memcpy(client, x->client_session, sizeof client);
     bool one_run = s->ephemeral,
          dying = strcmp(end.how, "died") == 0 || strcmp(end.how, "killed") == 0;
     execution_finish(x, outcome, &end, NULL, sandbox_take_mark(sandbox));
+    if (client[0])
+        fronts_stop_on_error(s, client);
     if (one_run)
         session_close(s, "its one execution has ended");
     else if (dying)

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "kernelhub/callback_internal.h"
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/jupyter_internal.h"
 #include "kernelhub/record.h"
 #include "kernelhub/wait.h"
 
@@ -178,6 +179,8 @@ void execution_leave_session(struct execution *x)
 static void finish_later(struct execution *x, const char *reason, const struct err *failure,
                          struct store_mark mark)
 {
+    if (x->session)
+        fronts_execution_ended(x->session, x, STATUS_CANCELLED, failure ? failure->text : reason);
     execution_leave_session(x);
     x->status = STATUS_QUEUED;
     (void)err_set(&x->failure, failure ? failure->code : ERR_CONFLICT, "%s",
@@ -198,6 +201,8 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
     }
     /* one commit: a row that says it has ended is not looked at again by the hub that comes after us */
     store_hold(x->hub->store);
+    if (x->session)
+        fronts_execution_ended(x->session, x, outcome.status, outcome.reason);
     execution_leave_session(x);
     x->finished_us = hub_unix_us();
     x->status = outcome.status;
@@ -231,6 +236,7 @@ void execution_free(struct execution *x)
     feed_unref(x->feed);
     free(x->code);
     free(x->command);
+    free(x->as_sent);
     free(x->labels);
     free(x->env);
     free(x->input);

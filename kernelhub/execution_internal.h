@@ -19,6 +19,9 @@ struct execution {
     int64_t session_feed;
     enum status status;
     char *command; /* command.h's order; NULL: it is code */
+    char *as_sent; /* by a Jupyter client (execution.h); NULL: it is none's */
+    char client_session[128]; /* `session` of its header, by which a Jupyter client is known; "": none */
+    bool stop_on_error;
     char *code, *labels, *env, *input; /* owned; NULL: none. input: the whole stdin, used up to input_at */
     size_t code_len, input_at, input_len;
     char *asked;       /* header of the input_request that waits for an answer; NULL: none */

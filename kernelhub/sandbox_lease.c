@@ -1,6 +1,7 @@
 /* Leases of sandboxes: what holds one, what is due, and one timer for the next. Nothing is done when a sandbox is used but to note
  * the time: a check that finds it used since looks again later. */
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/jupyter_internal.h"
 #include "kernelhub/sandbox.h"
 #include "kernelhub/session_internal.h"
 
@@ -51,7 +52,7 @@ struct lease_hold sandbox_hold(const struct sandbox *s, int64_t now_us)
         int64_t until = x->running ? cell_until(x->running, now_us) : 0;
         if (until > hold.runs_until_us)
             hold.runs_until_us = until;
-        hold.in_use |= feed_is_watched(x->feed) || x->kernel == KERNEL_WAITING ||
+        hold.in_use |= feed_is_watched(x->feed) || fronts_count(x) || x->kernel == KERNEL_WAITING ||
                        x->kernel == KERNEL_STARTING || (!x->running && zlistx_size(x->queue));
     }
     return hold;

@@ -78,6 +78,7 @@ static const struct {
          "  WHERE ephemeral AND ended_us IS NOT NULL AND feed NOT IN"
          "  (SELECT session_feed FROM executions WHERE session_feed IS NOT NULL);"
          "DELETE FROM sessions WHERE feed IN (SELECT feed FROM removed);" },
+    { 6, "ALTER TABLE sessions ADD COLUMN jupyter TEXT;" },
 };
 
 int schema_version(void)

@@ -15,6 +15,7 @@
 #include "kernelhub/catalog.h"
 #include "kernelhub/command.h"
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/jupyter_internal.h"
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
 
@@ -43,6 +44,7 @@ struct session *session_new(struct hub *h, struct user *u, const char *name, int
     s->feed = feed_new(feed, last_seq);
     s->queue = zlistx_new();
     s->waits = wait_list_new();
+    s->jupyter = jupyter_new(name);
     s->retire_timer = -1;
     (void)snprintf(s->name, sizeof s->name, "%s", name);
     table_key(u, name, key);
@@ -55,6 +57,7 @@ void session_free(struct session *s)
     wait_list_free(&s->waits);
     zlistx_destroy(&s->queue);
     feed_unref(s->feed);
+    jupyter_free(s->jupyter);
     free(s->start);
     free(s->env);
     free(s);
@@ -62,7 +65,11 @@ void session_free(struct session *s)
 
 void session_save(const struct session *s, int64_t ended_us)
 {
+    CLEANUP_BUF struct buf jupyter = BUF_INIT(256u * 1024);
+    if (!s->ephemeral)
+        jupyter_save(s->jupyter, &jupyter);
     struct session_row row = {
+        .jupyter = jupyter.data,
         .feed = feed_number(s->feed),
         .user_id = s->user->id,
         .home = s->home,
@@ -175,6 +182,7 @@ struct session *session_recover(struct hub *h, const struct session_row *r)
     if (!u)
         return NULL;
     struct session *s = session_new(h, u, r->name, r->feed, store_last_seq(h->store, r->feed));
+    jupyter_recover(s->jupyter, slice_str(r->jupyter));
     s->ephemeral = r->ephemeral;
     s->home = r->home;
     s->is_command = r->ephemeral && strcmp(r->language, COMMAND_LANGUAGE) == 0;
@@ -194,6 +202,8 @@ struct session *session_recover(struct hub *h, const struct session_row *r)
         s->recovered = true;
         zhashx_insert(h->kernels, s->kernel_id.text, s);
     }
+    if (!r->jupyter && !s->ephemeral)
+        session_save(s, 0); /* of before version 6: its Jupyter ids are to stay what they are now */
     return s;
 }
 
@@ -266,13 +276,19 @@ void session_end_all(struct session *s, const struct outcome_end *end, const cha
         store_mark(s->hub->store, mark, sandbox_mark_done, sandbox_mark_ticket(s->hub, mark));
 }
 
-void session_kernel_failed(struct session *s, const struct err *why)
+static void lose_kernel(struct session *s, const struct err *why)
 {
     session_leave_kernel(s);
     session_save(s, 0);
     wait_list_answer(s->waits, why, slice_of(NULL, 0));
     for (struct execution *x = zlistx_first(s->queue); x; x = zlistx_first(s->queue))
         execution_cancel_queued(x, why->text, why);
+}
+
+void session_kernel_failed(struct session *s, const struct err *why)
+{
+    lose_kernel(s, why);
+    fronts_say_status(s, "dead");
 }
 
 void session_send_start(struct session *s)
@@ -335,6 +351,7 @@ void session_ready(struct session *s)
     s->recovered = false;
     session_write(s, &json);
     wait_list_answer(s->waits, NULL, buf_slice(&json));
+    fronts_on_ready(s);
     session_pump(s);
 }
 
@@ -385,6 +402,7 @@ static void on_death_done(struct session *s, struct store_mark mark)
     store_mark(s->hub->store, mark, sandbox_mark_done, sandbox_mark_ticket(s->hub, mark));
     session_leave_kernel(s);
     session_save(s, 0);
+    fronts_on_death(s, false);
     session_pump(s);
 }
 
@@ -428,7 +446,8 @@ static void on_dead(struct session *s, struct slice json, struct store_mark mark
     if (s->running && !s->running->started)
         execution_cancel_queued(s->running, DIED_BEFORE, NULL);
     session_end_all(s, &end, DIED_BEFORE, starting ? &why : NULL, mark);
-    session_kernel_failed(s, &why);
+    lose_kernel(s, &why);
+    fronts_on_death(s, starting);
 }
 
 static void on_kernel(struct session *s, struct sandbox *sandbox, const struct link_frame *f)
@@ -455,6 +474,7 @@ static void on_message(struct session *s, struct execution *running, struct sand
     struct jupyter_header header;
     if (f->n_parts < 4 || !jupyter_read_header(f->parts[0], &header))
         return;
+    fronts_on_message(s, f);
     if (running)
         execution_on_message(running, sandbox, f, header.msg_type);
     else if (f->channel == LINK_IOPUB)

@@ -10,6 +10,7 @@
 struct execution;
 struct outcome_end;
 struct catalog_kernel;
+struct jupyter;
 
 enum kernel_state {
     KERNEL_NONE,     /* none; the next execution starts one */
@@ -43,6 +44,7 @@ struct session {
     struct execution *running;
     zlistx_t *queue;  /* struct execution, not owned, oldest first */
     zlistx_t *waits;  /* for ready */
+    struct jupyter *jupyter; /* what Jupyter clients know it by, and those that are here */
     int retire_timer; /* an ephemeral one's; -1: none */
     int64_t created_us, last_used_us, start_us;
     int64_t execution_count; /* the kernel's own, as last heard */
@@ -63,6 +65,8 @@ void session_free(struct session *s); /* of memory only */
 void session_refresh(struct session *s);
 /* Starts a kernel unless there is one or one is on its way. */
 void session_need_kernel(struct session *s);
+/* The same, and answers the session's JSON when it is ready. NULL: it was answered at once. */
+struct wait *session_when_ready(struct session *s, reply_fn done, void *arg);
 /* Sends the next execution when kernel and queue allow. */
 void session_pump(struct session *s);
 /* Appends to the session's own feed. */

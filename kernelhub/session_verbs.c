@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "kernelhub/catalog.h"
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/jupyter_internal.h"
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
 
@@ -70,15 +71,18 @@ void session_write_all(struct hub *h, const struct user *u, struct buf *out)
     buf_add_str(out, "],\"next\":null}");
 }
 
-static struct wait *when_ready(struct session *s, reply_fn done, void *arg)
+struct wait *session_when_ready(struct session *s, reply_fn done, void *arg)
 {
-    if (s->kernel == KERNEL_READY && !s->restarting) {
+    if (s->kernel == KERNEL_READY) {
         CLEANUP_BUF struct buf json = BUF_INIT(4096);
         session_write(s, &json);
         done(arg, NULL, buf_slice(&json));
         return NULL;
     }
-    return wait_new(s->waits, done, arg);
+    /* the wait first: a kernel that cannot even be asked for answers it at once */
+    struct wait *wait = wait_new(s->waits, done, arg);
+    session_need_kernel(s);
+    return zlistx_find(s->waits, wait) ? wait : NULL;
 }
 
 /* Where it shall be and what it is called. */
@@ -114,12 +118,7 @@ struct wait *session_create(struct hub *h, struct user *u, const struct session_
         return NULL;
     }
     s->last_used_us = hub_unix_us();
-    /* the wait first: a kernel that cannot even be asked for answers it at once */
-    if (s->kernel == KERNEL_READY)
-        return when_ready(s, done, arg);
-    struct wait *wait = wait_new(s->waits, done, arg);
-    session_need_kernel(s);
-    return zlistx_find(s->waits, wait) ? wait : NULL; /* answered at once when it cannot start */
+    return session_when_ready(s, done, arg);
 }
 
 void session_enter_sandbox(struct session *s, struct sandbox *sandbox)
@@ -151,6 +150,7 @@ struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, vo
         return NULL;
     }
     end_work(s, "the session was restarted");
+    fronts_say_status(s, "restarting");
     s->last_used_us = hub_unix_us();
     if (s->sandbox)
         sandbox_called(s->sandbox);
@@ -236,6 +236,7 @@ void session_close(struct session *s, const char *reason)
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
     session_save(s, hub_unix_us());
     feed_end(s->feed);
+    fronts_end(s, reason);
     (void)snprintf(key, sizeof key, "%s/%s", s->user->id.text, s->name);
     zhashx_delete(s->hub->sessions, key);
     if (!s->is_command)

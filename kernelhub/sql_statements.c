@@ -36,8 +36,8 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_PUT_SESSION] =
         "INSERT OR REPLACE INTO sessions (feed, user_id, kernel_id, sandbox_id, name, language, "
         "kernelspec, template_name,"
-        " ephemeral, created_us, ended_us, home) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-        "?11, ?12)",
+        " ephemeral, created_us, ended_us, home, jupyter) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+        "?10, ?11, ?12, ?13)",
     [SQL_INSERT_EXECUTION] =
         "INSERT INTO executions (" STORE_EXECUTION_COLUMNS
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
@@ -117,7 +117,7 @@ const char *const SQL_TEXT[SQL_N] = {
     [SQL_LOAD_SESSIONS] =
         "SELECT feed, user_id, kernel_id, sandbox_id, name, language, kernelspec, template_name, "
         "ephemeral,"
-        " created_us, ended_us, home FROM sessions WHERE ended_us IS NULL ORDER BY feed",
+        " created_us, ended_us, home, jupyter FROM sessions WHERE ended_us IS NULL ORDER BY feed",
     [SQL_LOAD_EXECUTIONS] =
         "SELECT " STORE_EXECUTION_COLUMNS
         ", (SELECT max(seq) FROM events v WHERE v.feed = executions.feed)"

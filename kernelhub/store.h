@@ -67,6 +67,7 @@ struct session_row {
     struct uuid user_id, kernel_id, sandbox_id;
     struct uuid home; /* the named sandbox it belongs to */
     const char *name, *language, *kernelspec, *template_name;
+    const char *jupyter; /* JSON, the hub's own (jupyter_internal.h); NULL: none */
     bool ephemeral;
     int64_t created_us, ended_us;
 };

@@ -128,6 +128,7 @@ int store_load_sessions(struct store *s, void (*each)(void *arg, const struct se
             .created_us = sqlite3_column_int64(stmt, 9),
             .ended_us = sqlite3_column_int64(stmt, 10),
             .home = sql_uuid(stmt, 11),
+            .jupyter = sql_text(stmt, 12),
         };
         each(arg, &r);
     }

@@ -77,7 +77,8 @@ static void pack_sandbox(struct pack *p, struct row_op *op)
 static void pack_session(struct pack *p, struct row_op *op)
 {
     struct session_row *r = &op->row.session;
-    const char **texts[] = { &r->name, &r->language, &r->kernelspec, &r->template_name };
+    const char **texts[] = { &r->name, &r->language, &r->kernelspec, &r->template_name,
+                             &r->jupyter };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         pack_text(p, texts[i]);
 }
@@ -250,6 +251,7 @@ static int run_session(struct writer *w, struct op *o, struct batch *b, struct e
     sql_bind_time(stmt, 10, r->created_us);
     sql_bind_time(stmt, 11, r->ended_us);
     sql_bind_uuid(stmt, 12, &r->home);
+    sql_bind_text(stmt, 13, r->jupyter);
     return finish(w, stmt, e);
 }
 

@@ -9,6 +9,7 @@
 #include "kernelhub/callback_internal.h"
 #include "kernelhub/catalog.h"
 #include "kernelhub/command.h"
+#include "kernelhub/jupyter_internal.h"
 #include "kernelhub/wait.h"
 
 #define DEFAULT_TIMEOUT_SECONDS 30
@@ -46,7 +47,7 @@ static int check_limits(const struct config *c, const struct execution_request *
 
 static size_t bytes_of(const struct execution_request *r)
 {
-    return r->code.len + r->env.len + r->stdin_text.len + r->labels.len;
+    return r->code.len + r->env.len + r->stdin_text.len + r->labels.len + r->as_sent.len;
 }
 
 static int open_session(struct hub *h, struct user *u, const struct execution_request *r,
@@ -101,6 +102,16 @@ static void name_session(struct execution *x, int64_t feed, const char *name, co
     (void)snprintf(x->language, sizeof x->language, "%s", language);
 }
 
+/* By which a Jupyter client is known that comes again. */
+static void name_client(struct execution *x)
+{
+    struct slice header, session;
+    if (x->as_sent && json_member(slice_str(x->as_sent), "header", &header) &&
+        json_member_string(header, "session", &session) &&
+        !json_copy_string(session, x->client_session, sizeof x->client_session))
+        x->client_session[0] = '\0';
+}
+
 static struct execution *execution_new(struct hub *h, struct user *u, struct session *s,
                                        const struct execution_request *r, const struct uuid *id)
 {
@@ -122,6 +133,9 @@ static struct execution *execution_new(struct hub *h, struct user *u, struct ses
     x->code_len = r->code.len;
     x->labels = copy(r->labels);
     x->command = r->command.len ? command_write_order(r) : NULL;
+    x->as_sent = copy(r->as_sent);
+    x->stop_on_error = r->stop_on_error;
+    name_client(x);
     x->env = copy(r->env);
     x->has_stdin = r->has_stdin;
     x->interactive = r->interactive;
@@ -154,7 +168,9 @@ static void write_options(const struct execution *x, struct buf *out)
              : x->session->env ? x->session->env
                                : "null");
     json_quote_str(out, x->input);
-    buf_addf(out, ",\"command\":%s}", x->command ? x->command : "null");
+    buf_addf(out, ",\"command\":%s,\"stop_on_error\":%s,\"as_sent\":%s}",
+             x->command ? x->command : "null", x->stop_on_error ? "true" : "false",
+             x->as_sent ? x->as_sent : "null");
 }
 
 static char *dup_object(struct slice options, const char *name)
@@ -213,6 +229,9 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     feed_unref(x->feed);
     x->feed = feed_new(r->feed, last_seq);
     x->command = dup_object(r->options, "command");
+    x->as_sent = dup_object(r->options, "as_sent");
+    (void)json_member_bool(r->options, "stop_on_error", &x->stop_on_error); /* absent: false */
+    name_client(x);
     if (s && s->ephemeral && !s->is_command && !s->env)
         s->env = dup_object(r->options, "env");
     else
@@ -241,6 +260,8 @@ struct execution *execution_recover(struct hub *h, const struct execution_row *r
     outcome_parse_reply(r->reply, &x->reply);
     zhashx_insert(h->executions, x->id.text, x);
     take_place(x, r);
+    if (s)
+        fronts_recover_execution(s, x);
     return x;
 }
 

@@ -139,13 +139,29 @@ void reply_write_error(const struct request *r, const struct err *e, const char 
     buf_add_str(out, "}}");
 }
 
+/* As Jupyter Server says it, and its clients read it. */
+static void write_jupyter_error(const struct request *r, const struct err *e, struct buf *out)
+{
+    buf_add_str(out, "{\"message\":");
+    json_quote_str(out, e->text);
+    buf_add_str(out, ",\"reason\":");
+    json_quote_str(out, r->hint ? r->hint : HINTS[code_of(e)]);
+    buf_addf(out, ",\"request_id\":\"%s\"}", r->id.text);
+}
+
 void reply_error_as(struct request *r, unsigned status, const struct err *e)
 {
     enum err_code code = code_of(e);
     CLEANUP_BUF struct buf json = BUF_INIT(16384);
-    buf_add_str(&json, "{\"error\":");
-    reply_write_error(r, e, r->hint, &json);
-    buf_add_char(&json, '}');
+    if (request_is_jupyter(r)) {
+        write_jupyter_error(r, e, &json);
+        if (status == 401) /* so it is there; 401 makes browsers ask for a password */
+            status = 403;
+    } else {
+        buf_add_str(&json, "{\"error\":");
+        reply_write_error(r, e, r->hint, &json);
+        buf_add_char(&json, '}');
+    }
     if (status >= 500)
         log_warning("request failed id=%s code=%s error=%s", r->id.text, err_name(code),
                     log_quote(slice_str(e->text)));

@@ -265,6 +265,19 @@ void request_answer_created(void *arg, const struct err *e, struct slice json)
     answer(arg, 201, e, json);
 }
 
+static bool is_beneath(struct slice path, const char *root)
+{
+    size_t n = strlen(root);
+    return path.len >= n && memcmp(path.data, root, n) == 0 &&
+           (path.len == n || path.data[n] == '/');
+}
+
+bool request_is_jupyter(const struct request *r)
+{
+    return (is_beneath(r->path, "/api") && !is_beneath(r->path, "/api/v1")) ||
+           is_beneath(r->path, "/kernelspecs");
+}
+
 void request_work(struct request *r, void *work, void (*done)(void *work, bool completed))
 {
     r->work = work;

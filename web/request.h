@@ -100,6 +100,9 @@ static inline const char *request_part(const struct request *r, size_t i)
 /* The execution named in the path. What is no UUID does not exist either: false, and the reply is decided. */
 bool request_execution(struct request *r, struct uuid *ret);
 
+/* Whether its path is one of the Jupyter Server API's, there or not: errors are said as that says them. */
+bool request_is_jupyter(const struct request *r);
+
 static inline bool request_has_flag(const struct request *r, enum route_flag flag)
 {
     return r->match.route && (r->match.route->flags & flag);

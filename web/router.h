@@ -16,6 +16,7 @@ enum route_flag {
     ROUTE_BODY =
         16, /* takes a JSON body up to server/max_body_bytes; without it a body may only be {} */
     ROUTE_UPGRADE = 32, /* a WebSocket: the handler takes the connection over; no HEAD */
+    ROUTE_JUPYTER = 128, /* of the Jupyter Server API: any query, and its own errors (request_is_jupyter) */
     ROUTE_STORED = 64,  /* its reply is sent when all that it wrote is committed; its 503 does not mean that
                            nothing was done */
 };

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "web/docs.h"
+#include "web/jupyter_api.h"
 #include "web/rest.h"
 
 #define API     "/api/v1"
@@ -9,6 +10,7 @@
 #define EVENTS  "after follow limit"
 #define OUTPUT  "stream offset limit head tail grep"
 #define PAGE    "limit cursor"
+#define JUPYTER (ROUTE_JUPYTER | ROUTE_HIDDEN)
 
 static const struct route ROUTES[] = {
     { "POST", API "/execute", ROUTE_BODY, "", rest_execute },
@@ -74,6 +76,26 @@ static const struct route ROUTES[] = {
     { "GET", API "/health/ready", ROUTE_OPEN, "", rest_health_ready },
     { "GET", API "/metrics", ROUTE_METRICS, "", rest_metrics },
     { "GET", API "/openapi.json", ROUTE_OPEN, "", docs_openapi },
+
+    { "GET", "/api", JUPYTER | ROUTE_OPEN, "", jupyter_api_version },
+    { "GET", "/api/status", JUPYTER, "", jupyter_api_status },
+    { "GET", "/api/me", JUPYTER, "", jupyter_api_me },
+    { "GET", "/api/kernelspecs", JUPYTER, "", jupyter_api_kernelspecs },
+    { "GET", "/api/kernelspecs/{name}", JUPYTER, "", jupyter_api_kernelspec },
+    { "GET", "/api/kernels", JUPYTER, "", jupyter_api_kernels },
+    { "POST", "/api/kernels", JUPYTER | ROUTE_BODY | ROUTE_STORED, "", jupyter_api_kernel_start },
+    { "GET", "/api/kernels/{id}", JUPYTER, "", jupyter_api_kernel },
+    { "DELETE", "/api/kernels/{id}", JUPYTER | ROUTE_STORED, "", jupyter_api_kernel_delete },
+    { "POST", "/api/kernels/{id}/interrupt", JUPYTER | ROUTE_BODY, "", jupyter_api_kernel_interrupt },
+    { "POST", "/api/kernels/{id}/restart", JUPYTER | ROUTE_BODY | ROUTE_STORED, "",
+      jupyter_api_kernel_restart },
+    { "GET", "/api/kernels/{id}/channels", JUPYTER | ROUTE_UPGRADE, "", jupyter_api_channels },
+    { "GET", "/api/sessions", JUPYTER, "", jupyter_api_sessions },
+    { "POST", "/api/sessions", JUPYTER | ROUTE_BODY | ROUTE_STORED, "", jupyter_api_session_start },
+    { "GET", "/api/sessions/{id}", JUPYTER, "", jupyter_api_session },
+    { "PATCH", "/api/sessions/{id}", JUPYTER | ROUTE_BODY | ROUTE_STORED, "",
+      jupyter_api_session_change },
+    { "DELETE", "/api/sessions/{id}", JUPYTER | ROUTE_STORED, "", jupyter_api_session_delete },
 
     /* the same where probes and scrapers look for them */
     { "GET", "/health", ROUTE_OPEN | ROUTE_HIDDEN, "", rest_health },

@@ -148,7 +148,8 @@ static void ephemeral_sessions_without_execution_go_in_the_upgrade(void **state)
     add_run(f, 4, false, now_us);
     fixture_close(f);
     run_sql(f, "DELETE FROM executions WHERE id NOT LIKE '00000002%';"
-               "DROP INDEX sessions_ended; PRAGMA user_version=4");
+               "DROP INDEX sessions_ended; ALTER TABLE sessions DROP COLUMN jupyter; PRAGMA "
+               "user_version=4");
     fixture_open(f);
     wait_until_retained(f, (struct store_retention){ .max_executions = 10 });
     assert_int_equal(ask(f, "SELECT count(*) FROM sessions"), 3);

@@ -1,0 +1,221 @@
+/* A Jupyter client's cells as executions: how they come in, and what their client hears of an end that no kernel told it of. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "kernelhub/front_internal.h"
+#include "kernelhub/wait.h"
+#include "protocol/jupyter_message.h"
+
+#define MAX_MADE_BYTES (64u * 1024)
+#define MAX_ENDED      32 /* cells that a session keeps for clients that come again */
+
+static void write_failure(struct buf *out, const char *status, const char *name, const char *why)
+{
+    buf_add_char(out, '{');
+    if (status)
+        buf_addf(out, "\"status\":\"%s\",", status);
+    buf_add_str(out, "\"ename\":");
+    json_quote_str(out, name);
+    buf_add_str(out, ",\"evalue\":");
+    json_quote_str(out, why);
+    buf_add_str(out, ",\"traceback\":[");
+    CLEANUP_BUF struct buf line = BUF_INIT(MAX_MADE_BYTES);
+    buf_addf(&line, "%s: %s", name, why);
+    json_quote(out, buf_slice(&line));
+    buf_add_str(out, "]}");
+}
+
+/* What a kernel says of a cell that failed; only: who gets the reply, NULL: it is away. */
+static void say_failed(struct session *s, struct front *only, struct slice parent, const char *name,
+                       const char *why)
+{
+    CLEANUP_BUF struct buf error = BUF_INIT(MAX_MADE_BYTES), reply = BUF_INIT(MAX_MADE_BYTES);
+    write_failure(&error, NULL, name, why);
+    write_failure(&reply, "error", name, why);
+    front_say(s, NULL, LINK_IOPUB, "error", parent, buf_slice(&error));
+    if (only)
+        front_say(s, only, LINK_SHELL, "execute_reply", parent, buf_slice(&reply));
+}
+
+void front_submit_free(struct submit *b)
+{
+    wait_cancel(b->wait);
+    free(b->header);
+    free(b);
+}
+
+static void on_accepted(void *arg, const struct err *e, struct slice json)
+{
+    struct submit *b = arg;
+    struct session *s = b->session;
+    struct jupyter_header names;
+    b->wait = NULL;
+    (void)jupyter_read_header(slice_str(b->header), &names); /* it was read before */
+    struct asked *a = zhashx_lookup(s->jupyter->asked, names.msg_id);
+    struct slice id;
+    if (!e && a && json_member_string(json, "execution_id", &id))
+        (void)uuid_parse(id, &a->execution_id); /* ours */
+    if (e) {
+        if (a)
+            say_failed(s, a->front, slice_str(b->header), "Refused", e->text);
+        front_say_state(s, "idle", slice_str(b->header));
+        zhashx_delete(s->jupyter->asked, names.msg_id);
+    }
+    (void)zlistx_detach(s->jupyter->submits, b->place); /* it is in there */
+    front_submit_free(b);
+}
+
+/* {"header","parent","metadata","content"}, the content without what we say ourselves. */
+static void write_as_sent(const struct jupyter_message *m, struct buf *out)
+{
+    buf_add_str(out, "{\"header\":");
+    (void)json_splice(out, m->header); /* all four were checked */
+    buf_add_str(out, ",\"parent\":");
+    (void)json_splice(out, m->parent);
+    buf_add_str(out, ",\"metadata\":");
+    (void)json_splice(out, m->metadata);
+    buf_add_str(out, ",\"content\":{");
+    const char *comma = "";
+    struct json_iter it = json_iter(m->content);
+    while (json_next(&it)) {
+        if (slice_is(it.key, "code") || slice_is(it.key, "stop_on_error"))
+            continue;
+        buf_addf(out, "%s\"", comma);
+        buf_add_slice(out, it.key);
+        buf_add_str(out, "\":");
+        (void)json_splice(out, it.value);
+        comma = ",";
+    }
+    buf_add_str(out, "}}");
+}
+
+void front_execute(struct front *f, const struct kernel_ws_message *m)
+{
+    struct session *s = f->session;
+    CLEANUP_BUF struct buf code = BUF_INIT(6 * m->m.content.len + 1), sent = BUF_INIT(16u << 20);
+    struct slice raw = { "", 0 };
+    (void)json_member_string(m->m.content, "code", &raw); /* none: nothing to run, and a reply */
+    buf_add_str(&code, "");
+    json_unescape(&code, raw);
+    write_as_sent(&m->m, &sent);
+    struct execution_request r = {
+        .code = buf_slice(&code),
+        .session = s->name,
+        .client = "jupyter",
+        .timeout_seconds = (double)config_number(s->hub->config, CONFIG_LIMITS_TIMEOUT),
+        .as_sent = buf_slice(&sent),
+        .stop_on_error = true,
+    };
+    (void)json_member_bool(m->m.content, "allow_stdin", &r.interactive); /* absent: as it stands */
+    (void)json_member_bool(m->m.content, "stop_on_error", &r.stop_on_error);
+    struct asked *a = front_ask(f, m->names.msg_id, true);
+    if (!a)
+        return;
+    a->header = strndup(m->m.header.data, m->m.header.len);
+    struct submit *b = calloc(1, sizeof *b);
+    if (!b)
+        abort();
+    b->session = s;
+    b->header = strndup(m->m.header.data, m->m.header.len);
+    b->place = zlistx_add_end(s->jupyter->submits, b);
+    struct wait *w = execution_submit(s->hub, f->user, &r, on_accepted, b);
+    if (w)
+        b->wait = w;
+}
+
+const char FRONTS_STOPPED[] = "a cell before it failed (stop_on_error)";
+
+/* A client may find out late that its connection was dead: then it has missed this end. */
+static void keep_ended(struct jupyter *j, const char *msg_id, struct asked *a)
+{
+    a->ended_us = hub_mono_us();
+    if (!a->client[0] || !uuid_is_set(&a->execution_id)) {
+        zhashx_delete(j->asked, msg_id);
+        return;
+    }
+    zlistx_t *ids = zhashx_keys(j->asked);
+    assert(ids);
+    size_t n = 0;
+    const char *oldest = NULL;
+    int64_t oldest_us = INT64_MAX;
+    for (const char *id = zlistx_first(ids); id; id = zlistx_next(ids)) {
+        const struct asked *other = zhashx_lookup(j->asked, id);
+        n += other->ended_us != 0;
+        if (other->ended_us && other->ended_us < oldest_us) {
+            oldest_us = other->ended_us;
+            oldest = id;
+        }
+    }
+    if (n > MAX_ENDED)
+        zhashx_delete(j->asked, oldest);
+    zlistx_destroy(&ids);
+}
+
+void fronts_execution_ended(struct session *s, const struct execution *x, enum status status,
+                            const char *why)
+{
+    struct slice header;
+    struct jupyter_header names;
+    if (!x->as_sent || !json_member(slice_str(x->as_sent), "header", &header) ||
+        !jupyter_read_header(header, &names))
+        return;
+    static const char *const NAMES[STATUS_N] = {
+        [STATUS_ERROR] = "Error",
+        [STATUS_INTERRUPTED] = "Interrupted",
+        [STATUS_TIMEOUT] = "Timeout",
+        [STATUS_OOM] = "OutOfMemory",
+        [STATUS_KERNEL_DIED] = "KernelDied",
+        [STATUS_CANCELLED] = "Cancelled",
+        [STATUS_LOST] = "Lost",
+    };
+    struct asked *a = zhashx_lookup(s->jupyter->asked, names.msg_id);
+    if (!a)
+        return;
+    if (a->front && catch_up_has(a->front, names.msg_id)) {
+        keep_ended(s->jupyter, names.msg_id, a); /* it hears of the end as of all else */
+        return;
+    }
+    if (!a->replied && why == FRONTS_STOPPED) {
+        if (a->front)
+            front_say(s, a->front, LINK_SHELL, "execute_reply", header,
+                      SLICE_LITERAL("{\"status\":\"aborted\"}"));
+    } else if (!a->replied) {
+        say_failed(s, a->front, header, NAMES[status] ? NAMES[status] : "Error",
+                   why ? why : status_name(status));
+    }
+    if (!a->idled)
+        front_say_state(s, "idle", header);
+    keep_ended(s->jupyter, names.msg_id, a);
+}
+
+void fronts_stop_on_error(struct session *s, const char *client)
+{
+    struct execution *x = zlistx_first(s->queue);
+    while (x) {
+        if (x->as_sent && strcmp(x->client_session, client) == 0) {
+            execution_cancel_queued(x, FRONTS_STOPPED, NULL);
+            x = zlistx_first(s->queue); /* it may have taken others with it */
+        } else {
+            x = zlistx_next(s->queue);
+        }
+    }
+}
+
+void fronts_recover_execution(struct session *s, const struct execution *x)
+{
+    struct slice header;
+    struct jupyter_header names;
+    if (!x->as_sent || !json_member(slice_str(x->as_sent), "header", &header) ||
+        !jupyter_read_header(header, &names))
+        return;
+    struct asked *a = calloc(1, sizeof *a);
+    if (!a)
+        abort();
+    a->is_cell = true;
+    a->replied = x->reply.seen;
+    a->execution_id = x->id;
+    a->header = strndup(header.data, header.len);
+    (void)snprintf(a->client, sizeof a->client, "%s", x->client_session);
+    zhashx_update(s->jupyter->asked, names.msg_id, a);
+}

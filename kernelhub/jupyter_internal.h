@@ -1,0 +1,55 @@
+/* jupyter_internal.h - what a session has for Jupyter clients, from inside the hub. */
+#ifndef KERNELHUB_JUPYTER_INTERNAL_H
+#define KERNELHUB_JUPYTER_INTERNAL_H
+
+#include "kernelhub/front.h"
+#include "kernelhub/jupyter.h"
+#include "kernelhub/session_internal.h"
+
+#define JUPYTER_MAX_PLACES 16 /* Jupyter sessions at one kernel */
+
+/* A Jupyter session: where in a client's files its kernel is used. */
+struct jupyter_place {
+    struct uuid id;
+    char path[JUPYTER_MAX_PATH_BYTES + 1], name[256], type[64];
+};
+
+/* A session's; part of it. */
+struct jupyter {
+    struct uuid kernel_id;
+    struct jupyter_place *places[JUPYTER_MAX_PLACES];
+    size_t n_places;
+    zlistx_t *fronts;  /* struct front, owned */
+    zhashx_t *asked;   /* msg_id → struct asked of front.c, owned */
+    zlistx_t *submits; /* struct submit of front.c, owned */
+    unsigned deaths;   /* of its kernel, one soon after the other */
+    int64_t died_us;
+    bool is_dead;      /* it does not come back by itself */
+};
+
+/* A new kernel id, and one place: the session's name. */
+struct jupyter *jupyter_new(const char *session_name);
+void jupyter_free(struct jupyter *j);
+/* As the session's row keeps it: {"kernel_id","places":[…]}. What makes no sense leaves j as it is. */
+void jupyter_save(const struct jupyter *j, struct buf *out);
+void jupyter_recover(struct jupyter *j, struct slice json);
+
+/* front.c */
+void fronts_init(struct jupyter *j);
+void fronts_done(struct jupyter *j); /* no front is left: fronts_end was called, or the hub goes down */
+/* What the kernel says, before anything else is made of it. */
+void fronts_on_message(struct session *s, const struct link_frame *f);
+void fronts_on_ready(struct session *s);
+/* Its kernel is gone, and nobody asked for that: with a client there another is started, but not for ever. */
+void fronts_on_death(struct session *s, bool while_starting);
+void fronts_say_status(struct session *s, const char *state); /* "restarting", "dead": what the kernel cannot say any more */
+void fronts_end(struct session *s, const char *reason);       /* the session ends */
+size_t fronts_count(const struct session *s);
+/* A client's cell has ended: what it did not hear from the kernel it hears from us. */
+void fronts_execution_ended(struct session *s, const struct execution *x, enum status status, const char *why);
+/* A cell that failed takes those with it that its client (execution.client_session) had sent behind it. */
+void fronts_stop_on_error(struct session *s, const char *client);
+extern const char FRONTS_STOPPED[]; /* why those end */
+void fronts_recover_execution(struct session *s, const struct execution *x);
+
+#endif

@@ -1,0 +1,29 @@
+/* jupyter_api.h - the handlers of the Jupyter Server API: /api/kernels, /api/sessions and what belongs to them. Source: Jupyter
+ * Server's REST API (its api.yaml). Errors are {"message","reason"}; who is not let in gets 403, as there. */
+#ifndef WEB_JUPYTER_API_H
+#define WEB_JUPYTER_API_H
+
+struct request;
+
+/* jupyter_api.c */
+void jupyter_api_version(struct request *r);
+void jupyter_api_status(struct request *r);
+void jupyter_api_me(struct request *r);
+void jupyter_api_kernelspecs(struct request *r);
+void jupyter_api_kernelspec(struct request *r);
+void jupyter_api_kernels(struct request *r);
+void jupyter_api_kernel_start(struct request *r);
+void jupyter_api_kernel(struct request *r);
+void jupyter_api_kernel_delete(struct request *r);
+void jupyter_api_kernel_interrupt(struct request *r);
+void jupyter_api_kernel_restart(struct request *r);
+void jupyter_api_sessions(struct request *r);
+void jupyter_api_session_start(struct request *r);
+void jupyter_api_session(struct request *r);
+void jupyter_api_session_change(struct request *r);
+void jupyter_api_session_delete(struct request *r);
+
+/* jupyter_api_channels.c: the kernel's WebSocket. */
+void jupyter_api_channels(struct request *r);
+
+#endif

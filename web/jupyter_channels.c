@@ -1,0 +1,222 @@
+/* /api/kernels/ID/channels: a WebSocket between a Jupyter client and a kernel.
+ *
+ *     kernel ──► front ──on_message──► waiting ──on_room──► websocket      (each at its client's own speed)
+ *     websocket ──on_text, on_binary──► kernel_ws_read ──► front_send
+ *
+ * The bound: over MAX_WAITING_BYTES what the kernel publishes is left out for this client, and a line on its stderr says so once there
+ * is room again; all of it is in the history. Replies are few and always wait; over twice the bound the socket is closed. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "kernelhub/front.h"
+#include "kernelhub/jupyter.h"
+#include "web/jupyter_api.h"
+#include "web/reply.h"
+#include "web/request.h"
+#include "web/websocket.h"
+#include "web/ws_handshake.h"
+
+#define MAX_WAITING_BYTES (32u << 20)
+#define FEW_WAITING_BYTES (1u << 20)
+#define MAX_FRAME_BYTES   (160u << 20) /* a kernel's message, and what is written around it */
+
+struct waiting {
+    bool is_binary;
+    size_t len;
+    char *data;
+};
+
+struct channels {
+    struct websocket *socket;
+    struct request *request;
+    struct front *front; /* NULL: the session has ended */
+    enum kernel_ws protocol;
+    zlistx_t *waiting; /* struct waiting, owned */
+    size_t waiting_bytes;
+    uint64_t n_left_out, n_nonsense;
+    bool is_full;             /* nothing more is taken: what waits is sent, then it closes */
+    enum ws_close close_code; /* JupyterLab comes again after 1012, and not after 1000 */
+};
+
+static void waiting_free(void **p)
+{
+    struct waiting *w = *p;
+    free(w->data);
+    free(w);
+    *p = NULL;
+}
+
+static void add(struct channels *c, enum link_channel channel, const struct slice *parts, size_t n)
+{
+    struct buf out = BUF_INIT(MAX_FRAME_BYTES);
+    bool is_binary = kernel_ws_write(&out, c->protocol, channel, parts, n);
+    size_t len = out.len;
+    char *data = buf_take(&out);
+    if (!data) {
+        c->n_left_out++;
+        return;
+    }
+    struct waiting *w = calloc(1, sizeof *w);
+    assert(w);
+    *w = (struct waiting){ is_binary, len, data };
+    c->waiting_bytes += len;
+    (void)zlistx_add_end(c->waiting, w); /* aborts for want of memory */
+    websocket_wake(c->socket);
+}
+
+/* As a kernel would say it. */
+static void say_left_out(struct channels *c)
+{
+    CLEANUP_BUF struct buf header = BUF_INIT(1024), content = BUF_INIT(1024);
+    struct uuid id = uuid_new();
+    jupyter_write_header(&header, id.text, "stream", "kernelhub", 1000 * zclock_time());
+    buf_addf(&content,
+             "{\"name\":\"stderr\",\"text\":\"[kernelhub: this client was too slow, %llu messages "
+             "are left out here; the history has them]\\n\"}",
+             (unsigned long long)c->n_left_out);
+    const struct slice parts[] = { buf_slice(&header), SLICE_LITERAL("{}"), SLICE_LITERAL("{}"),
+                                   buf_slice(&content) };
+    c->n_left_out = 0;
+    add(c, LINK_IOPUB, parts, 4);
+}
+
+static void on_message(void *arg, enum link_channel channel, const struct slice *parts, size_t n)
+{
+    struct channels *c = arg;
+    if (c->is_full || (channel == LINK_IOPUB && c->waiting_bytes > MAX_WAITING_BYTES)) {
+        c->n_left_out++;
+        return;
+    }
+    if (c->n_left_out)
+        say_left_out(c);
+    add(c, channel, parts, n);
+    c->is_full = c->waiting_bytes > 2 * (size_t)MAX_WAITING_BYTES;
+    c->close_code = WS_CLOSE_RESTART;
+}
+
+static void on_front_end(void *arg, const char *reason, bool is_replaced)
+{
+    struct channels *c = arg;
+    c->front = NULL;
+    c->is_full = true;
+    c->close_code = is_replaced ? WS_CLOSE_RESTART : WS_CLOSE_NORMAL;
+    websocket_wake(c->socket);
+}
+
+static bool has_room(void *arg)
+{
+    const struct channels *c = arg;
+    return !c->is_full && c->waiting_bytes < FEW_WAITING_BYTES;
+}
+
+static void give(struct channels *c)
+{
+    struct waiting *w;
+    while (websocket_has_room(c->socket) && (w = zlistx_detach(c->waiting, NULL)) != NULL) {
+        c->waiting_bytes -= w->len;
+        if (w->is_binary)
+            websocket_binary(c->socket, slice_of(w->data, w->len));
+        else
+            websocket_text(c->socket, slice_of(w->data, w->len));
+        waiting_free((void **)&w);
+    }
+}
+
+static void on_room(void *arg)
+{
+    struct channels *c = arg;
+    give(c);
+    if (c->front && has_room(c)) {
+        front_has_room(c->front);
+        give(c);
+    }
+    if (c->is_full && zlistx_size(c->waiting) == 0 && websocket_has_sent_all(c->socket))
+        websocket_close(c->socket, c->close_code,
+                        c->front ? "too slow: connect again" : "nothing more comes here");
+}
+
+static void take(struct channels *c, bool is_binary, struct slice frame)
+{
+    struct kernel_ws_message m;
+    if (!c->front)
+        return;
+    if (kernel_ws_read(c->protocol, is_binary, frame, &m))
+        front_send(c->front, &m);
+    else if (c->n_nonsense++ == 0)
+        log_info("jupyter id=%s: a message of %zu bytes makes no sense, passed over",
+                 c->request->id.text, frame.len);
+}
+
+static void on_text(void *arg, struct slice text)
+{
+    take(arg, false, text);
+}
+
+static void on_binary(void *arg, struct slice bytes)
+{
+    take(arg, true, bytes);
+}
+
+static enum kernel_ws protocol_of(const struct request *r)
+{
+    const char *offered =
+        MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, "Sec-WebSocket-Protocol");
+    return ws_handshake_names(offered, KERNEL_WS_V1_NAME) ? KERNEL_WS_V1 : KERNEL_WS_DEFAULT;
+}
+
+static void *begin(struct websocket *w, struct request *r)
+{
+    static const struct front_events EVENTS = { on_message, has_room, on_front_end };
+    struct channels *c = calloc(1, sizeof *c);
+    const char *client = query_get(&r->query, "session_id");
+    struct session *s = jupyter_find_kernel(r->site->hub, r->user, request_part(r, 0));
+    assert(c);
+    c->socket = w;
+    c->request = r;
+    c->protocol = protocol_of(r);
+    c->waiting = zlistx_new();
+    zlistx_set_destructor(c->waiting, waiting_free);
+    if (s)
+        c->front = front_open(s, r->user, client ? client : "", &EVENTS, c);
+    else
+        on_front_end(c, "the kernel has gone", false);
+    return c;
+}
+
+static void on_end(void *arg, bool client_left)
+{
+    struct channels *c = arg;
+    if (c->front)
+        front_close(c->front);
+    zlistx_destroy(&c->waiting);
+    free(c);
+}
+
+/* The kernel is there: clients count on its answer as soon as the socket is open. */
+static void on_kernel(void *arg, const struct err *e, struct slice json)
+{
+    static const struct websocket_use USE = { .begin = begin,
+                                              .on_text = on_text,
+                                              .on_binary = on_binary,
+                                              .on_room = on_room,
+                                              .on_end = on_end };
+    struct request *r = arg;
+    r->wait = NULL;
+    if (e)
+        reply_error(r, e);
+    else
+        websocket_accept_as(r, &USE, protocol_of(r) == KERNEL_WS_V1 ? KERNEL_WS_V1_NAME : NULL);
+}
+
+void jupyter_api_channels(struct request *r)
+{
+    struct err e = ERR_INIT;
+    struct session *s = jupyter_find_kernel(r->site->hub, r->user, request_part(r, 0));
+    if (s) {
+        request_wait(r, jupyter_await(s, on_kernel, r));
+        return;
+    }
+    (void)err_set(&e, ERR_NOT_FOUND, "there is no kernel %s",
+                  log_quote(slice_str(request_part(r, 0))));
+    reply_error(r, &e);
+}
