@@ -1,0 +1,167 @@
+"""Clients that people use, unchanged: nbclient, jupyter-kernel-client, Jupyter Server in gateway mode, @jupyterlab/services."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nbformat
+import pytest
+from integration_conftest import free_port
+
+HERE = Path(__file__).resolve().parent
+PNG = "b'\\x89PNG\\r\\n\\x1a\\n' + bytes(2000)"
+
+
+def notebook(*cells: str) -> Any:
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+
+
+@pytest.fixture
+def gateway_url(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Sets what Jupyter Server's gateway client reads, for as long as a test runs."""
+    from jupyter_server.gateway.gateway_client import GatewayClient
+
+    before = dict(os.environ)
+
+    def use(url: str, websocket: str = "") -> None:
+        os.environ["JUPYTER_GATEWAY_URL"] = url
+        if websocket:
+            os.environ["JUPYTER_GATEWAY_WS_URL"] = websocket
+        GatewayClient.clear_instance()
+
+    yield use
+    os.environ.clear()
+    os.environ.update(before)
+    GatewayClient.clear_instance()
+
+
+def run_notebook(*cells: str) -> Any:
+    from nbclient import NotebookClient
+
+    nb = notebook(*cells)
+    NotebookClient(nb, timeout=60, kernel_manager_class="jupyter_server.gateway.managers.GatewayKernelManager").execute()
+    return nb
+
+
+CELLS = (
+    "x = 41",
+    f"from IPython.display import display, Image\nprint('shown'); display(Image({PNG}, format='png'))\nx + 1",
+    "for i in range(3): print(i, flush=True)",
+)
+
+
+def check(nb: Any) -> None:
+    _, shown, printed = (c.outputs for c in nb.cells)
+    assert [o.output_type for o in shown] == ["stream", "display_data", "execute_result"]
+    assert shown[1].data["image/png"].startswith("iVBOR") and shown[2].data["text/plain"] == "42"
+    assert "".join(o.text for o in printed) == "0\n1\n2\n"
+
+
+def test_nbclient_runs_a_notebook(open_service: Any, gateway_url: Any) -> None:
+    gateway_url(open_service.url)
+    check(run_notebook(*CELLS))
+
+
+def test_nbclient_with_the_token_in_the_path(service: Any, gateway_url: Any) -> None:
+    """Its WebSocket sends no header: the token stands in the address."""
+    path = f"127.0.0.1:{service.port}/t/{service.key}"
+    gateway_url(f"http://{path}", f"ws://{path}")
+    check(run_notebook(*CELLS))
+
+
+def test_nbclient_says_which_cell_failed(open_service: Any, gateway_url: Any) -> None:
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    gateway_url(open_service.url)
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        run_notebook("1/0", "print('never')")
+    with pytest.raises((CellExecutionError, DeadKernelError)):
+        run_notebook("import os; os._exit(1)")
+
+
+def test_jupyter_kernel_client(service: Any) -> None:
+    """In its default protocol. Its v1 (1.0.2) asks a message for a member that only the default one has, and hears nothing of any server."""
+    from jupyter_kernel_client import JupyterKernelClient
+
+    with JupyterKernelClient(server_url=service.url, token=service.key) as kernel:
+        reply = kernel.execute("print('hello'); 6 * 7")
+        assert reply["status"] == "ok" and [o["output_type"] for o in reply["outputs"]] == ["stream", "execute_result"]
+        assert kernel.execute("1/0")["status"] == "error"
+        kernel.restart()
+        assert kernel.execute("print('again')")["outputs"][0]["text"] == "again\n"
+
+
+class Front:
+    """`jupyter server --gateway-url` of the newest release, before the service."""
+
+    def __init__(self, service: Any, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.token = "front"
+        (folder / "home").mkdir(parents=True)
+        command = [sys.executable, "-m", "jupyter_server", f"--gateway-url={service.url}", "--no-browser", "--allow-root", f"--port={self.port}"]
+        command += ["--ServerApp.ip=127.0.0.1", f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0"]
+        env = dict(os.environ, JUPYTER_GATEWAY_AUTH_TOKEN=service.key, HOME=str(folder / "home"), JUPYTER_PLATFORM_DIRS="1")
+        self.log = (folder / "log").open("wb")
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        deadline = time.monotonic() + 60
+        while True:
+            assert self.process.poll() is None and time.monotonic() < deadline, Path(self.log.name).read_text()
+            try:
+                if httpx.get(f"{self.url}/api").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def front(service: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    f = Front(service, tmp_path_factory.mktemp("front"))
+    try:
+        yield f
+    finally:
+        f.stop()
+
+
+def services(url: str, token: str, *more: str) -> None:
+    node = shutil.which("node")
+    modules = os.environ.get("KERNELHUB_NODE_MODULES", "")
+    assert node and (Path(modules) / "@jupyterlab" / "services").is_dir(), "node and @jupyterlab/services are needed (KERNELHUB_NODE_MODULES)"
+    done = subprocess.run([node, str(HERE / "services.js"), url, token, *more], env=dict(os.environ, NODE_PATH=modules), capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [s for s in done.stdout.splitlines() if not s.startswith(("Starting", "Kernel:", "Connection"))] == [
+        "specs", "started", "executed", "comm", "interrupted", "input", "restarted", "reconnected", "changed", "shut down"
+    ]  # fmt: skip
+
+
+def test_jupyterlab_services(service: Any) -> None:
+    services(service.url, service.key)
+
+
+def test_jupyterlab_services_through_jupyter_server(front: Front) -> None:
+    """Without buffers: its gateway connection ends at the first binary frame, from either side."""
+    services(front.url, front.token, "no-buffers")
+
+
+def test_the_front_shows_our_kernelspecs(front: Front, service: Any) -> None:
+    ours = service.client().get("/api/kernelspecs").json()
+    theirs = httpx.get(f"{front.url}/api/kernelspecs", headers={"Authorization": f"token {front.token}"}).json()
+    assert theirs["default"] == ours["default"] and set(theirs["kernelspecs"]) == set(ours["kernelspecs"])
