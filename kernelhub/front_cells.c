@@ -110,8 +110,12 @@ void front_execute(struct front *f, const struct kernel_ws_message *m)
     (void)json_member_bool(m->m.content, "allow_stdin", &r.interactive); /* absent: as it stands */
     (void)json_member_bool(m->m.content, "stop_on_error", &r.stop_on_error);
     struct asked *a = front_ask(f, m->names.msg_id, true);
-    if (!a)
+    if (!a) {
+        say_failed(s, f, m->m.header, "Refused",
+                   "too many requests of this session have no answer");
+        front_say_state(s, "idle", m->m.header);
         return;
+    }
     a->header = strndup(m->m.header.data, m->m.header.len);
     struct submit *b = calloc(1, sizeof *b);
     if (!b)

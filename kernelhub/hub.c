@@ -292,6 +292,7 @@ int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key,
     h->sandboxes = zhashx_new();
     h->sessions = zhashx_new();
     h->kernels = zhashx_new();
+    h->jupyter_kernels = zhashx_new();
     h->executions = zhashx_new();
     h->submitted = zhashx_new();
     user_tables_new(h);
@@ -333,6 +334,7 @@ void hub_free(struct hub *h)
     zhashx_destroy(&h->submitted);
     zhashx_destroy(&h->sessions);
     zhashx_destroy(&h->kernels);
+    zhashx_destroy(&h->jupyter_kernels);
     zhashx_destroy(&h->sandboxes);
     zhashx_destroy(&h->users);
     zhashx_destroy(&h->keys);

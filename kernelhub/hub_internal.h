@@ -30,6 +30,7 @@ struct hub {
     zhashx_t *sandboxes;  /* id → struct sandbox, owned */
     zhashx_t *sessions;   /* "USER_ID/NAME" → struct session, owned */
     zhashx_t *kernels;    /* kernel id → its struct session, not owned */
+    zhashx_t *jupyter_kernels; /* the id that Jupyter clients know a session's kernel by → its struct session, not owned */
     zhashx_t *executions; /* id → struct execution not yet ended, owned */
     zhashx_t *submitted;  /* feed number → struct execution whose insert is not yet committed, owned */
     int link_epoll;       /* all links' sockets; itself in the loop */

@@ -194,7 +194,7 @@ static bool is_shown(const struct session *s, const struct user *u)
     return s->user == u && !s->ephemeral && !s->removed;
 }
 
-/* In no order. */
+/* In no order. For who is asked by a client: no walk over the sessions is under way then. */
 static struct session *next_shown(struct hub *h, const struct user *u, struct session *s)
 {
     for (s = s ? zhashx_next(h->sessions) : zhashx_first(h->sessions); s;
@@ -207,12 +207,9 @@ static struct session *next_shown(struct hub *h, const struct user *u, struct se
 struct session *jupyter_find_kernel(struct hub *h, const struct user *u, const char *kernel_id)
 {
     struct uuid id;
-    if (!uuid_parse(slice_str(kernel_id), &id))
-        return NULL;
-    for (struct session *s = next_shown(h, u, NULL); s; s = next_shown(h, u, s))
-        if (uuid_equal(&s->jupyter->kernel_id, &id))
-            return s;
-    return NULL;
+    struct session *s =
+        uuid_parse(slice_str(kernel_id), &id) ? zhashx_lookup(h->jupyter_kernels, id.text) : NULL;
+    return s && is_shown(s, u) ? s : NULL;
 }
 
 static struct jupyter_place *place_of(const struct session *s, const char *id)

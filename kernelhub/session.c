@@ -49,6 +49,7 @@ struct session *session_new(struct hub *h, struct user *u, const char *name, int
     (void)snprintf(s->name, sizeof s->name, "%s", name);
     table_key(u, name, key);
     zhashx_insert(h->sessions, key, s);
+    zhashx_insert(h->jupyter_kernels, s->jupyter->kernel_id.text, s);
     return s;
 }
 
@@ -182,7 +183,9 @@ struct session *session_recover(struct hub *h, const struct session_row *r)
     if (!u)
         return NULL;
     struct session *s = session_new(h, u, r->name, r->feed, store_last_seq(h->store, r->feed));
+    zhashx_delete(h->jupyter_kernels, s->jupyter->kernel_id.text);
     jupyter_recover(s->jupyter, slice_str(r->jupyter));
+    zhashx_insert(h->jupyter_kernels, s->jupyter->kernel_id.text, s);
     s->ephemeral = r->ephemeral;
     s->home = r->home;
     s->is_command = r->ephemeral && strcmp(r->language, COMMAND_LANGUAGE) == 0;

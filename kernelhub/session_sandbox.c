@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "kernelhub/command.h"
 #include "kernelhub/ended.h"
+#include "kernelhub/jupyter_internal.h"
 #include "kernelhub/wait.h"
 
 #define MAX_MOVES 2 /* to another sandbox in one start */
@@ -104,6 +105,7 @@ void session_renew(struct session *s, const char *why)
         (void)snprintf(s->lost_why, sizeof s->lost_why, "%.255s", why); /* cut is fine */
     session_leave_kernel(s);
     session_save(s, 0);
+    fronts_say_status(s, "restarting");
     session_need_kernel(s);
 }
 

@@ -239,6 +239,7 @@ void session_close(struct session *s, const char *reason)
     fronts_end(s, reason);
     (void)snprintf(key, sizeof key, "%s/%s", s->user->id.text, s->name);
     zhashx_delete(s->hub->sessions, key);
+    zhashx_delete(s->hub->jupyter_kernels, s->jupyter->kernel_id.text);
     if (!s->is_command)
         log_info("session closed name=%s reason=%s", log_quote(slice_str(s->name)),
                  log_quote(slice_str(reason)));
