@@ -522,3 +522,15 @@ def test_sessions_and_kernel_ids_survive_the_hub(service: Service, api: httpx.Cl
         got = c.until_idle(running)
         assert text_of(got) == "after 5\n"
         assert text_of(c.run("print(kept)")) == "5\n"
+
+
+def test_a_kernel_that_dies_at_its_start_is_an_error_that_says_why(make_service: Any) -> None:
+    small = make_service("limits/memory_bytes=32M")
+    with small.client() as client:
+        began = time.monotonic()
+        answer = client.post("/api/kernels", json={"name": "python3"})
+        assert answer.status_code == 502 and "died while starting" in answer.json()["message"], answer.text
+        assert time.monotonic() - began < 10
+        assert client.get("/api/kernels").json() == []
+        session = client.post("/api/sessions", json={"path": "x.ipynb", "type": "notebook", "kernel": {"name": "python3"}})
+        assert session.status_code == 502 and client.get("/api/sessions").json() == []
