@@ -6,6 +6,7 @@
 #include "web/request.h"
 #include "web/routes.h"
 #include "web/token.h"
+#include "web/ws_handshake.h"
 
 static const char SAME_SITE[] =
     "send the token in a header, or open the service under the address it is bound to";
@@ -27,7 +28,10 @@ static int check_site(struct request *r, enum token_source source, struct err *e
     if (r->site->is_loopback && h->host && !origin_host_allowed(h->host, r->site->address))
         return err_set(e, ERR_FORBIDDEN, "Host %s is not this service",
                        log_quote(slice_str(h->host)));
-    if (h->origin && source != TOKEN_HEADER && !origin_is_own(h->origin, h->host))
+    const char *allowed = config_text(r->site->config, CONFIG_SERVER_ALLOWED_ORIGINS);
+    r->is_cross = h->origin && request_is_jupyter(r) && !origin_is_own(h->origin, h->host) &&
+                  ws_handshake_origin_allowed(h->origin, h->host, allowed);
+    if (h->origin && source != TOKEN_HEADER && !r->is_cross && !origin_is_own(h->origin, h->host))
         return err_set(e, ERR_FORBIDDEN, "a page of %s may not call this service",
                        log_quote(slice_str(h->origin)));
     r->hint = NULL;
@@ -97,13 +101,33 @@ static int answer_options(struct request *r)
     buf_done(&allow);
     reply_empty(r, 204);
     reply_header(r, "Allow", r->allow);
+    if (r->is_cross) {
+        reply_header(r, "Access-Control-Allow-Methods", "GET, PUT, POST, PATCH, DELETE, OPTIONS");
+        reply_header(r, "Access-Control-Allow-Headers",
+                     "accept, content-type, authorization, x-xsrftoken");
+    }
     return 0;
+}
+
+/* A proxy may pass the path on with its own prefix, or without. */
+static void drop_base(const struct request *r, struct slice *path)
+{
+    const char *base = config_text(r->site->config, CONFIG_SERVER_BASE_PATH);
+    size_t n = strlen(base);
+    while (n && base[n - 1] == '/')
+        n--;
+    if (!n || path->len < n || memcmp(path->data, base, n) != 0 ||
+        (path->len > n && path->data[n] != '/'))
+        return;
+    *path = path->len > n ? slice_of(path->data + n, path->len - n) : SLICE_LITERAL("/");
 }
 
 int gate_pass(struct request *r, const char *method, struct err *e)
 {
     size_t n = strcspn(r->uri, "?");
-    struct slice path = slice_of(r->uri, n), of_path = token_of_path(&path);
+    struct slice path = slice_of(r->uri, n);
+    drop_base(r, &path);
+    struct slice of_path = token_of_path(&path);
     struct slice raw_query = slice_str(r->uri[n] ? r->uri + n + 1 : "");
     r->path = path; /* no token is in it any more: it may be logged */
 
@@ -122,7 +146,6 @@ int gate_pass(struct request *r, const char *method, struct err *e)
         return -1;
     if (r->site->is_draining && !is_open(r))
         return err_set(e, ERR_UNAVAILABLE, "the service is stopping");
-    return request_has_flag(r, ROUTE_JUPYTER)
-               ? 0
-               : query_check(&r->query, r->match.route->query, e);
+    return request_has_flag(r, ROUTE_JUPYTER) ? 0
+                                              : query_check(&r->query, r->match.route->query, e);
 }

@@ -152,14 +152,16 @@ static void answer_started(struct request *r, const char *path, const struct err
                            struct slice json)
 {
     struct slice id = { 0 };
-    char location[160];
+    char location[512];
     r->wait = NULL;
     if (e) {
         reply_error(r, e);
         return;
     }
     (void)json_member_string(json, "id", &id); /* it is in every model */
-    (void)snprintf(location, sizeof location, "%s/%.*s", path, (int)id.len, id.data);
+    (void)snprintf(location, sizeof location, "%s%s/%.*s",
+                   config_text(r->site->config, CONFIG_SERVER_BASE_PATH), path, (int)id.len,
+                   id.data);
     reply_json(r, 201, json);
     reply_header(r, "Location", location);
 }

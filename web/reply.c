@@ -50,6 +50,10 @@ static void decide(struct request *r, unsigned status, const char *media_type,
     reply_header(r, "X-Request-Id", r->id.text);
     for (size_t i = 0; i < ARRAY_LEN(ALWAYS); i++)
         reply_header(r, ALWAYS[i].name, ALWAYS[i].value);
+    if (r->is_cross) {
+        reply_header(r, "Access-Control-Allow-Origin", r->head.origin);
+        reply_header(r, "Vary", "Origin");
+    }
     if (r->site->is_draining)
         reply_header(r, "Connection", "close");
     request_wake(r);

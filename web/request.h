@@ -53,6 +53,7 @@ struct request {
 
     struct MHD_Response *response; /* once the reply is decided */
     unsigned status;
+    bool is_cross; /* a page of another site asks that may: its browser has to be told so */
     const char *hint; /* for the error, when the handler knows better */
     char allow[64];   /* for 405 */
 };

@@ -41,6 +41,7 @@ static void set(struct hub *hub, const char *option)
         { "connections=", CONFIG_SERVER_MAX_CONNECTIONS, true },
         { "body=", CONFIG_SERVER_MAX_BODY, true },
         { "origins=", CONFIG_SERVER_ALLOWED_ORIGINS, false },
+        { "base=", CONFIG_SERVER_BASE_PATH, false },
         { "ping=", CONFIG_SERVER_PING, true },
         { "sockets=", CONFIG_LIMITS_SOCKETS, true },
     };

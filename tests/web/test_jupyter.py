@@ -1,0 +1,130 @@
+"""The Jupyter Server API over HTTP and its WebSocket, with a fake kernel that sends back what comes (tests/unit/fake_jupyter.c)."""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from typing import Any
+
+import pytest
+from ws_client import BINARY, TEXT, Client
+
+V1 = "v1.kernel.websocket.jupyter.org"
+PATH = "/api/kernels/python3/channels"
+
+
+@pytest.fixture
+def kernel(server: Any) -> Any:
+    assert server.ask("POST", "/api/kernels", {}).status == 201
+    return server
+
+
+def message(content: Any = None, **more: Any) -> dict[str, Any]:
+    header = {"msg_id": "m", "msg_type": "x_request", "session": "s", "username": "", "date": "", "version": "5.4"}
+    return {"header": header, "parent_header": {}, "metadata": {}, "content": content or {}, "channel": "shell", **more}
+
+
+def v1(channel: bytes, *parts: bytes) -> bytes:
+    all_parts = (channel, *parts)
+    offsets = [8 * (len(all_parts) + 2)]
+    for part in all_parts:
+        offsets.append(offsets[-1] + len(part))
+    return struct.pack(f"<{len(offsets) + 1}Q", len(offsets), *offsets) + b"".join(all_parts)
+
+
+def test_errors_are_as_jupyter_server_says_them(server: Any) -> None:
+    for path, key, status in (("/api/kernels", None, 403), ("/api/kernels", "kh_wrong", 403), ("/api/nothing", "kh_admin", 404), ("/api/kernels/none", "kh_admin", 404)):
+        reply = server.ask("GET", path, key=key)
+        assert reply.status == status
+        assert set(reply.json) == {"message", "reason", "request_id"} and reply.json["request_id"] == reply.headers["X-Request-Id"]
+    assert server.ask("PUT", "/api/kernels").status == 405
+    assert server.ask("GET", "/api/v1/nothing").error["code"] == "not_found"
+    assert server.ask("GET", "/apix").error["code"] == "not_found"
+
+
+def test_any_query_and_a_slash_at_the_end_are_taken(server: Any) -> None:
+    for path in ("/api", "/api/", "/api/kernels?1795247637651", "/api/kernels/?a=b&token=kh_admin", "/api/kernelspecs"):
+        assert server.ask("GET", path).status == 200, path
+    assert server.ask("GET", "/api/v1/sessions?1795247637651").status == 400
+
+
+def test_the_fields_of_a_model_may_be_asked_for_by_a_page_that_may(start: Any) -> None:
+    server = start("origins=https://lab.example")
+    asked = server.ask("OPTIONS", "/api/kernels", key=None, Origin="https://lab.example")
+    assert asked.status == 204 and asked.headers["Access-Control-Allow-Origin"] == "https://lab.example"
+    assert "authorization" in asked.headers["Access-Control-Allow-Headers"] and "DELETE" in asked.headers["Access-Control-Allow-Methods"]
+    for reply in (server.ask("GET", "/api/kernels", Origin="https://lab.example"), server.ask("GET", "/api/kernels?token=kh_admin", key=None, Origin="https://lab.example"), server.ask("GET", "/api/kernels/none", Origin="https://lab.example")):
+        assert reply.headers["Access-Control-Allow-Origin"] == "https://lab.example" and reply.headers["Vary"] == "Origin"
+    for origin in ("https://evil.example", "null", "https://lab.example.evil"):
+        assert server.ask("OPTIONS", "/api/kernels", key=None, Origin=origin).status == 403
+        assert server.ask("GET", "/api/kernels?token=kh_admin", key=None, Origin=origin).status == 403
+        assert "Access-Control-Allow-Origin" not in server.ask("GET", "/api/kernels", Origin=origin).headers
+    # the native API is for our own pages
+    assert server.ask("OPTIONS", "/api/v1/sessions", key=None, Origin="https://lab.example").status == 403
+    assert "Access-Control-Allow-Origin" not in server.ask("GET", "/api/v1/sessions", Origin="https://lab.example").headers
+
+
+@pytest.mark.parametrize("base", ["/hub/k", "/hub/k/"])
+def test_a_proxy_may_show_it_at_a_path(start: Any, base: str) -> None:
+    server = start(f"base={base}")
+    for path in ("/api", "/hub/k/api", "/hub/k/t/kh_admin/api/kernels", "/hub/k/health", "/hub/k/api/v1/sessions"):
+        assert server.ask("GET", path).status == 200, path
+    assert server.ask("GET", "/hub/k").status in (200, 302, 303, 307)
+    for path in ("/hub/kapi", "/hub/api", "/hub/k/hub/k/api"):
+        assert server.ask("GET", path).status == 404, path
+
+
+def test_v1_is_chosen_when_it_is_offered(kernel: Any) -> None:
+    offered = {"Sec-WebSocket-Protocol": f"other, {V1}"}
+    client = Client(kernel.port, path=PATH, **offered)
+    assert f"sec-websocket-protocol: {V1}" in client.head.lower()
+    sent = v1(b"control", b'{"msg_id":"m","msg_type":"x_request"}', b"{}", b'{"a":1}', b'{"b":[2]}', b"\0\xff", b"")
+    client.frame(BINARY, sent)
+    assert client.receive_frame() == (BINARY, sent)
+    client.close()
+    plain = Client(kernel.port, path=PATH, **{"Sec-WebSocket-Protocol": "other"})
+    assert "sec-websocket-protocol" not in plain.head.lower()
+    plain.frame(TEXT, json.dumps(message({"a": "\u00e4"})).encode())
+    opcode, got = plain.receive_frame()
+    assert opcode == TEXT and json.loads(got) == {**message({"a": "\u00e4"}), "buffers": [], "msg_id": "m", "msg_type": "x_request"}
+    plain.close()
+
+
+def test_a_kernel_that_is_not_there_is_404_before_the_101(server: Any) -> None:
+    with pytest.raises(AssertionError, match="404"):
+        Client(server.port, path="/api/kernels/none/channels")
+
+
+def test_a_message_above_the_limit_closes_with_1009(start: Any) -> None:
+    server = start("body=100000")
+    assert server.ask("POST", "/api/kernels", {}).status == 201
+    client = Client(server.port, path=PATH)
+    client.frame(BINARY, bytes(100_001))
+    assert client.closed().code == 1009
+
+
+def rss(pid: int) -> int:
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+
+
+def test_a_client_that_does_not_read_costs_bounded_memory_and_is_told(kernel: Any) -> None:
+    stalled = Client(kernel.port, path=PATH, receive_bytes=4096)
+    stalled.frame(TEXT, json.dumps(message({"flood": 2000, "bytes": 100_000})).encode())
+    time.sleep(0.5)
+    quick = Client(kernel.port, path=PATH)
+    quick.frame(TEXT, json.dumps(message({"n": 1})).encode())
+    assert json.loads(quick.receive_frame()[1])["content"] == {"n": 1}
+    assert rss(kernel.process.pid) < 120_000_000
+    texts, answered = [], False
+    while not answered:
+        got = json.loads(stalled.receive_frame()[1])
+        answered = got["channel"] == "shell"
+        if got["msg_type"] == "stream":
+            texts.append(got["content"]["text"])
+    assert 100 < len(texts) < 1000 and "too slow" in texts[-1]
+    left_out = int(texts[-1].split(" messages")[0].split()[-1])
+    assert len(texts) - 1 + left_out == 2000
+    stalled.close()
+    quick.close()
