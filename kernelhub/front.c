@@ -103,10 +103,16 @@ static void forget_requests(struct jupyter *j, const struct front *front)
     zlistx_destroy(&ids);
 }
 
+void fronts_forget_kernel(struct session *s)
+{
+    s->jupyter->is_dead = false;
+    forget_requests(s->jupyter, NULL);
+}
+
 void fronts_say_status(struct session *s, const char *state)
 {
+    fronts_forget_kernel(s);
     s->jupyter->is_dead = strcmp(state, "dead") == 0;
-    forget_requests(s->jupyter, NULL); /* the kernel that they were for is gone */
     front_say_state(s, state, slice_of(NULL, 0));
 }
 

@@ -43,6 +43,8 @@ void fronts_on_ready(struct session *s);
 /* Its kernel is gone, and nobody asked for that: with a client there another is started, but not for ever. */
 void fronts_on_death(struct session *s, bool while_starting);
 void fronts_say_status(struct session *s, const char *state); /* "restarting", "dead": what the kernel cannot say any more */
+/* It was asked to restart: what it had not answered nobody will. Not a status: to JupyterLab "restarting" means that it died. */
+void fronts_forget_kernel(struct session *s);
 void fronts_end(struct session *s, const char *reason);       /* the session ends */
 size_t fronts_count(const struct session *s);
 /* A client's cell has ended: what it did not hear from the kernel it hears from us. */

@@ -150,7 +150,7 @@ struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, vo
         return NULL;
     }
     end_work(s, "the session was restarted");
-    fronts_say_status(s, "restarting");
+    fronts_forget_kernel(s);
     s->last_used_us = hub_unix_us();
     if (s->sandbox)
         sandbox_called(s->sandbox);
