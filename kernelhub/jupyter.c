@@ -108,18 +108,31 @@ void jupyter_recover(struct jupyter *j, struct slice json)
 
 /* ---- kernelspecs ---- */
 
-static void name_of(const struct catalog *c, const struct catalog_kernel *k, char ret[160])
+static void write_name(const struct catalog *c, const char *template_name, const char *kernelspec,
+                       char ret[JUPYTER_SPEC_NAME_CHARS + 1])
 {
-    bool is_default = strcmp(k->template_name, catalog_default_template(c)) == 0;
-    (void)snprintf(ret, 160, "%s%s%s", is_default ? "" : k->template_name, is_default ? "" : ".",
-                   k->kernelspec);
+    bool is_default = strcmp(template_name, catalog_default_template(c)) == 0;
+    (void)snprintf(ret, JUPYTER_SPEC_NAME_CHARS + 1, "%s%s%s", is_default ? "" : template_name,
+                   is_default ? "" : ".", kernelspec);
+}
+
+static void name_of(const struct catalog *c, const struct catalog_kernel *k,
+                    char ret[JUPYTER_SPEC_NAME_CHARS + 1])
+{
+    write_name(c, k->template_name, k->kernelspec, ret);
+}
+
+void jupyter_spec_name(const struct hub *h, const char *template_name, const char *kernelspec,
+                       char ret[JUPYTER_SPEC_NAME_CHARS + 1])
+{
+    write_name(h->catalog, template_name, kernelspec, ret);
 }
 
 /* NULL: no kernelspec is called so. */
 static const struct catalog_kernel *find_spec(const struct catalog *c, const char *name)
 {
     size_t n;
-    char called[160];
+    char called[JUPYTER_SPEC_NAME_CHARS + 1];
     const struct catalog_kernel *all = catalog_kernels(c, &n);
     for (size_t i = 0; i < n; i++) {
         name_of(c, &all[i], called);
@@ -168,7 +181,7 @@ void jupyter_write_specs(struct hub *h, struct buf *out)
     size_t n;
     const struct catalog_kernel *all = catalog_kernels(h->catalog, &n), *python;
     const char *comma = "";
-    char name[160] = "";
+    char name[JUPYTER_SPEC_NAME_CHARS + 1] = "";
     if (n && catalog_find(h->catalog, NULL, "python", &python, NULL) < 0)
         python = &all[0];
     if (n)
@@ -259,10 +272,8 @@ static const char *state_of(const struct session *s)
 
 static void write_kernelspec(const struct session *s, struct buf *out)
 {
-    bool is_default = strcmp(s->template_name, catalog_default_template(s->hub->catalog)) == 0;
-    char name[160];
-    (void)snprintf(name, sizeof name, "%s%s%s", is_default ? "" : s->template_name,
-                   is_default ? "" : ".", s->kernelspec);
+    char name[JUPYTER_SPEC_NAME_CHARS + 1];
+    jupyter_spec_name(s->hub, s->template_name, s->kernelspec, name);
     json_quote_str(out, name);
 }
 
@@ -411,7 +422,7 @@ static struct wait *refuse(const struct err *e, reply_fn done, void *arg)
 static int open_session(struct hub *h, struct user *u, const char *kernel_name, const char *path,
                         struct session **ret, struct err *e)
 {
-    char name[160];
+    char name[JUPYTER_SPEC_NAME_CHARS + 1];
     if (catalog_is_empty(h->catalog))
         return err_set(e, ERR_UNAVAILABLE, "no image with kernels is known yet");
     const struct catalog_kernel *k;

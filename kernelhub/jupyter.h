@@ -10,7 +10,12 @@
 
 struct session;
 
-#define JUPYTER_MAX_PATH_BYTES 1023
+#define JUPYTER_MAX_PATH_BYTES  1023
+#define JUPYTER_SPEC_NAME_CHARS 159
+
+/* What Jupyter clients know a kernelspec of an image as: its name, and TEMPLATE.NAME when the template is not the default one. */
+void jupyter_spec_name(const struct hub *h, const char *template_name, const char *kernelspec,
+                       char ret[JUPYTER_SPEC_NAME_CHARS + 1]);
 
 /* {"name","spec":{argv, env, display_name, language, interrupt_mode, metadata},"resources":{}}. A kernelspec of a template that is
  * not the default one is called TEMPLATE.NAME. False: there is no such one, nothing is appended. */

@@ -39,6 +39,7 @@ static const struct route ROUTES[] = {
     { "POST", API "/sessions/{name}/restart", ROUTE_STORED, "", rest_session_restart },
     { "POST", API "/sessions/{name}/interrupt", 0, "", rest_session_interrupt },
     { "GET", API "/sessions/{name}/events", 0, EVENTS, rest_session_events },
+    { "GET", API "/sessions/{name}/notebook", 0, "since until outputs", rest_session_notebook },
 
     { "GET", API "/languages", 0, PAGE, rest_languages },
     { "GET", API "/images", 0, PAGE, rest_images },

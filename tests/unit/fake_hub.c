@@ -10,6 +10,7 @@
 #include "kernelhub/execution.h"
 #include "kernelhub/follower.h"
 #include "kernelhub/metrics.h"
+#include "kernelhub/notebook_reader.h"
 #include "kernelhub/sandbox_verbs.h"
 #include "kernelhub/session.h"
 #include "kernelhub/user.h"
@@ -58,7 +59,7 @@ struct hub {
     zlistx_t *followers;
     zlistx_t *waits;
     zlistx_t *timed; /* waits that a timer points to: it frees them */
-    unsigned n_interrupts;
+    unsigned n_interrupts, n_notebooks;
     bool store_is_stuck, is_revoked; /* FAKE_KEY_2 is */
 };
 
@@ -268,6 +269,7 @@ void hub_write_metrics(struct hub *h, struct buf *out)
     metric_gauge_write(out, "kernelhub_test_runs", "", (double)h->n_runs);
     metric_gauge_write(out, "kernelhub_test_followers", "", fake_hub_followers(h));
     metric_gauge_write(out, "kernelhub_test_waits", "", fake_hub_waits(h));
+    metric_gauge_write(out, "kernelhub_test_notebooks", "", h->n_notebooks);
 }
 
 void metric_gauge_write(struct buf *out, const char *name, const char *help, double value)
@@ -1079,4 +1081,84 @@ int session_delete(struct hub *h, struct session *s, struct err *e)
             h->sessions[i] = NULL;
     free(s);
     return 0;
+}
+
+/* ---- notebooks: of session 'python' two pieces, each 2 ms late; of 'long' a thousand of 64 KiB; 'broken' ends in the middle ---- */
+
+struct notebook_reader {
+    struct hub *hub;
+    char session[256];
+    int64_t since_us;
+    bool has_outputs;
+    void (*on_ready)(void *arg);
+    void *arg;
+    int n_given, timer;
+    bool is_due;
+    char piece[65536];
+};
+
+struct notebook_reader *notebook_reader_new(struct hub *h, const struct user *u,
+                                            const struct notebook_wish *w,
+                                            void (*on_ready)(void *arg), void *arg)
+{
+    struct notebook_reader *r = calloc(1, sizeof *r);
+    assert(r);
+    (void)snprintf(r->session, sizeof r->session, "%s", w->session);
+    r->hub = h;
+    r->since_us = w->since_us;
+    r->has_outputs = !w->without_outputs;
+    r->on_ready = on_ready;
+    r->arg = arg;
+    r->timer = -1;
+    h->n_notebooks++;
+    return r;
+}
+
+void notebook_reader_free(struct notebook_reader *r)
+{
+    if (!r)
+        return;
+    if (r->timer >= 0)
+        loop_timer_end(r->hub->loop, r->timer);
+    r->hub->n_notebooks--;
+    free(r);
+}
+
+static int on_piece(struct loop *loop, int id, void *arg)
+{
+    struct notebook_reader *r = arg;
+    r->timer = -1;
+    r->is_due = true;
+    r->on_ready(r->arg);
+    return 0;
+}
+
+enum follow notebook_reader_next(struct notebook_reader *r, struct slice *ret_piece, struct err *e)
+{
+    bool is_long = strcmp(r->session, "long") == 0;
+    if (!r->is_due) {
+        if (r->timer < 0)
+            r->timer = loop_timer(r->hub->loop, is_long ? 0 : 2, on_piece, r);
+        return FOLLOW_WAIT;
+    }
+    r->is_due = false;
+    if (strcmp(r->session, "none") == 0) {
+        (void)err_set(e, ERR_NOT_FOUND, "no session 'none'");
+        return FOLLOW_FAILED;
+    }
+    if (r->n_given == 1 && strcmp(r->session, "broken") == 0) {
+        (void)err_set(e, ERR_INTERNAL, "the disk is gone");
+        return FOLLOW_FAILED;
+    }
+    if (r->n_given == (is_long ? 1000 : 2))
+        return FOLLOW_END;
+    if (is_long)
+        memset(r->piece, ' ', sizeof r->piece);
+    else
+        (void)snprintf(r->piece, sizeof r->piece,
+                       r->n_given ? "\"since\":%lld,\"outputs\":%d}" : "{\"cells\":[],",
+                       (long long)r->since_us, r->has_outputs);
+    *ret_piece = slice_of(r->piece, is_long ? sizeof r->piece : strlen(r->piece));
+    r->n_given++;
+    return FOLLOW_LINE;
 }
