@@ -435,6 +435,15 @@ def test_history_passes_its_filters(service: FakeService) -> None:
     assert service.requests[0][1] == "/api/v1/executions?limit=5&session=a%20b&status=error&q=x%26y"
 
 
+def test_a_notebook_goes_to_standard_output_as_it_came(service: FakeService) -> None:
+    service.replies["GET", "/api/v1/sessions/*"] = [b'{"cells": [],\n "nbformat": 4}\n']
+    assert cli(service, "history", "--notebook", "a/b.ipynb").stdout == '{"cells": [],\n "nbformat": 4}\n'
+    assert service.requests[0][1] == "/api/v1/sessions/a%2Fb.ipynb/notebook"
+    service.replies.clear()
+    done = cli(service, "history", "--notebook", "none")
+    assert (done.returncode, done.stdout) == (1, "") and "nothing at /api/v1/sessions/none/notebook" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [("history", "-q"), ("sandboxes", "-l")])
 def test_a_long_question_is_asked_whole_or_not_at_all(service: FakeService, arguments: tuple[str, ...]) -> None:
     service.replies["GET", "/api/v1/*"] = [(200, {"items": []})]
