@@ -128,8 +128,7 @@ void jupyter_spec_name(const struct hub *h, const char *template_name, const cha
     write_name(h->catalog, template_name, kernelspec, ret);
 }
 
-/* NULL: no kernelspec is called so. */
-static const struct catalog_kernel *find_spec(const struct catalog *c, const char *name)
+const struct catalog_kernel *jupyter_find_spec(const struct catalog *c, const char *name)
 {
     size_t n;
     char called[JUPYTER_SPEC_NAME_CHARS + 1];
@@ -151,7 +150,8 @@ static void write_spec_member(struct slice spec, const char *name, const char *a
     (void)json_splice(out, value); /* it was checked when it was loaded */
 }
 
-static void write_spec(const char *name, const struct catalog_kernel *k, struct buf *out)
+static void write_spec(struct hub *h, const char *name, const struct catalog_kernel *k,
+                       struct buf *out)
 {
     buf_add_str(out, "{\"name\":");
     json_quote_str(out, name);
@@ -165,14 +165,16 @@ static void write_spec(const char *name, const struct catalog_kernel *k, struct 
     write_spec_member(k->spec, "language", "\"\"", out);
     buf_addf(out, ",\"interrupt_mode\":\"%s\",", k->interrupt_by_message ? "message" : "signal");
     write_spec_member(k->spec, "metadata", "{}", out);
-    buf_add_str(out, "},\"resources\":{}}");
+    buf_add_str(out, "},\"resources\":");
+    jupyter_write_logos(h, name, k, out);
+    buf_add_char(out, '}');
 }
 
 bool jupyter_write_spec(struct hub *h, const char *name, struct buf *out)
 {
-    const struct catalog_kernel *k = find_spec(h->catalog, name);
+    const struct catalog_kernel *k = jupyter_find_spec(h->catalog, name);
     if (k)
-        write_spec(name, k, out);
+        write_spec(h, name, k, out);
     return k != NULL;
 }
 
@@ -194,7 +196,7 @@ void jupyter_write_specs(struct hub *h, struct buf *out)
         buf_add_str(out, comma);
         json_quote_str(out, name);
         buf_add_char(out, ':');
-        write_spec(name, &all[i], out);
+        write_spec(h, name, &all[i], out);
         comma = ",";
     }
     buf_add_str(out, "}}");
@@ -428,7 +430,7 @@ static int open_session(struct hub *h, struct user *u, const char *kernel_name, 
     const struct catalog_kernel *k;
     if (!kernel_name && catalog_find(h->catalog, NULL, "python", &k, e) < 0)
         return -1;
-    if (kernel_name && !(k = find_spec(h->catalog, kernel_name)))
+    if (kernel_name && !(k = jupyter_find_spec(h->catalog, kernel_name)))
         return err_set(e, ERR_NOT_FOUND, "there is no kernelspec '%.100s'", kernel_name);
     if (path && *path && strlen(path) < 128 && !session_find(h, u, path))
         (void)snprintf(name, sizeof name, "%s", path);

@@ -59,6 +59,12 @@ static void decide(struct request *r, unsigned status, const char *media_type,
     request_wake(r);
 }
 
+void reply_cacheable(struct request *r, const char *how)
+{
+    (void)MHD_del_response_header(r->response, ALWAYS[0].name, ALWAYS[0].value); /* it is there */
+    reply_header(r, ALWAYS[0].name, how);
+}
+
 static struct MHD_Response *copied(struct slice s)
 {
     return MHD_create_response_from_buffer(s.len, (void *)(s.len ? s.data : ""),

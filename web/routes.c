@@ -83,6 +83,7 @@ static const struct route ROUTES[] = {
     { "GET", "/api/me", JUPYTER, "", jupyter_api_me },
     { "GET", "/api/kernelspecs", JUPYTER, "", jupyter_api_kernelspecs },
     { "GET", "/api/kernelspecs/{name}", JUPYTER, "", jupyter_api_kernelspec },
+    { "GET", "/kernelspecs/{name}/{file}", JUPYTER, "", jupyter_api_logo },
     { "GET", "/api/kernels", JUPYTER, "", jupyter_api_kernels },
     { "POST", "/api/kernels", JUPYTER | ROUTE_BODY | ROUTE_STORED, "", jupyter_api_kernel_start },
     { "GET", "/api/kernels/{id}", JUPYTER, "", jupyter_api_kernel },

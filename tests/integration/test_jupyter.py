@@ -28,6 +28,20 @@ def api(service: Service) -> Iterator[httpx.Client]:
             client.delete(f"/api/kernels/{kernel['id']}")
 
 
+def test_a_kernelspecs_logos_come_from_its_image(service: Service, api: httpx.Client) -> None:
+    specs = api.get("/api/kernelspecs").json()["kernelspecs"]
+    assert {name for name, spec in specs.items() if spec["resources"]} >= {"python3", "bash"}
+    assert specs["python3"]["resources"]["logo-svg"] == "/kernelspecs/python3/logo-svg.svg"
+    for path in [path for spec in specs.values() for path in spec["resources"].values()]:
+        logo = api.get(path)
+        assert logo.status_code == 200
+        is_svg = path.endswith(".svg")
+        assert logo.headers["content-type"] == ("image/svg+xml" if is_svg else "image/png")
+        assert b"<svg" in logo.content if is_svg else logo.content.startswith(b"\x89PNG\r\n\x1a\n")
+        assert httpx.get(f"{service.url}{path}").status_code == 403
+        assert api.get(path, headers={"If-None-Match": logo.headers["etag"]}).status_code == 304
+
+
 class Channels:
     """A client of one kernel's WebSocket."""
 

@@ -1,6 +1,7 @@
 /* The Jupyter verbs of kernelhub/ that web/ uses (fake_hub.h): a kernel's id is its session's name, and its kernel sends back on
  * shell what comes, as it came. With {"flood":N,"bytes":B} as content it publishes N streams of B bytes instead. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -65,6 +66,17 @@ bool jupyter_write_spec(struct hub *h, const char *name, struct buf *out)
     if (strcmp(name, "python3") != 0)
         return false;
     buf_add_str(out, "{\"name\":\"python3\",\"spec\":{},\"resources\":{}}");
+    return true;
+}
+
+bool jupyter_write_logo(struct hub *h, const char *name, const char *file, struct buf *bytes,
+                        char ret_tag[JUPYTER_LOGO_TAG_CHARS + 1])
+{
+    bool is_svg = strcmp(file, "logo-svg.svg") == 0;
+    if (strcmp(name, "python3") != 0 || (!is_svg && strcmp(file, "logo-64x64.png") != 0))
+        return false;
+    buf_add_str(bytes, is_svg ? "<svg xmlns='http://www.w3.org/2000/svg'/>" : "\x89PNG");
+    (void)snprintf(ret_tag, JUPYTER_LOGO_TAG_CHARS + 1, "%032d", is_svg);
     return true;
 }
 
