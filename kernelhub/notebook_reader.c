@@ -10,8 +10,6 @@
 #include "kernelhub/notebook.h"
 #include "kernelhub/session_internal.h"
 
-#define MAX_PIECE_BYTES ((size_t)1 << 30) /* one output, at most a kernel's message */
-
 struct notebook_reader {
     struct hub *hub;
     struct user *user;
@@ -41,7 +39,7 @@ struct notebook_reader *notebook_reader_new(struct hub *h, const struct user *u,
                                    .on_ready = on_ready,
                                    .arg = arg,
                                    .notebook = store_notebook_new(&u->id, &filter),
-                                   .piece = BUF_INIT(MAX_PIECE_BYTES) };
+                                   .piece = BUF_INIT(0) };
     return r;
 }
 
@@ -100,14 +98,15 @@ static void finish(struct notebook_reader *r)
 
 /* ---- pieces ---- */
 
-static void on_piece(void *arg, const struct err *e, struct store_notebook *n, struct slice piece,
+static void on_piece(void *arg, const struct err *e, struct store_notebook *n, struct buf *piece,
                      bool last)
 {
     struct notebook_reader *r = arg;
     r->query = NULL;
     r->notebook = n;
-    buf_reset(&r->piece);
-    buf_add_slice(&r->piece, piece);
+    buf_done(&r->piece);
+    r->piece = *piece;
+    buf_init(piece, 0);
     if (e)
         r->failure = *e;
     else if (last)

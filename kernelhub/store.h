@@ -196,8 +196,9 @@ struct notebook_kernel;
 void store_notebook_end(struct store_notebook *n, const struct notebook_kernel *k, struct buf *out);
 
 /* The next piece: about 256 KiB, more when one output is larger, nothing when there was only to be searched. Takes n, and gives it
- * back with done; a query that is cancelled frees it. last: none comes behind it but what store_notebook_end writes. */
-typedef void (*store_notebook_fn)(void *arg, const struct err *e, struct store_notebook *n, struct slice piece, bool last);
+ * back with done; a query that is cancelled frees it. done may take what is in the piece and leave another buffer: it can be large. last:
+ * none comes behind it but what store_notebook_end writes. */
+typedef void (*store_notebook_fn)(void *arg, const struct err *e, struct store_notebook *n, struct buf *piece, bool last);
 struct store_query *store_read_notebook(struct store *s, struct store_notebook *n, store_notebook_fn done, void *arg);
 
 /* ---- at start, synchronous, before the loop runs ---- */

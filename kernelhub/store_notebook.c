@@ -427,7 +427,7 @@ static int run_notebook(struct reader *r, struct store_query *q)
 static void answer_notebook(struct store_query *q, const struct err *e)
 {
     struct store_notebook *n = TAKE(q->notebook);
-    q->done.notebook(q->arg, e, n, buf_slice(&q->out), n->is_over);
+    q->done.notebook(q->arg, e, n, &q->out, n->is_over);
 }
 
 struct store_query *store_read_notebook(struct store *s, struct store_notebook *n,

@@ -33,7 +33,7 @@ struct whole {
     bool last;
 };
 
-static void on_piece(void *arg, const struct err *e, struct store_notebook *n, struct slice piece,
+static void on_piece(void *arg, const struct err *e, struct store_notebook *n, struct buf *piece,
                      bool last)
 {
     struct whole *w = arg;
@@ -41,8 +41,8 @@ static void on_piece(void *arg, const struct err *e, struct store_notebook *n, s
     w->n = n;
     w->last = last;
     w->n_pieces++;
-    w->largest = piece.len > w->largest ? piece.len : w->largest;
-    buf_add_slice(&w->text, piece);
+    w->largest = piece->len > w->largest ? piece->len : w->largest;
+    buf_add_slice(&w->text, buf_slice(piece));
     w->came++;
 }
 
@@ -252,7 +252,7 @@ static void what_is_written_later_is_not_half_in_it(void **state)
     whole_done(&w);
 }
 
-static void never(void *arg, const struct err *e, struct store_notebook *n, struct slice piece,
+static void never(void *arg, const struct err *e, struct store_notebook *n, struct buf *piece,
                   bool last)
 {
     fail_msg("it was cancelled");
