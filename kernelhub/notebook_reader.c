@@ -56,20 +56,33 @@ void notebook_reader_free(struct notebook_reader *r)
 
 /* ---- the end ---- */
 
-/* What it is called here, where Jupyter clients look for it. */
+/* That very kernelspec, else what speaks the language here. NULL: nothing does any more. */
+static const struct catalog_kernel *find_kernel(const struct catalog *c, const char *template_name,
+                                                const char *kernelspec, const char *language)
+{
+    size_t n;
+    const struct catalog_kernel *all = catalog_kernels(c, &n), *found = NULL;
+    for (size_t i = 0; template_name && kernelspec && i < n; i++)
+        if (strcmp(all[i].template_name, template_name) == 0 &&
+            strcmp(all[i].kernelspec, kernelspec) == 0)
+            return &all[i];
+    if (language && catalog_find(c, template_name, language, &found, NULL) < 0)
+        (void)catalog_find(c, NULL, language, &found, NULL); /* NULL stays: there is none */
+    return found;
+}
+
+/* Named as Jupyter clients look for it here. */
 static void write_end(struct notebook_reader *r, const struct session *s)
 {
     const struct store_notebook_kernel stored = store_notebook_kernel(r->notebook);
-    const char *template_name = s ? s->template_name : stored.template_name;
-    const char *wanted = s                   ? s->kernelspec
-                         : stored.kernelspec ? stored.kernelspec
-                                             : stored.language;
     struct notebook_kernel kernel = { .language = s ? s->language : stored.language };
-    const struct catalog_kernel *k = NULL;
+    const struct catalog_kernel *k =
+        find_kernel(r->hub->catalog, s ? s->template_name : stored.template_name,
+                    s ? s->kernelspec : stored.kernelspec, kernel.language);
     char name[JUPYTER_SPEC_NAME_CHARS + 1];
     struct slice language;
     CLEANUP_BUF struct buf text = BUF_INIT(256);
-    if (wanted && catalog_find(r->hub->catalog, template_name, wanted, &k, NULL) == 0) {
+    if (k) {
         jupyter_spec_name(r->hub, k->template_name, k->kernelspec, name);
         kernel.name = name;
         kernel.display_name = k->display_name;
@@ -77,8 +90,6 @@ static void write_end(struct notebook_reader *r, const struct session *s)
             json_unescape(&text, language);
         if (text.len && !text.failed)
             kernel.language = text.data;
-    } else {
-        kernel.name = wanted;
     }
     if (s && s->language_info)
         kernel.language_info = slice_str(s->language_info);
