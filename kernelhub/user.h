@@ -5,7 +5,9 @@
 #include "base/uuid.h"
 #include "kernelhub/hub.h"
 
-#define USER_KEY_CHARS  46 /* "kh_" and 43 characters of base64url (256 bits) */
+/* "kh_" and 256 bits in hex digits, lowercase: Jupyter's gateway client writes the whole address of its WebSocket so, and a
+ * key may stand in there. Keys of before 2026-11-22 ("kh_" and 43 characters of base64url) go on working. */
+#define USER_KEY_CHARS  67
 #define USER_HASH_CHARS 64
 
 struct user {

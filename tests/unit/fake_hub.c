@@ -439,7 +439,7 @@ void user_write_all(const struct hub *h, struct buf *out)
 int user_key_create(struct hub *h, struct user *u, const char *name, int64_t expires_us,
                     char ret_key[USER_KEY_CHARS + 1], struct buf *ret_json, struct err *e)
 {
-    (void)snprintf(ret_key, USER_KEY_CHARS + 1, "kh_%043d", 7);
+    (void)snprintf(ret_key, USER_KEY_CHARS + 1, "kh_%064d", 7);
     buf_addf(ret_json, "{\"id\":\"%s\",\"name\":\"%s\",\"user\":\"%s\",\"expires_us\":%lld}",
              uuid_new().text, name, u->name, (long long)expires_us);
     return 0;
