@@ -24,6 +24,11 @@ static const struct {
     { "Expect", offsetof(struct head, expect), false },
     { "Forwarded", offsetof(struct head, forwarded), false },
     { "X-Forwarded-For", offsetof(struct head, x_forwarded_for), false },
+    { "X-Forwarded-Proto", offsetof(struct head, x_forwarded_proto), false },
+    { "Cookie", offsetof(struct head, cookie), false },
+    { "Content-Type", offsetof(struct head, content_type), true },
+    { "Sec-Fetch-Site", offsetof(struct head, fetch_site), true },
+    { "Sec-Fetch-Mode", offsetof(struct head, fetch_mode), true },
 };
 
 static enum MHD_Result on_field(void *arg, enum MHD_ValueKind kind, const char *name,

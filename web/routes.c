@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "web/docs.h"
 #include "web/jupyter_api.h"
+#include "web/login_page.h"
 #include "web/rest.h"
 
 #define API     "/api/v1"
@@ -107,6 +108,9 @@ static const struct route ROUTES[] = {
     { "GET", "/docs", ROUTE_OPEN | ROUTE_HIDDEN, "", docs_page },
     { "GET", "/docs/style.css", ROUTE_OPEN | ROUTE_HIDDEN, "", docs_style },
     { "GET", "/", ROUTE_OPEN | ROUTE_HIDDEN, "", docs_root },
+    { "GET", "/login", ROUTE_OPEN | ROUTE_HIDDEN, "next", login_page_show },
+    { "POST", "/login", ROUTE_OPEN | ROUTE_HIDDEN, "next", login_page_submit },
+    { "POST", "/logout", ROUTE_OPEN | ROUTE_HIDDEN, "", login_page_leave },
 };
 
 const struct route *routes_table(size_t *ret_n)

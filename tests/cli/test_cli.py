@@ -11,6 +11,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -278,9 +279,8 @@ def test_what_is_no_address_of_a_service_is_refused(url: str) -> None:
     assert done.returncode == 1 and "address" in done.stderr and "answers" not in done.stderr
 
 
-@pytest.mark.parametrize("call", ["record", "interrupt"])
-def test_a_service_that_falls_silent_holds_nobody(service: FakeService, call: str) -> None:
-    """A call gives up after ten seconds of silence; then Ctrl-C is seen."""
+def interrupt_a_silent_service(call: str) -> None:
+    service = FakeService()
     service.replies[RUN_EVENTS] = [[event(1, "stdout", text="a\n"), *(["hold", finished(2)] if call == "interrupt" else [])]]
     service.replies[("GET" if call == "record" else "POST"), "/api/v1/executions/*"] = [None]
     argv, env = command(service, "attach", RUN_ID)
@@ -298,6 +298,14 @@ def test_a_service_that_falls_silent_holds_nobody(service: FakeService, call: st
     finally:
         process.kill()
         process.wait()
+        service.close()
+
+
+def test_a_service_that_falls_silent_holds_nobody() -> None:
+    """A call gives up after ten seconds of silence; then Ctrl-C is seen. Both wait at the same time."""
+    with ThreadPoolExecutor() as both:
+        for done in [both.submit(interrupt_a_silent_service, call) for call in ("record", "interrupt")]:
+            done.result()
 
 
 def test_json_gives_the_events_as_they_came(service: FakeService) -> None:

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@
 #include "kernelhub/sandbox_verbs.h"
 #include "kernelhub/session.h"
 #include "kernelhub/user.h"
+#include "protocol/login.h"
 
 #define MAX_RUNS 4096
 
@@ -60,7 +62,9 @@ struct hub {
     zlistx_t *waits;
     zlistx_t *timed; /* waits that a timer points to: it frees them */
     unsigned n_interrupts, n_notebooks;
-    bool store_is_stuck, is_revoked; /* FAKE_KEY_2 is */
+    bool store_is_stuck, is_revoked;    /* FAKE_KEY_2 is */
+    uint8_t secret[LOGIN_SECRET_BYTES]; /* of logins */
+    int64_t later_s;                    /* by so much its clock is ahead */
 };
 
 struct wait {
@@ -228,6 +232,16 @@ void fake_hub_stick(struct hub *h)
     h->store_is_stuck = true;
 }
 
+void fake_hub_set_secret(struct hub *h, const char *text)
+{
+    (void)snprintf((char *)h->secret, sizeof h->secret, "%s", text);
+}
+
+void fake_hub_set_later(struct hub *h, int64_t seconds)
+{
+    h->later_s = seconds;
+}
+
 unsigned fake_hub_interrupts(const struct hub *h)
 {
     return h->n_interrupts;
@@ -389,6 +403,42 @@ int user_authenticate(struct hub *h, struct slice token, struct user **ret,
     return 0;
 }
 
+static void fake_seal(struct hub *h, const struct login *l, struct user_login *ret)
+{
+    login_seal(l, h->secret, ret->text);
+    ret->is_https = l->is_https;
+    ret->seconds = l->until_s - time(NULL) - h->later_s;
+}
+
+int user_log_in(struct hub *h, struct slice token, bool is_https, struct user_login *ret,
+                struct err *e)
+{
+    char key[USER_HASH_CHARS + 1];
+    struct login l;
+    struct user *u;
+    if (!login_begin(&l, token, is_https, time(NULL) + h->later_s))
+        return err_set(e, ERR_UNAUTHORIZED, "that is no key");
+    if (user_authenticate(h, token, &u, key, e) < 0)
+        return -1;
+    fake_seal(h, &l, ret);
+    return 0;
+}
+
+int user_authenticate_login(struct hub *h, struct slice text, struct user **ret,
+                            char ret_key[USER_HASH_CHARS + 1], struct user_login *ret_renewed,
+                            struct err *e)
+{
+    struct login l;
+    int64_t now_s = time(NULL) + h->later_s;
+    bool is_good = login_open(text, h->secret, &l) == DECODE_OK && !login_is_over(&l, now_s);
+    ret_renewed->text[0] = '\0';
+    if (user_authenticate(h, is_good ? login_token(&l) : slice_of(NULL, 0), ret, ret_key, e) < 0)
+        return -1;
+    if (is_good && login_renew(&l, now_s))
+        fake_seal(h, &l, ret_renewed);
+    return 0;
+}
+
 const char *user_shut_out(struct hub *h, const struct user *u, const char *key)
 {
     if (u->removed)
@@ -441,7 +491,7 @@ void user_write_all(const struct hub *h, struct buf *out)
 int user_key_create(struct hub *h, struct user *u, const char *name, int64_t expires_us,
                     char ret_key[USER_KEY_CHARS + 1], struct buf *ret_json, struct err *e)
 {
-    (void)snprintf(ret_key, USER_KEY_CHARS + 1, "kh_%043d", 7);
+    (void)snprintf(ret_key, USER_KEY_CHARS + 1, "kh_%064d", 7);
     buf_addf(ret_json, "{\"id\":\"%s\",\"name\":\"%s\",\"user\":\"%s\",\"expires_us\":%lld}",
              uuid_new().text, name, u->name, (long long)expires_us);
     return 0;
