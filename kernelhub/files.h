@@ -51,7 +51,7 @@ void files_leave(struct files_job *j);
 
 /* ---- in a worker's thread ---- */
 
-enum files_type { FILES_FILE, FILES_FOLDER, FILES_OTHER /* a link, pipe, socket: it can be named, moved and deleted, not opened */ };
+enum files_type { FILES_FILE, FILES_FOLDER, FILES_OTHER /* a link, pipe, socket: it can be named and deleted, nothing else */ };
 
 struct files_stat {
     enum files_type type;

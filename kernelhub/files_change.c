@@ -75,14 +75,20 @@ int files_delete(struct tree *t, const char *path, bool all, struct err *e)
 int files_rename(struct tree *t, const char *from, const char *to, bool replace, struct err *e)
 {
     const char *from_name, *to_name;
+    struct stat st;
     CLEANUP_FD int source = tree_open_parent(t, from, &from_name, e);
     CLEANUP_FD int target = source < 0 ? -1 : tree_open_parent(t, to, &to_name, e);
     if (target < 0)
         return -1;
+    if (fstatat(source, from_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return files_errno(e, from);
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) { /* landlock lets us make no links */
+        errno = S_ISLNK(st.st_mode) ? ELOOP : ENXIO;
+        return files_errno(e, from);
+    }
     if (renameat2(source, from_name, target, to_name, replace ? 0 : RENAME_NOREPLACE) == 0)
         return 0;
-    /* ENOENT is of the source: the target's folder is open */
-    return files_errno(e, errno == ENOENT || errno == EINVAL ? from : to);
+    return files_errno(e, errno == EINVAL ? from : to);
 }
 
 /* ---- copying ---- */

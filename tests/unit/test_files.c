@@ -290,6 +290,8 @@ static void a_link_at_any_place_is_not_followed(void **state)
     assert_int_equal(files_rename(&f->tree, "first/secret", "y", true, &e), -1);
     assert_int_equal(files_delete(&f->tree, "first/secret", true, &e), -1);
     assert_int_equal(files_make_folder(&f->tree, "first/new", &e), -1);
+    assert_int_equal(files_rename(&f->tree, "first", "y", true, &e), -1);
+    assert_int_equal(e.code, ERR_FORBIDDEN);
     assert_int_equal(files_delete(&f->tree, "first", true, &e), 0); /* the link itself */
     assert_int_equal(files_delete(&f->tree, "d", true, &e), 0);
     struct stat st;
@@ -449,7 +451,7 @@ static void begun_uploads_are_counted(void **state)
     struct fixture *f = *state;
     struct err e = ERR_INIT;
     struct files_stat st;
-    char path[8];
+    char path[16];
     for (int i = 0; i <= FILES_MAX_PARTS; i++) {
         CLEANUP(draft_free) struct draft *d = NULL;
         (void)snprintf(path, sizeof path, "%d", i);
