@@ -51,7 +51,11 @@ void files_leave(struct files_job *j);
 
 /* ---- in a worker's thread ---- */
 
-enum files_type { FILES_FILE, FILES_FOLDER, FILES_OTHER /* a link, pipe, socket: it can be named and deleted, nothing else */ };
+enum files_type {
+    FILES_FILE,
+    FILES_FOLDER,
+    FILES_OTHER /* a link, pipe, socket: it can be named and deleted, nothing else */
+};
 
 struct files_stat {
     enum files_type type;
@@ -73,7 +77,8 @@ int files_list(struct tree *t, const char *path, files_each_fn *each, void *arg,
 
 /* A regular file, open for reading. It may be kept from one piece of work to the next, and be closed in any thread. */
 struct file;
-int files_open(struct tree *t, const char *path, struct file **ret, struct files_stat *ret_stat, struct err *e);
+int files_open(struct tree *t, const char *path, struct file **ret, struct files_stat *ret_stat,
+               struct err *e);
 /* Reads up to n bytes at offset; returns how many, 0 at the end, -1. */
 ssize_t file_read(struct file *f, uint64_t offset, char *ret, size_t n, struct err *e);
 /* Appends it all to `out`, whose ceiling is the limit: ERR_TOO_LARGE. */
@@ -88,8 +93,10 @@ struct draft;
 int files_draft(struct tree *t, struct draft **ret, struct err *e);
 int draft_add(struct draft *d, struct slice bytes, struct err *e);
 /* replace: a regular file may be there; it keeps its permissions. Else: ERR_CONFLICT. */
-int draft_commit(struct draft *d, struct tree *t, const char *path, bool replace, struct files_stat *ret, struct err *e);
-void draft_set_mode(struct draft *d, unsigned mode); /* of a file that replaces none; 0644 when it is not said */
+int draft_commit(struct draft *d, struct tree *t, const char *path, bool replace,
+                 struct files_stat *ret, struct err *e);
+void draft_set_mode(struct draft *d,
+                    unsigned mode); /* of a file that replaces none; 0644 when it is not said */
 uint64_t draft_bytes(const struct draft *d);
 void draft_free(struct draft *d); /* NULL is fine */
 DEFINE_CLEANUP(struct draft, draft_free)
@@ -98,10 +105,12 @@ DEFINE_CLEANUP(struct draft, draft_free)
  * (ERR_CONFLICT when there is no such part), part -1 is the last. Kept parts survive the hub's end; those that nobody continued
  * for an hour are removed when the user's next part 1 comes. At most FILES_MAX_PARTS of a user: ERR_QUOTA. */
 #define FILES_MAX_PARTS 16
-int files_draft_part(struct tree *t, const char *path, int64_t part, struct draft **ret, struct err *e);
+int files_draft_part(struct tree *t, const char *path, int64_t part, struct draft **ret,
+                     struct err *e);
 int draft_keep(struct draft *d, struct files_stat *ret, struct err *e); /* then free it */
 
-int files_make_folder(struct tree *t, const char *path, struct err *e); /* ERR_CONFLICT: something is there */
+int files_make_folder(struct tree *t, const char *path,
+                      struct err *e); /* ERR_CONFLICT: something is there */
 
 /* A link is removed, never what it points to. A folder that is not empty: ERR_CONFLICT unless `all`. */
 int files_delete(struct tree *t, const char *path, bool all, struct err *e);

@@ -24,17 +24,18 @@ struct contents_ask {
 
 struct contents_answer {
     unsigned status;
-    struct buf json; /* empty with 204 */
+    struct buf json;               /* empty with 204 */
     char path[FILES_MAX_PATH + 1]; /* of what was made or changed */
     bool has_path;                 /* it is: Location */
 };
 
-typedef int contents_fn(struct tree *t, const struct contents_ask *ask, struct contents_answer *ret, struct err *e);
+typedef int contents_fn(struct tree *t, const struct contents_ask *ask, struct contents_answer *ret,
+                        struct err *e);
 
 contents_fn contents_get;
-contents_fn contents_post;   /* a new file under a name of our choice, or a copy */
-contents_fn contents_put;    /* save */
-contents_fn contents_patch;  /* rename */
+contents_fn contents_post;  /* a new file under a name of our choice, or a copy */
+contents_fn contents_put;   /* save */
+contents_fn contents_patch; /* rename */
 contents_fn contents_delete;
 contents_fn contents_checkpoints;
 contents_fn contents_checkpoint_create;
@@ -52,8 +53,8 @@ struct contents_show {
 };
 
 /* Appends the model of what is at `path`, looked at a moment ago. */
-int contents_write_model(struct tree *t, const char *path, const struct files_stat *st, const struct contents_show *show,
-                         struct buf *out, struct err *e);
+int contents_write_model(struct tree *t, const char *path, const struct files_stat *st,
+                         const struct contents_show *show, struct buf *out, struct err *e);
 void contents_write_time(int64_t ns, struct buf *out); /* as a JSON string */
 
 /* Saves what a model holds, and appends the model of what is there then. */
@@ -66,13 +67,16 @@ int contents_save(struct tree *t, const char *path, struct slice model, enum con
                   struct contents_answer *ret, struct err *e);
 /* The body as an object: "{}" when there is none. What no JSON is, `mended` may hold. `is_mended`: it does, and its strings are not
  * those that came. */
-int contents_read_body(const struct buf *body, struct buf *mended, struct slice *ret, bool *is_mended, struct err *e);
+int contents_read_body(const struct buf *body, struct buf *mended, struct slice *ret,
+                       bool *is_mended, struct err *e);
 /* A member that names a file. False: there is none, or it is null or "". */
-int contents_read_path(struct slice object, const char *key, char ret[FILES_MAX_PATH + 1], bool *ret_has, struct err *e);
+int contents_read_path(struct slice object, const char *key, char ret[FILES_MAX_PATH + 1],
+                       bool *ret_has, struct err *e);
 
 /* There is one checkpoint of a file, beside it: DIR/.ipynb_checkpoints/NAME-checkpoint.EXT. It follows its file. */
 int contents_checkpoint_path(const char *path, char ret[FILES_MAX_PATH + 1], struct err *e);
-void contents_checkpoint_follow(struct tree *t, const char *from, const char *to); /* to NULL: it goes */
+void contents_checkpoint_follow(struct tree *t, const char *from,
+                                const char *to); /* to NULL: it goes */
 bool contents_ends_in_ipynb(const char *path);
 #define CONTENTS_CHECKPOINTS ".ipynb_checkpoints"
 

@@ -56,6 +56,19 @@ static void add_location(struct request *r, const char *path)
         reply_header(r, "Location", url.data);
 }
 
+/* To these clients 409 says that a name is taken; what is only busy they try again after a 503. */
+void jupyter_contents_refuse(struct request *r, const struct err *e)
+{
+    if (e->code == ERR_TOO_LARGE)
+        r->hint = "GET /files/… gives a file of any size, uploads in chunks take one";
+    if (e->code != ERR_BUSY) {
+        reply_error(r, e);
+        return;
+    }
+    r->hint = "try again in a moment";
+    reply_error_as(r, 503, e);
+}
+
 static void done(void *arg, const struct err *e)
 {
     struct call *c = arg;
@@ -64,7 +77,7 @@ static void done(void *arg, const struct err *e)
     if (r->response) /* the server stops: that was the answer */
         return;
     if (e) {
-        reply_error(r, e);
+        jupyter_contents_refuse(r, e);
     } else if (c->answer.status == 204) {
         reply_empty(r, 204);
     } else {
@@ -126,7 +139,7 @@ static void call(struct request *r, contents_fn *fn, bool is_change)
     c->ask.body = r->body;
     r->body = (struct buf)BUF_INIT(0);
     if (files_submit(r->site->hub, r->user, &work, &c->job, &e) < 0)
-        reply_error_as(r, 503, &e);
+        jupyter_contents_refuse(r, &e);
 }
 
 void jupyter_contents_get(struct request *r)

@@ -15,4 +15,8 @@ void jupyter_checkpoint_restore(struct request *r);
 void jupyter_checkpoint_delete(struct request *r);
 void jupyter_files(struct request *r); /* the bytes themselves, as a download */
 
+/* What went wrong with a file, or with handing it to a worker, as both halves say it. */
+struct err;
+void jupyter_contents_refuse(struct request *r, const struct err *e);
+
 #endif

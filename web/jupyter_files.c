@@ -195,7 +195,7 @@ static void on_open(void *arg, const struct err *e)
     if (r->response) /* the server stops: that was the answer */
         return;
     if (e) {
-        reply_error(r, e);
+        jupyter_contents_refuse(r, e);
         return;
     }
     (void)snprintf(tag, sizeof tag, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", d->st.node,
@@ -232,6 +232,6 @@ void jupyter_files(struct request *r)
         (void)err_set(&e, ERR_NOT_FOUND, "file or directory does not exist");
         reply_error(r, &e);
     } else if (files_submit(r->site->hub, r->user, &work, &d->job, &e) < 0) {
-        reply_error_as(r, 503, &e);
+        jupyter_contents_refuse(r, &e);
     }
 }

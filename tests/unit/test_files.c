@@ -550,7 +550,8 @@ static void work_is_done_and_errors_come_back(void **state)
     struct pool p;
     enum err_code code;
     open_pool(&p, *state);
-    for (p.wanted = 0; p.wanted < 20; p.wanted++)
+    p.wanted = 20;
+    for (int i = 0; i < 20; i++)
         (void)submit(&p, &p.user, count_run, false, &code);
     run_pool(&p);
     assert_true(p.n_done == 20 && atomic_load(&p.n_run) == 20 && p.code == ERR_NONE);
