@@ -150,7 +150,7 @@ def test_a_swap_in_the_middle_gives_no_other_file(api: httpx.Client, service: Se
 def test_names_that_are_no_utf8_come_back(api: httpx.Client) -> None:
     inside(api, r"open(b'/workspace/caf\xe9 \xff.txt', 'w').write('odd'); open('/workspace/\n\u2028\x22\x5c', 'w').write('strange')")
     names = [m["path"] for m in api.get(API).json()["content"]]
-    assert names == ["\n\u2028\"\\", "caf\uefe9 \uefff.txt"]
+    assert names == ['\n\u2028"\\', "caf\uefe9 \uefff.txt"]
     assert [api.get(f"{API}/{quote(n)}").json()["content"] for n in names] == ["strange", "odd"]
     assert api.get(f"/files/{quote(names[1])}").text == "odd"
     assert api.patch(f"{API}/{quote(names[1])}", json={"path": "plain.txt"}).status_code == 200
@@ -257,9 +257,16 @@ def test_notebooks(api: httpx.Client) -> None:
     nb = {
         "nbformat": 4,
         "nbformat_minor": 5,
-        "metadata": {"z": 1e400 if False else 0.1, "big": 123456789012345678901234567890},
+        "metadata": {"z": 0.1, "big": 123456789012345678901234567890},
         "cells": [
-            {"id": "a", "cell_type": "code", "source": "x = 1\nprint(x)", "metadata": {"trusted": True}, "execution_count": 1, "outputs": [{"output_type": "stream", "name": "stdout", "text": "1\n2"}]},
+            {
+                "id": "a",
+                "cell_type": "code",
+                "source": "x = 1\nprint(x)",
+                "metadata": {"trusted": True},
+                "execution_count": 1,
+                "outputs": [{"output_type": "stream", "name": "stdout", "text": "1\n2"}],
+            },
             {"id": "b", "cell_type": "markdown", "source": "# ü", "metadata": {}},
         ],
     }
