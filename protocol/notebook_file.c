@@ -29,6 +29,7 @@ struct walk {
 struct member {
     struct slice key, value;
     size_t place; /* in the object */
+    char *own;    /* the key, written anew; NULL: it is as it came */
 };
 
 /* ---- names ---- */
@@ -195,12 +196,42 @@ static int compare(const void *a, const void *b)
     return order ? order : x->place < y->place ? -1 : 1;
 }
 
-/* The caller frees them. For a file sorted, and of two with the same name the last. */
+/* Two keys that mean the same are written the same. */
+static void normalise(struct member *m)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(MAX_TEXT_BYTES), quoted = BUF_INIT(MAX_TEXT_BYTES);
+    if (!m->key.len || !memchr(m->key.data, '\\', m->key.len))
+        return;
+    json_unescape(&text, m->key);
+    json_quote(&quoted, buf_slice(&text));
+    size_t n = quoted.len;
+    m->own = buf_take(&quoted);
+    if (m->own)
+        m->key = slice_of(m->own + 1, n - 2);
+}
+
+/* For a file: sorted, and of two with the same name the last. Returns how many are left. */
+static size_t sort(struct member *all, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        normalise(&all[i]);
+    qsort(all, n, sizeof *all, compare);
+    for (size_t i = 0; i < n; i++) {
+        if (i + 1 == n || !slice_equal(all[i].key, all[i + 1].key))
+            all[kept++] = all[i];
+        else
+            free(all[i].own);
+    }
+    return kept;
+}
+
+/* The caller frees them, and what each owns. */
 static struct member *members_of(const struct walk *w, struct slice object, enum place place,
                                  size_t *ret_n)
 {
     struct member *all = NULL;
-    size_t n = 0, capacity = 0, kept = 0;
+    size_t n = 0, capacity = 0;
     struct json_iter it = json_iter(object);
     while (json_next(&it)) {
         if (is_dropped(w, place, it.key))
@@ -211,18 +242,10 @@ static struct member *members_of(const struct walk *w, struct slice object, enum
             if (!all)
                 abort();
         }
-        all[n] = (struct member){ it.key, it.value, n };
+        all[n] = (struct member){ it.key, it.value, n, NULL };
         n++;
     }
-    if (!w->for_file || !n) {
-        *ret_n = n;
-        return all;
-    }
-    qsort(all, n, sizeof *all, compare);
-    for (size_t i = 0; i < n; i++)
-        if (i + 1 == n || !slice_equal(all[i].key, all[i + 1].key))
-            all[kept++] = all[i];
-    *ret_n = kept;
+    *ret_n = w->for_file && n ? sort(all, n) : n;
     return all;
 }
 
@@ -258,6 +281,7 @@ static void put_object(struct walk *w, struct slice object, enum place place, in
             w->out->len--;
             buf_add_str(w->out, is_empty ? "\"trusted\":false}" : ",\"trusted\":false}");
         }
+        free(all[i].own);
     }
     if (n)
         indent(w, depth);
@@ -331,126 +355,4 @@ void notebook_file_write(struct slice json, struct buf *out)
     struct walk w = { .out = out, .for_file = true };
     put(&w, trim(json), TOP, 0);
     buf_add_char(out, '\n');
-}
-
-/* ---- what is wrong with it ---- */
-
-/* What an object of that kind must have. */
-struct need {
-    const char *kind; /* NULL: any */
-    const char *name;
-    unsigned types; /* 1u << enum json_type */
-};
-
-#define IS(type) (1u << JSON_##type)
-#define A_TEXT   (IS(STRING) | IS(ARRAY))
-#define A_COUNT  (IS(NUMBER) | IS(NULL))
-
-static const struct need CELL_NEEDS[] = {
-    { NULL, "cell_type", IS(STRING) },
-    { NULL, "metadata", IS(OBJECT) },
-    { NULL, "source", A_TEXT },
-    { "code", "outputs", IS(ARRAY) },
-    { "code", "execution_count", A_COUNT },
-};
-
-static const struct need OUTPUT_NEEDS[] = {
-    { NULL, "output_type", IS(STRING) },
-    { "stream", "name", IS(STRING) },
-    { "stream", "text", A_TEXT },
-    { "display_data", "data", IS(OBJECT) },
-    { "display_data", "metadata", IS(OBJECT) },
-    { "execute_result", "data", IS(OBJECT) },
-    { "execute_result", "metadata", IS(OBJECT) },
-    { "execute_result", "execution_count", A_COUNT },
-    { "error", "ename", IS(STRING) },
-    { "error", "evalue", IS(STRING) },
-    { "error", "traceback", IS(ARRAY) },
-};
-
-static bool meets(struct slice object, const char *kind_name, const struct need *needs, size_t n,
-                  struct buf *why)
-{
-    struct slice kind = { 0 }, value;
-    if (json_type(object) != JSON_OBJECT) {
-        buf_add_str(why, "is no object");
-        return false;
-    }
-    (void)json_member_string(object, kind_name, &kind); /* the first need says that it is missing */
-    for (size_t i = 0; i < n; i++) {
-        if (needs[i].kind && !slice_is(kind, needs[i].kind))
-            continue;
-        bool has = json_member(object, needs[i].name, &value);
-        if (has && (needs[i].types >> json_type(value) & 1))
-            continue;
-        buf_addf(why, has ? "'%s' has a wrong type" : "'%s' is missing", needs[i].name);
-        return false;
-    }
-    return true;
-}
-
-static bool is_known(struct slice object, const char *name, const char *const *kinds,
-                     struct buf *why)
-{
-    struct slice kind;
-    if (!json_member_string(object, name, &kind))
-        return false;
-    for (; *kinds; kinds++)
-        if (slice_is(kind, *kinds))
-            return true;
-    buf_addf(why, "'%s' is unknown", name);
-    return false;
-}
-
-static bool check_outputs(struct slice cell, struct buf *why)
-{
-    static const char *const KINDS[] = { "stream", "display_data", "execute_result", "error",
-                                         NULL };
-    struct slice outputs;
-    if (!is_code(cell) || !json_member(cell, "outputs", &outputs))
-        return true;
-    struct json_iter it = json_iter(outputs);
-    for (size_t i = 0; json_next(&it); i++) {
-        size_t before = why->len;
-        buf_addf(why, "outputs[%zu]: ", i);
-        if (!meets(it.value, "output_type", OUTPUT_NEEDS, ARRAY_LEN(OUTPUT_NEEDS), why) ||
-            !is_known(it.value, "output_type", KINDS, why))
-            return false;
-        why->len = before;
-    }
-    return true;
-}
-
-static bool check_cells(struct slice cells, struct buf *why)
-{
-    static const char *const KINDS[] = { "code", "markdown", "raw", NULL };
-    struct json_iter it = json_iter(cells);
-    for (size_t i = 0; json_next(&it); i++) {
-        size_t before = why->len;
-        buf_addf(why, "cells[%zu]: ", i);
-        if (!meets(it.value, "cell_type", CELL_NEEDS, ARRAY_LEN(CELL_NEEDS), why) ||
-            !is_known(it.value, "cell_type", KINDS, why) || !check_outputs(it.value, why))
-            return false;
-        why->len = before;
-    }
-    return true;
-}
-
-bool notebook_file_check(struct slice json, struct buf *why)
-{
-    static const struct need NEEDS[] = {
-        { NULL, "nbformat", IS(NUMBER) },
-        { NULL, "nbformat_minor", IS(NUMBER) },
-        { NULL, "metadata", IS(OBJECT) },
-        { NULL, "cells", IS(ARRAY) },
-    };
-    struct slice cells;
-    int64_t major;
-    if (json_member_int(json, "nbformat", &major) && major != 4) {
-        buf_addf(why, "nbformat %lld is not 4: it is neither converted nor checked",
-                 (long long)major);
-        return false;
-    }
-    return meets(json, "nbformat", NEEDS, ARRAY_LEN(NEEDS), why) &&
-           json_member(json, "cells", &cells) && check_cells(cells, why);
 }

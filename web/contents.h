@@ -7,8 +7,10 @@
 
 #include "kernelhub/files.h"
 
-#define CONTENTS_MAX_BYTES (64u * 1024 * 1024)  /* of a file whose content is in a model */
-#define CONTENTS_MAX_JSON  (192u * 1024 * 1024) /* of a model */
+#define CONTENTS_MAX_BYTES (64u * 1024 * 1024) /* of a file whose content is in a model */
+#define CONTENTS_MAX_NOTEBOOK                                                                      \
+    (128u * 1024 * 1024) /* of a notebook: indented it is longer than it came */
+#define CONTENTS_MAX_JSON (192u * 1024 * 1024) /* of a model */
 
 enum contents_type { CONTENTS_ANY, CONTENTS_DIRECTORY, CONTENTS_FILE, CONTENTS_NOTEBOOK };
 enum contents_format { CONTENTS_DEFAULT, CONTENTS_TEXT, CONTENTS_BASE64 };

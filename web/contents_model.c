@@ -222,7 +222,8 @@ static int write_file(struct tree *t, const char *path, bool is_notebook,
                       struct err *e)
 {
     CLEANUP(file_close) struct file *f = NULL;
-    CLEANUP_BUF struct buf bytes = BUF_INIT(CONTENTS_MAX_BYTES);
+    CLEANUP_BUF struct buf bytes =
+        BUF_INIT(is_notebook ? CONTENTS_MAX_NOTEBOOK : CONTENTS_MAX_BYTES);
     struct files_stat st;
     char hash[FILES_SHA256_HEX];
     if (files_open(t, path, &f, &st, e) < 0)

@@ -115,7 +115,7 @@ static void keep_first(struct tree *t, const char *path)
 static int save_notebook(struct tree *t, const char *path, struct slice model, bool replace,
                          struct files_stat *st, struct buf *why, struct err *e)
 {
-    CLEANUP_BUF struct buf bytes = BUF_INIT(2 * (size_t)CONTENTS_MAX_BYTES);
+    CLEANUP_BUF struct buf bytes = BUF_INIT(CONTENTS_MAX_NOTEBOOK);
     struct slice content;
     if (!json_member(model, "content", &content))
         content = SLICE_LITERAL(NOTEBOOK_FILE_NEW);

@@ -71,6 +71,7 @@ static void numbers_and_unknown_members_stay(void **state)
            "123456789012345678901234567890\n}\n");
     writes("{\"a\":\"\\u00fc\\/\\u0001\"}", "{\n \"a\": \"\xc3\xbc/\\u0001\"\n}\n");
     writes("{\"a\":1,\"a\":2}", "{\n \"a\": 2\n}\n");
+    writes("{\"\\u0061\":1,\"a\":2,\"\\\"\":3}", "{\n \"\\\"\": 3,\n \"a\": 2\n}\n");
 }
 
 static void no_file_says_that_it_may_be_trusted(void **state)
