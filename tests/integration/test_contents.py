@@ -314,7 +314,7 @@ def test_a_download_costs_no_memory_and_a_cut_file_ends_it(api: httpx.Client, se
         got = 0
         for piece in reply.iter_bytes(1 << 20):
             got += len(piece)
-            if got >= 300 << 20:
+            if got >= 120 << 20:
                 break
     assert (int(status.read_text().split()[1]) - before) * 4096 < 16 << 20
     with pytest.raises(httpx.RemoteProtocolError), api.stream("GET", "/files/sparse") as reply:
