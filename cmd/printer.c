@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/base64.h"
+#include "base/base64.h"
 #include "cmd/paths.h"
 
 #define MAX_TEXT (256u << 20)

@@ -10,6 +10,7 @@
 #include "kernelhub/catalog.h"
 #include "kernelhub/ended.h"
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/files_internal.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
 #include "kernelhub/user_internal.h"
@@ -28,6 +29,11 @@ static const double OVERHEAD[] = {
 struct loop *hub_loop(const struct hub *h)
 {
     return h->loop;
+}
+
+struct files *hub_files(struct hub *h)
+{
+    return h->files;
 }
 
 const struct config *hub_config(const struct hub *h)
@@ -300,7 +306,8 @@ int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key,
     h->catalog = catalog_new(config);
     (void)snprintf(path, sizeof path, "%s/hub", config_text(config, CONFIG_PATHS_STATE));
     if (store_open(path, loop, &h->store, e) < 0 || users_load(h, ret_admin_key, size, e) < 0 ||
-        link_clients_open(h, e) < 0)
+        link_clients_open(h, e) < 0 ||
+        files_new(loop, config_text(config, CONFIG_PATHS_STATE), &h->files, e) < 0)
         return -1;
     (void)snprintf(path, sizeof path, "%s/keeper.sock", config_text(config, CONFIG_PATHS_RUN));
     h->keeper = keeper_client_new(
@@ -319,6 +326,7 @@ void hub_free(struct hub *h)
     if (!h)
         return;
     keeper_client_free(h->keeper);
+    files_free(h->files);
     for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
         sandbox_free(s);
     callbacks_free(TAKE(h->callbacks));

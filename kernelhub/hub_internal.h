@@ -15,6 +15,7 @@ struct catalog;
 struct ended;
 struct keeper_client;
 struct callbacks;
+struct files;
 struct execution;
 
 struct hub {
@@ -25,6 +26,7 @@ struct hub {
     struct catalog *catalog;
     bool catalog_is_recalled; /* from the store: the images may be others by now */
     struct callbacks *callbacks;
+    struct files *files;
     zhashx_t *users;      /* id → struct user, owned */
     zhashx_t *keys;       /* hash in hex → struct key of user.c, owned */
     zhashx_t *sandboxes;  /* id → struct sandbox, owned */

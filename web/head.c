@@ -18,6 +18,7 @@ static const struct {
     { "Accept", offsetof(struct head, accept), false },
     { "Last-Event-ID", offsetof(struct head, last_event_id), true },
     { "Range", offsetof(struct head, range), true },
+    { "If-Range", offsetof(struct head, if_range), true },
     { "If-None-Match", offsetof(struct head, if_none_match), false },
     { "Content-Length", offsetof(struct head, content_length), true },
     { "Transfer-Encoding", offsetof(struct head, transfer_encoding), true },

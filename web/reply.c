@@ -10,6 +10,8 @@
 #define STREAM_BLOCK_BYTES                                                                         \
     (16 * 1024) /* for HTTP/1.0; chunks are made in the connection's own memory */
 
+#define SOURCE_BLOCK_BYTES (64 * 1024)
+
 static const char JSON_TYPE[] = "application/json";
 
 /* What to do about it, where that is the same wherever it happens. */
@@ -121,6 +123,15 @@ void reply_stream(struct request *r, const char *media_type, MHD_ContentReaderCa
         r, 200, media_type,
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, reader, arg, NULL));
     reply_header(r, "X-Accel-Buffering", "no"); /* nginx holds streams back else */
+}
+
+void reply_source(struct request *r, unsigned status, const char *media_type, uint64_t bytes,
+                  MHD_ContentReaderCallback reader, void *arg)
+{
+    decide(r, status, media_type,
+           MHD_create_response_from_callback(bytes, SOURCE_BLOCK_BYTES, reader, arg, NULL));
+    (void)MHD_del_response_header(r->response, "Cache-Control", "no-store"); /* decide's */
+    reply_header(r, "Cache-Control", "private, no-cache");
 }
 
 static void add_code_headers(struct request *r, enum err_code code)

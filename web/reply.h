@@ -23,6 +23,11 @@ void reply_upgrade(struct request *r, const char *protocol, MHD_UpgradeHandler h
 void reply_stream(struct request *r, const char *media_type, MHD_ContentReaderCallback reader,
                   void *arg);
 
+/* `bytes` of them, which reader gives piece by piece; it may suspend the request and give none. May be kept by the client, that
+ * asks each time whether it is still so. */
+void reply_source(struct request *r, unsigned status, const char *media_type, uint64_t bytes,
+                  MHD_ContentReaderCallback reader, void *arg);
+
 /* {"error":{"code","message","hint","request_id","details"}} with the code's HTTP status. r->hint
  * is used when it is set. */
 void reply_error(struct request *r, const struct err *e);

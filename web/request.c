@@ -12,6 +12,7 @@
 #include "web/stream.h"
 
 #define SMALL_BODY_BYTES  4096                /* where none is wanted: {} and some white space */
+#define MAX_LARGE         8                   /* requests with a large body at a time */
 #define MAX_DISCARD_BYTES (64u * 1024 * 1024) /* of a refused body; what sends more is cut off */
 
 struct request *request_new(struct site *site, struct connection *socket,
@@ -54,6 +55,8 @@ void request_free(struct request *r, bool completed)
         MHD_destroy_response(r->response);
     if (!r->is_accounted)
         account(r, completed);
+    if (r->is_large)
+        r->site->n_large--;
     query_done(&r->query);
     buf_done(&r->body);
     free(r->set_cookie);
@@ -71,9 +74,29 @@ void request_upgraded(struct request *r)
 
 static size_t max_body(const struct request *r)
 {
-    if (request_has_flag(r, ROUTE_BODY))
-        return (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY);
-    return SMALL_BODY_BYTES;
+    size_t most = (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY);
+    if (!request_has_flag(r, ROUTE_BODY))
+        return SMALL_BODY_BYTES;
+    return request_has_flag(r, ROUTE_LARGE) && most < ROUTER_LARGE_BYTES ? ROUTER_LARGE_BYTES
+                                                                         : most;
+}
+
+/* Above what every route takes only a few bodies may be in memory at a time. */
+static void count_large(struct request *r)
+{
+    struct err e = ERR_INIT;
+    size_t usual = (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY);
+    if (r->is_large || r->response || r->body.len <= usual)
+        return;
+    if (r->site->n_large == MAX_LARGE) {
+        buf_done(&r->body);
+        (void)err_set(&e, ERR_UNAVAILABLE, "%d bodies above %zu bytes are under way, the limit",
+                      MAX_LARGE, usual);
+        reply_error(r, &e);
+        return;
+    }
+    r->is_large = true;
+    r->site->n_large++;
 }
 
 static void refuse_size(struct request *r)
@@ -81,7 +104,9 @@ static void refuse_size(struct request *r)
     struct err e = ERR_INIT;
     (void)err_set(&e, ERR_TOO_LARGE, "the request body is above %zu bytes, the limit%s",
                   max_body(r),
-                  request_has_flag(r, ROUTE_BODY) ? " (server/max_body_bytes)" : " of this path");
+                  request_has_flag(r, ROUTE_BODY) && !request_has_flag(r, ROUTE_LARGE)
+                      ? " (server/max_body_bytes)"
+                      : " of this path");
     buf_done(&r->body);
     reply_error(r, &e);
 }
@@ -94,6 +119,8 @@ static enum MHD_Result feed(struct request *r, const char *data, size_t size)
         buf_add(&r->body, data, size);
         if (r->body.failed)
             refuse_size(r);
+        else
+            count_large(r);
     }
     if (r->response)
         r->discarded_bytes += size;
@@ -276,7 +303,7 @@ static bool is_beneath(struct slice path, const char *root)
 bool request_is_jupyter(const struct request *r)
 {
     return (is_beneath(r->path, "/api") && !is_beneath(r->path, "/api/v1")) ||
-           is_beneath(r->path, "/kernelspecs");
+           is_beneath(r->path, "/kernelspecs") || is_beneath(r->path, "/files");
 }
 
 void request_work(struct request *r, void *work, void (*done)(void *work, bool completed))

@@ -17,6 +17,7 @@ enum route_flag {
         16, /* takes a JSON body up to server/max_body_bytes; without it a body may only be {} */
     ROUTE_UPGRADE = 32, /* a WebSocket: the handler takes the connection over; no HEAD */
     ROUTE_JUPYTER = 128, /* of the Jupyter Server API: any query, and its own errors (request_is_jupyter) */
+    ROUTE_LARGE = 256,   /* with ROUTE_BODY: up to ROUTER_LARGE_BYTES; a few at a time */
     ROUTE_STORED = 64,  /* its reply is sent when all that it wrote is committed; its 503 does not mean that
                            nothing was done */
 };
@@ -24,7 +25,8 @@ enum route_flag {
 struct route {
     const char *method;
     const char
-        *pattern; /* "/sessions/{name}"; a part in braces is one whole, non-empty path segment */
+        *pattern; /* "/sessions/{name}"; a part in braces is one whole, non-empty path segment;
+                     "/files/{path...}": all that is there, nothing too, and patterns may go on behind it */
     unsigned flags;
     const char *query; /* names of allowed parameters, separated by blanks */
     void (*handle)(struct request *r);
@@ -33,9 +35,12 @@ struct route {
 #define ROUTER_MAX_PARTS  2
 #define ROUTER_PART_BYTES 256
 
+#define ROUTER_LARGE_BYTES (64u * 1024 * 1024)
+
 struct route_match {
     const struct route *route;
     char part[ROUTER_MAX_PARTS][ROUTER_PART_BYTES]; /* what stood for the braces, decoded */
+    struct slice rest; /* for "{path...}", as it came: a slice of the path, without the slash before it */
 };
 
 enum route_found { ROUTE_FOUND, ROUTE_NOT_FOUND, ROUTE_WRONG_METHOD, ROUTE_BAD_PATH };

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "web/docs.h"
 #include "web/jupyter_api.h"
+#include "web/jupyter_contents.h"
 #include "web/login_page.h"
 #include "web/rest.h"
 
@@ -89,7 +90,8 @@ static const struct route ROUTES[] = {
     { "POST", "/api/kernels", JUPYTER | ROUTE_BODY | ROUTE_STORED, "", jupyter_api_kernel_start },
     { "GET", "/api/kernels/{id}", JUPYTER, "", jupyter_api_kernel },
     { "DELETE", "/api/kernels/{id}", JUPYTER | ROUTE_STORED, "", jupyter_api_kernel_delete },
-    { "POST", "/api/kernels/{id}/interrupt", JUPYTER | ROUTE_BODY, "", jupyter_api_kernel_interrupt },
+    { "POST", "/api/kernels/{id}/interrupt", JUPYTER | ROUTE_BODY, "",
+      jupyter_api_kernel_interrupt },
     { "POST", "/api/kernels/{id}/restart", JUPYTER | ROUTE_BODY | ROUTE_STORED, "",
       jupyter_api_kernel_restart },
     { "GET", "/api/kernels/{id}/channels", JUPYTER | ROUTE_UPGRADE, "", jupyter_api_channels },
@@ -99,6 +101,22 @@ static const struct route ROUTES[] = {
     { "PATCH", "/api/sessions/{id}", JUPYTER | ROUTE_BODY | ROUTE_STORED, "",
       jupyter_api_session_change },
     { "DELETE", "/api/sessions/{id}", JUPYTER | ROUTE_STORED, "", jupyter_api_session_delete },
+
+    /* the longer patterns first: a file may have their names in its path */
+    { "GET", "/api/contents/{path...}/checkpoints", JUPYTER, "", jupyter_checkpoints },
+    { "POST", "/api/contents/{path...}/checkpoints", JUPYTER | ROUTE_BODY, "",
+      jupyter_checkpoint_create },
+    { "POST", "/api/contents/{path...}/checkpoints/{id}", JUPYTER | ROUTE_BODY, "",
+      jupyter_checkpoint_restore },
+    { "DELETE", "/api/contents/{path...}/checkpoints/{id}", JUPYTER, "",
+      jupyter_checkpoint_delete },
+    { "GET", "/api/contents/{path...}", JUPYTER, "", jupyter_contents_get },
+    { "POST", "/api/contents/{path...}", JUPYTER | ROUTE_BODY, "", jupyter_contents_post },
+    { "PUT", "/api/contents/{path...}", JUPYTER | ROUTE_BODY | ROUTE_LARGE, "",
+      jupyter_contents_put },
+    { "PATCH", "/api/contents/{path...}", JUPYTER | ROUTE_BODY, "", jupyter_contents_patch },
+    { "DELETE", "/api/contents/{path...}", JUPYTER, "", jupyter_contents_delete },
+    { "GET", "/files/{path...}", JUPYTER, "", jupyter_files },
 
     /* the same where probes and scrapers look for them */
     { "GET", "/health", ROUTE_OPEN | ROUTE_HIDDEN, "", rest_health },

@@ -20,6 +20,7 @@ struct site {
         *runs; /* struct run: executions that somebody waits for, or that have to be interrupted */
     zlistx_t *batches; /* struct batch */
     zlistx_t *orphans; /* struct call of rest_stream.c: has to be interrupted once it is accepted */
+    unsigned n_large; /* requests with a large body */
     struct websockets *websockets; /* the server's */
     char *docs;                    /* the page at /docs, made when first asked for */
     struct attempts *attempts;     /* wrong keys at /login */

@@ -173,15 +173,24 @@ def front(service: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fr
         f.stop()
 
 
-def services(url: str, token: str, *more: str) -> None:
+def run_script(script: str, url: str, token: str, *more: str) -> list[str]:
+    """The steps that it has done."""
     node = shutil.which("node")
     modules = os.environ.get("KERNELHUB_NODE_MODULES", "")
     assert node and (Path(modules) / "@jupyterlab" / "services").is_dir(), "node and @jupyterlab/services are needed (KERNELHUB_NODE_MODULES)"
-    done = subprocess.run([node, str(HERE / "services.js"), url, token, *more], env=dict(os.environ, NODE_PATH=modules), capture_output=True, text=True, timeout=150)
+    done = subprocess.run([node, str(HERE / script), url, token, *more], env=dict(os.environ, NODE_PATH=modules), capture_output=True, text=True, timeout=150)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [s for s in done.stdout.splitlines() if not s.startswith(("Starting", "Kernel:", "Connection"))] == [
+    return [s for s in done.stdout.splitlines() if not s.startswith(("Starting", "Kernel:", "Connection"))]
+
+
+def services(url: str, token: str, *more: str) -> None:
+    assert run_script("services.js", url, token, *more) == [
         "specs", "started", "executed", "comm", "interrupted", "input", "restarted", "reconnected", "changed", "shut down"
     ]  # fmt: skip
+
+
+def test_jupyterlab_contents(service: Any) -> None:
+    assert run_script("contents.js", service.url, service.key) == ["new", "saved", "got", "uploaded and downloaded", "renamed and copied", "checkpoints", "deleted"]
 
 
 def test_jupyterlab_services(service: Any) -> None:
@@ -202,3 +211,71 @@ def test_the_front_shows_our_kernelspecs(front: Front, service: Any) -> None:
         logo = http.get(path)
     assert path == "/kernelspecs/python3/logo-svg.svg" and logo.headers["content-type"] == "image/svg+xml"
     assert logo.content == service.client().get(path).content and b"<svg" in logo.content
+
+
+TEXT = {"type": "file", "format": "text", "content": "ä\r\nb\x7f\u2028"}
+OUTPUTS = [
+    {"output_type": "stream", "name": "stdout", "text": "1\n2"},
+    {"output_type": "display_data", "metadata": {}, "data": {"text/html": "<b>\nü", "image/png": "aa\nbb\n", "application/json": {"a": ["x", "y"]}, "image/svg+xml": "<svg>\n</svg>"}},
+]
+NOTEBOOK = {
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {"x": 0.1},
+    "cells": [
+        {"id": "a", "cell_type": "code", "source": "a\nb", "metadata": {}, "execution_count": None, "outputs": OUTPUTS},
+        {"id": "b", "cell_type": "markdown", "source": "", "metadata": {}, "attachments": {"i.png": {"image/png": "abc\n"}}},
+    ],
+}
+CONTENTS: list[tuple[str, str, Any]] = [
+    *(("POST", "", body) for body in ({}, {"type": "notebook"}, {"type": "directory"}, {"type": "directory"}, {"ext": ".txt"}, {"ext": ".ipynb"}, None, {"type": "odd"})),
+    *(("GET", f"/untitled.txt{q}", None) for q in ("", "?content=0&hash=1", "?type=notebook", "?type=directory", "?format=odd", "?content=2")),
+    *(("GET", f"/Untitled.ipynb{q}", None) for q in ("", "?content=0", "?type=file", "?type=file&format=base64&hash=1")),
+    ("PUT", "/a.txt", TEXT),
+    ("PUT", "/a.txt", {**TEXT, "content": "again"}),
+    ("GET", "/a.txt?hash=1", None),
+    ("PUT", "/b.bin", {"type": "file", "format": "base64", "content": "gIGCg4SFhg=="}),
+    *(("GET", f"/b.bin{q}", None) for q in ("", "?format=text", "?format=base64")),
+    ("PUT", "/n.ipynb", {"type": "notebook", "content": NOTEBOOK}),
+    *(("GET", f"/n.ipynb{q}", None) for q in ("", "?type=file", "?content=0&hash=1", "/checkpoints")),
+    *(("POST", f"/n.ipynb/checkpoints{c}", None) for c in ("", "/checkpoint")),
+    *(("DELETE", "/n.ipynb/checkpoints/checkpoint", None) for _ in range(2)),
+    ("PUT", "/no.ipynb", TEXT),
+    *(("GET", f"/no.ipynb{q}", None) for q in ("", "?type=file")),
+    *(("PUT", "/d", {"type": "directory"}) for _ in range(2)),
+    ("PUT", "/a.txt", {"type": "directory"}),
+    *(("GET", f"/d{q}", None) for q in ("", "?type=file", "?content=0")),
+    *(("PUT", "/a.txt", body) for body in ({"format": "text", "content": "x"}, {"type": "file", "content": "x"}, {"type": "file", "format": "text"}, {"copy_from": "b.bin"})),
+    *(("PUT", path, body) for path, body in (("/c.txt", {"type": "file"}), ("/e.ipynb", {"type": "notebook"}), ("/f.ipynb", {"x": 1}), ("/.h", TEXT))),
+    *(("POST", path, {}) for path in ("/a.txt", "/none")),
+    *(("POST", "", {"copy_from": f"cmp/{name}"}) for name in ("a.txt", "a-Copy1.txt", "d", "none", "n.ipynb")),
+    ("PATCH", "/a.txt", {"path": "cmp/d/r.txt"}),
+    *(("PATCH", "/c.txt", body) for body in ({"path": "cmp/n.ipynb"}, None, {}, {"path": "cmp/.h"})),
+    ("PATCH", "/none", {"path": "cmp/x"}),
+    *(("GET", f"/{name}", None) for name in (".h", "none", "none/x")),
+    *(("DELETE", f"/{name}", None) for name in (".h", "none", "d/r.txt")),
+    ("GET", "", None),
+]
+
+
+def comparable(value: Any, key: str = "") -> Any:
+    """Without what may differ: times, the order of a listing, line ends in base64."""
+    if isinstance(value, dict):
+        return {k: "" if k in ("created", "last_modified") else comparable(v, value.get("format", "") if k == "content" else "") for k, v in value.items()}
+    if isinstance(value, list):
+        items = [comparable(v) for v in value]
+        return sorted(items, key=lambda m: m["name"]) if items and isinstance(items[0], dict) and "writable" in items[0] else items
+    return value.replace("\n", "") if key == "base64" else value
+
+
+def test_contents_are_answered_as_jupyter_server_answers(front: Front, service: Any) -> None:
+    """The front has contents of its own: what it and the service say to the same requests is the same."""
+    with httpx.Client(base_url=front.url, headers={"Authorization": f"token {front.token}"}, timeout=30) as theirs, service.client() as ours:
+        assert theirs.put("/api/contents/cmp", json={"type": "directory"}).status_code == ours.put("/api/contents/cmp", json={"type": "directory"}).status_code == 201
+        for method, path, body in CONTENTS:
+            answers = []
+            for client in (theirs, ours):
+                r = client.request(method, f"/api/contents/cmp{path}", **({} if body is None else {"json": body}))
+                good = r.status_code < 400
+                answers.append((r.status_code, comparable(r.json()) if good and r.content else None, r.headers.get("Location") if good else None))
+            assert answers[0] == answers[1], (method, path, body)

@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <stdint.h>
 
-#include "cmd/base64.h"
+#include "base/base64.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,6 +17,10 @@ static void encode(struct buf *out, struct slice bytes)
     (void)sodium_bin2base64(text, size, (const unsigned char *)bytes.data, bytes.len,
                             sodium_base64_VARIANT_ORIGINAL);
     out->len += size - 1;
+
+    CLEANUP_BUF struct buf ours = BUF_INIT(size);
+    base64_encode(&ours, bytes);
+    assert(slice_equal(buf_slice(&ours), buf_slice(out)));
 }
 
 static void read_and_write(struct slice text)

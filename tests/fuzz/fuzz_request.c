@@ -9,6 +9,7 @@
 #include "web/body.h"
 #include "web/cookie.h"
 #include "web/fields.h"
+#include "web/file_path.h"
 #include "web/origin.h"
 #include "web/percent.h"
 #include "web/query.h"
@@ -36,6 +37,12 @@ static void fuzz_path(struct slice s)
     if (router_find(table, n, "GET", s, &m) == ROUTE_FOUND)
         for (size_t i = 0; i < ROUTER_MAX_PARTS; i++)
             check(utf8_valid(slice_str(m.part[i])));
+    char file[FILES_MAX_PATH + 1];
+    struct err e = ERR_INIT;
+    if (router_find(table, n, "GET", s, &m) == ROUTE_FOUND && m.rest.len) {
+        check(m.rest.data > s.data && m.rest.data + m.rest.len <= s.data + s.len);
+        (void)!file_path_read(m.rest, file, &e);
+    }
     CLEANUP_BUF struct buf allow = BUF_INIT(63);
     router_allow(table, n, s, &allow);
     check(!allow.failed);

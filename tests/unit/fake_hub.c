@@ -201,6 +201,7 @@ void fake_hub_set(struct hub *h, enum config_key key, const char *text, int64_t 
 
 void hub_free(struct hub *h)
 {
+    fake_files_free();
     for (size_t i = 0; i < h->n_runs; i++) {
         for (size_t k = 0; k < h->runs[i]->n_lines; k++)
             free(h->runs[i]->lines[k].text);

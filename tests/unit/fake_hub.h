@@ -23,5 +23,6 @@ void fake_hub_set_later(struct hub *h, int64_t seconds);   /* for its logins it 
 unsigned fake_hub_interrupts(const struct hub *h);
 unsigned fake_hub_followers(const struct hub *h); /* open now */
 unsigned fake_hub_waits(const struct hub *h);     /* open now */
+void fake_files_free(void); /* what was submitted and has not been done (fake_files.c) */
 
 #endif

@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "cmd/base64.h"
+#include "base/base64.h"
 
 static void the_examples_of_the_standard_decode(void **state)
 {
@@ -26,6 +26,21 @@ static void the_examples_of_the_standard_decode(void **state)
     }
 }
 
+static void what_is_encoded_decodes(void **state)
+{
+    static const char *const TEXTS[][2] = {
+        { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg==" }
+    };
+    for (size_t i = 0; i < ARRAY_LEN(TEXTS); i++) {
+        CLEANUP_BUF struct buf out = BUF_INIT(8);
+        base64_encode(&out, slice_str(TEXTS[i][0]));
+        assert_true(slice_is(buf_slice(&out), TEXTS[i][1]));
+    }
+    CLEANUP_BUF struct buf small = BUF_INIT(3);
+    base64_encode(&small, SLICE_LITERAL("f"));
+    assert_true(small.failed);
+}
+
 static void broken_text_is_refused(void **state)
 {
     static const char *const BROKEN[] = { "Z",    "Zg",    "Zg=",      "Zg===", "=",
@@ -40,6 +55,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_examples_of_the_standard_decode),
+        cmocka_unit_test(what_is_encoded_decodes),
         cmocka_unit_test(broken_text_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

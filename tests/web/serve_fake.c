@@ -42,6 +42,7 @@ static void set(struct hub *hub, const char *option)
         { "body=", CONFIG_SERVER_MAX_BODY, true },
         { "origins=", CONFIG_SERVER_ALLOWED_ORIGINS, false },
         { "base=", CONFIG_SERVER_BASE_PATH, false },
+        { "state=", CONFIG_PATHS_STATE, false },
         { "ping=", CONFIG_SERVER_PING, true },
         { "sockets=", CONFIG_LIMITS_SOCKETS, true },
     };

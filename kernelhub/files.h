@@ -1,0 +1,127 @@
+/* files.h - the one way of the hub to the files of workspaces.
+ *
+ * Two halves. In the loop's thread: files_submit gives a piece of work to one of a few threads. In such a thread the work gets the
+ * user's workspace, open (`struct tree`), and calls the verbs below, which block as the disk does. Nothing else in the hub opens a
+ * path in a workspace.
+ *
+ * Code in the sandbox changes the same tree at the same time, as it likes. So every path is opened beneath the workspace's folder
+ * by openat2, without following a symbolic link; only regular files and folders are opened, never waiting; what has been opened
+ * is looked at again. What is made here belongs to the hub's user, which is the sandbox's user inside (idmapped mount).
+ *
+ * Paths are bytes, as files_path_read gives them; "" is the workspace. Errors of all verbs: ERR_NOT_FOUND; ERR_FORBIDDEN (a link
+ * in the way, permissions); ERR_INVALID (a file where a folder is wanted, a folder, pipe or socket where a file is);
+ * ERR_CONFLICT (it is there already, the folder is not empty); ERR_BUSY (a process holds a lease on it); ERR_TOO_LARGE;
+ * ERR_QUOTA, ERR_UNAVAILABLE (no room); ERR_TIMEOUT (the work's time is over), ERR_GONE (nobody waits any more); ERR_INTERNAL. */
+#ifndef KERNELHUB_FILES_H
+#define KERNELHUB_FILES_H
+
+#include <stdint.h>
+
+#include "kernelhub/files_path.h"
+#include "kernelhub/user.h"
+
+#define FILES_MAX_ENTRIES 100000 /* of a folder that is listed */
+#define FILES_MAX_DEPTH   64     /* of a tree that is copied or deleted */
+#define FILES_SHA256_HEX  65
+
+struct tree; /* a workspace that is open, in a worker's thread, for the time of one piece of work */
+
+/* ---- in the loop's thread ---- */
+
+struct files_job;
+
+/* `run` in a worker's thread, then `done` in the loop's, once: e is what run failed with (the workspace cannot be opened: it was
+ * not run), else NULL. Once nobody waits (files_leave), or when the hub ends: `drop` instead, in the loop's thread too. ctx is
+ * run's from submit to done or drop. */
+struct files_work {
+    int (*run)(void *ctx, struct tree *t, struct err *e);
+    void (*done)(void *ctx, const struct err *e);
+    void (*drop)(void *ctx);
+    void *ctx;
+    bool is_piece;  /* goes on with what has begun: never refused (the caller has one at a time) */
+    bool is_change; /* goes on to its end when nobody waits for it any more */
+};
+
+/* ERR_BUSY when too much waits already, for all or for this user; then neither done nor drop is called. One user has at most half
+ * of the threads. done is never called before this returns. */
+int files_submit(struct hub *h, const struct user *u, const struct files_work *work,
+                 struct files_job **ret, struct err *e);
+/* Not after done or drop. */
+void files_leave(struct files_job *j);
+
+/* ---- in a worker's thread ---- */
+
+enum files_type {
+    FILES_FILE,
+    FILES_FOLDER,
+    FILES_OTHER /* a link, pipe, socket: it can be named and deleted, nothing else */
+};
+
+struct files_stat {
+    enum files_type type;
+    uint64_t bytes;
+    int64_t modified_ns, changed_ns; /* unix time; changed: the node itself */
+    uint64_t device, node;
+    unsigned mode; /* the nine bits of permissions */
+};
+
+/* Whether the work should end now: 0, or -1 with ERR_TIMEOUT or ERR_GONE. The verbs that may take long ask it themselves. */
+int files_go_on(struct tree *t, struct err *e);
+
+int files_stat(struct tree *t, const char *path, struct files_stat *ret, struct err *e);
+
+/* Calls each(arg, name, stat) for every entry, in no order; it returns -1 to end the list early, with e. ERR_TOO_LARGE above
+ * FILES_MAX_ENTRIES. An entry that goes away meanwhile is left out. */
+typedef int files_each_fn(void *arg, const char *name, const struct files_stat *st, struct err *e);
+int files_list(struct tree *t, const char *path, files_each_fn *each, void *arg, struct err *e);
+
+/* A regular file, open for reading. It may be kept from one piece of work to the next, and be closed in any thread. */
+struct file;
+int files_open(struct tree *t, const char *path, struct file **ret, struct files_stat *ret_stat,
+               struct err *e);
+/* Reads up to n bytes at offset; returns how many, 0 at the end, -1. */
+ssize_t file_read(struct file *f, uint64_t offset, char *ret, size_t n, struct err *e);
+/* Appends it all to `out`, whose ceiling is the limit: ERR_TOO_LARGE. */
+int file_read_all(struct file *f, struct tree *t, struct buf *out, struct err *e);
+void file_close(struct file *f); /* NULL is fine */
+DEFINE_CLEANUP(struct file, file_close)
+
+/* A file that is being written: beside the workspace, in the same file system, where no sandbox sees it. Its commit puts it in
+ * place, whole and synced, or fails and changes nothing. Freed without one it is gone. It may be kept from one piece of work to
+ * the next; at the hub's start what a former hub left is removed. */
+struct draft;
+int files_draft(struct tree *t, struct draft **ret, struct err *e);
+int draft_add(struct draft *d, struct slice bytes, struct err *e);
+/* replace: a regular file may be there; it keeps its permissions. Else: ERR_CONFLICT. */
+int draft_commit(struct draft *d, struct tree *t, const char *path, bool replace,
+                 struct files_stat *ret, struct err *e);
+void draft_set_mode(struct draft *d,
+                    unsigned mode); /* of a file that replaces none; 0644 when it is not said */
+uint64_t draft_bytes(const struct draft *d);
+void draft_free(struct draft *d); /* NULL is fine */
+DEFINE_CLEANUP(struct draft, draft_free)
+
+/* A draft between requests that are not joined by anything but their path: part 1 begins, part n continues where part n-1 was kept
+ * (ERR_CONFLICT when there is no such part), part -1 is the last. Kept parts survive the hub's end; those that nobody continued
+ * for an hour are removed when the user's next part 1 comes. At most FILES_MAX_PARTS of a user: ERR_QUOTA. */
+#define FILES_MAX_PARTS 16
+int files_draft_part(struct tree *t, const char *path, int64_t part, struct draft **ret,
+                     struct err *e);
+int draft_keep(struct draft *d, struct files_stat *ret, struct err *e); /* then free it */
+
+int files_make_folder(struct tree *t, const char *path,
+                      struct err *e); /* ERR_CONFLICT: something is there */
+
+/* A link is removed, never what it points to. A folder that is not empty: ERR_CONFLICT unless `all`. */
+int files_delete(struct tree *t, const char *path, bool all, struct err *e);
+
+/* Moves a file or a folder. replace: a file may be there, or an empty folder for a folder; else ERR_CONFLICT. */
+int files_rename(struct tree *t, const char *from, const char *to, bool replace, struct err *e);
+
+/* Copies a file, or a folder with what is in it (links, pipes and sockets are left out). replace: for files only. */
+int files_copy(struct tree *t, const char *from, const char *to, bool replace, struct err *e);
+
+void files_sha256(struct slice bytes, char ret[FILES_SHA256_HEX]); /* hex */
+int file_sha256(struct file *f, struct tree *t, char ret[FILES_SHA256_HEX], struct err *e);
+
+#endif

@@ -1,0 +1,181 @@
+/* Folders made, files moved, copied and deleted. What is named is found beneath the workspace again at each step; a tree that
+ * changes under our hands costs at most an entry that is left out or left over. */
+#include "kernelhub/files_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+#define COPY_BYTES (256u * 1024)
+
+DEFINE_CLEANUP(DIR, closedir)
+
+int files_make_folder(struct tree *t, const char *path, struct err *e)
+{
+    const char *name;
+    CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
+    if (parent < 0)
+        return -1;
+    return mkdirat(parent, name, 0755) < 0 ? files_errno(e, path) : 0;
+}
+
+/* ---- deleting ---- */
+
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static int delete_tree(struct tree *t, int dir_fd, const char *name, int depth, struct err *e)
+{
+    if (files_go_on(t, e) < 0)
+        return -1;
+    if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR)
+        return files_errno(e, name);
+    if (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != ENOTEMPTY && errno != EEXIST)
+        return files_errno(e, name);
+    if (depth == 0)
+        return err_set(e, ERR_TOO_LARGE, "the folders are nested more than %d deep",
+                       FILES_MAX_DEPTH);
+    int fd = files_open_at(dir_fd, name, O_RDONLY | O_DIRECTORY);
+    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d)
+        return files_errno(e, name);
+    for (struct dirent *entry; (entry = readdir(d));)
+        if (!is_dots(entry->d_name) && delete_tree(t, fd, entry->d_name, depth - 1, e) < 0)
+            return -1;
+    return unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? files_errno(e, name) : 0;
+}
+
+int files_delete(struct tree *t, const char *path, bool all, struct err *e)
+{
+    const char *name;
+    struct stat st;
+    CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
+    if (parent < 0)
+        return -1;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return files_errno(e, path);
+    if (all)
+        return delete_tree(t, parent, name, FILES_MAX_DEPTH, e);
+    if (unlinkat(parent, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0)
+        return 0;
+    if (errno == ENOTEMPTY || errno == EEXIST)
+        return err_set(e, ERR_CONFLICT, "the folder is not empty");
+    return files_errno(e, path);
+}
+
+/* ---- moving ---- */
+
+int files_rename(struct tree *t, const char *from, const char *to, bool replace, struct err *e)
+{
+    const char *from_name, *to_name;
+    struct stat st;
+    CLEANUP_FD int source = tree_open_parent(t, from, &from_name, e);
+    CLEANUP_FD int target = source < 0 ? -1 : tree_open_parent(t, to, &to_name, e);
+    if (target < 0)
+        return -1;
+    if (fstatat(source, from_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return files_errno(e, from);
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) { /* landlock lets us make no links */
+        errno = S_ISLNK(st.st_mode) ? ELOOP : ENXIO;
+        return files_errno(e, from);
+    }
+    if (renameat2(source, from_name, target, to_name, replace ? 0 : RENAME_NOREPLACE) == 0)
+        return 0;
+    return files_errno(e, errno == EINVAL ? from : to);
+}
+
+/* ---- copying ---- */
+
+static int copy_bytes(struct tree *t, struct file *f, struct draft *d, struct err *e)
+{
+    CLEANUP_BUF struct buf chunk = BUF_INIT(COPY_BYTES);
+    char *room = buf_room(&chunk, COPY_BYTES);
+    ssize_t n = room ? 1 : err_set(e, ERR_UNAVAILABLE, "no memory");
+    while (n > 0) {
+        if (files_go_on(t, e) < 0)
+            return -1;
+        n = file_read(f, draft_bytes(d), room, COPY_BYTES, e);
+        if (n > 0 && draft_add(d, slice_of(room, (size_t)n), e) < 0)
+            return -1;
+    }
+    return (int)n;
+}
+
+static int copy_file(struct tree *t, const char *from, const char *to, bool replace, struct err *e)
+{
+    CLEANUP(file_close) struct file *f = NULL;
+    CLEANUP(draft_free) struct draft *d = NULL;
+    struct files_stat st;
+    if (files_open(t, from, &f, &st, e) < 0 || files_draft(t, &d, e) < 0 ||
+        copy_bytes(t, f, d, e) < 0)
+        return -1;
+    draft_set_mode(d, st.mode);
+    return draft_commit(d, t, to, replace, &st, e);
+}
+
+struct copy {
+    struct tree *tree;
+    const char *from, *to;
+    int depth;
+};
+
+static int copy_any(struct tree *t, const char *from, const char *to, const struct files_stat *st,
+                    bool replace, int depth, struct err *e);
+
+static int copy_entry(void *arg, const char *name, const struct files_stat *st, struct err *e)
+{
+    const struct copy *c = arg;
+    char from[FILES_MAX_PATH + 1], to[FILES_MAX_PATH + 1];
+    if (snprintf(from, sizeof from, "%s/%s", c->from, name) >= (int)sizeof from ||
+        snprintf(to, sizeof to, "%s/%s", c->to, name) >= (int)sizeof to)
+        return err_set(e, ERR_INVALID, "a path in the copy would be longer than %d bytes",
+                       FILES_MAX_PATH);
+    return copy_any(c->tree, from, to, st, false, c->depth - 1, e);
+}
+
+static int copy_any(struct tree *t, const char *from, const char *to, const struct files_stat *st,
+                    bool replace, int depth, struct err *e)
+{
+    struct copy c = { .tree = t, .from = from, .to = to, .depth = depth };
+    if (files_go_on(t, e) < 0)
+        return -1;
+    switch (st->type) {
+    case FILES_FILE:
+        return copy_file(t, from, to, replace, e);
+    case FILES_FOLDER:
+        if (depth == 0)
+            return err_set(e, ERR_TOO_LARGE, "the folders are nested more than %d deep",
+                           FILES_MAX_DEPTH);
+        return files_make_folder(t, to, e) < 0 ? -1 : files_list(t, from, copy_entry, &c, e);
+    case FILES_OTHER:
+        break;
+    }
+    return 0;
+}
+
+static bool is_within(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0' || n == 0);
+}
+
+int files_copy(struct tree *t, const char *from, const char *to, bool replace, struct err *e)
+{
+    struct files_stat st;
+    if (files_stat(t, from, &st, e) < 0)
+        return -1;
+    if (st.type == FILES_OTHER) {
+        errno = ENXIO;
+        return files_errno(e, from);
+    }
+    if (st.type == FILES_FOLDER && is_within(to, from))
+        return err_set(e, ERR_INVALID, "a folder cannot be copied into itself");
+    return copy_any(t, from, to, &st, replace, FILES_MAX_DEPTH, e);
+}

@@ -1,0 +1,294 @@
+/* Files that are being written. A draft stands in USER/incoming, beside the workspace: user code neither sees it nor can change it,
+ * and what a hub that died left there is in nobody's way.
+ *
+ *     incoming/new-UUID             being written; gone with its hub
+ *     incoming/part-KEY-N-BYTES     part N of the path with that key has come, BYTES in all
+ *
+ * The length is in the name: a part that was cut off in the middle is cut away when it comes again. */
+#include "kernelhub/files_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+
+#include "base/beneath.h"
+#include "base/log.h"
+
+#define INCOMING      "incoming"
+#define NEW           "new-"
+#define PART          "part-"
+#define PART_SECONDS  3600
+#define KEY_CHARS     32
+#define NAME_BYTES    128
+#define NEW_FILE_MODE 0644
+
+struct draft {
+    int fd;
+    int incoming_fd;
+    char name[NAME_BYTES]; /* in incoming; "": it has another place, or none */
+    char key[KEY_CHARS + 1];
+    int64_t part;
+    uint64_t bytes;
+    mode_t mode;
+};
+
+DEFINE_CLEANUP(DIR, closedir)
+
+int tree_incoming(struct tree *t, struct err *e)
+{
+    if (t->incoming_fd < 0)
+        t->incoming_fd = beneath_make_dir(t->user_fd, INCOMING, 0700, e);
+    return t->incoming_fd < 0 ? err_in(e, "open the folder of uploads") : 0;
+}
+
+static struct draft *draft_new(struct tree *t, struct err *e)
+{
+    struct draft *d = malloc(sizeof *d);
+    assert(d);
+    *d = (struct draft){ .fd = -1, .mode = NEW_FILE_MODE };
+    d->incoming_fd = fcntl(t->incoming_fd, F_DUPFD_CLOEXEC, 0);
+    if (d->incoming_fd >= 0)
+        return d;
+    (void)files_errno(e, "the folder of uploads"); /* NULL says it */
+    draft_free(d);
+    return NULL;
+}
+
+int files_draft(struct tree *t, struct draft **ret, struct err *e)
+{
+    if (tree_incoming(t, e) < 0)
+        return -1;
+    CLEANUP(draft_free) struct draft *d = draft_new(t, e);
+    if (!d)
+        return -1;
+    struct uuid id = uuid_new();
+    (void)snprintf(d->name, sizeof d->name, NEW "%s", id.text); /* fits */
+    d->fd =
+        openat(d->incoming_fd, d->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (d->fd < 0) {
+        d->name[0] = '\0';
+        return files_errno(e, "the upload");
+    }
+    *ret = TAKE(d);
+    return 0;
+}
+
+int draft_add(struct draft *d, struct slice bytes, struct err *e)
+{
+    while (bytes.len) {
+        ssize_t n = write(d->fd, bytes.data, bytes.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return files_errno(e, "the upload");
+        bytes = slice_of(bytes.data + n, bytes.len - (size_t)n);
+        d->bytes += (size_t)n;
+    }
+    return 0;
+}
+
+void draft_set_mode(struct draft *d, unsigned mode)
+{
+    d->mode = mode & 0777;
+}
+
+uint64_t draft_bytes(const struct draft *d)
+{
+    return d->bytes;
+}
+
+/* Whether the file may be put there; its permissions are those of what it replaces. */
+static int check_target(int parent, const char *name, bool replace, mode_t *ret_mode, struct err *e)
+{
+    struct stat st;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : files_errno(e, name);
+    if (!replace) {
+        errno = EEXIST;
+        return files_errno(e, name);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        errno = S_ISDIR(st.st_mode) ? EISDIR : S_ISLNK(st.st_mode) ? ELOOP : ENXIO;
+        return files_errno(e, name);
+    }
+    if (!(st.st_mode & S_IWUSR)) {
+        errno = EACCES;
+        return files_errno(e, name);
+    }
+    *ret_mode = st.st_mode & 0777;
+    return 0;
+}
+
+int draft_commit(struct draft *d, struct tree *t, const char *path, bool replace,
+                 struct files_stat *ret, struct err *e)
+{
+    const char *name;
+    mode_t mode = d->mode;
+    struct stat st;
+    CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
+    if (parent < 0 || check_target(parent, name, replace, &mode, e) < 0)
+        return -1;
+    if (fchmod(d->fd, mode) < 0 || fsync(d->fd) < 0)
+        return files_errno(e, path);
+    if (renameat2(d->incoming_fd, d->name, parent, name, replace ? 0 : RENAME_NOREPLACE) < 0)
+        return files_errno(e, path);
+    d->name[0] = '\0';
+    if (fsync(parent) < 0)
+        log_warning("a folder was not synced error=%s", strerror(errno));
+    if (fstat(d->fd, &st) < 0)
+        return files_errno(e, path);
+    files_stat_from(&st, ret);
+    return 0;
+}
+
+void draft_free(struct draft *d)
+{
+    if (!d)
+        return;
+    if (d->name[0])
+        (void)unlinkat(d->incoming_fd, d->name, 0); /* else the next hub's sweep */
+    close_fd_at(&d->fd);
+    close_fd_at(&d->incoming_fd);
+    free(d);
+}
+
+/* ---- parts ---- */
+
+struct part {
+    char name[NAME_BYTES];
+    int64_t number;
+    uint64_t bytes;
+};
+
+static bool read_part(const char *name, const char *key, struct part *ret)
+{
+    char own[KEY_CHARS + 1];
+    int end = 0;
+    if (sscanf(name, PART "%32[0-9a-f]-%" SCNd64 "-%" SCNu64 "%n", own, &ret->number, &ret->bytes,
+               &end) != 3 ||
+        name[end] != '\0' || end >= NAME_BYTES || strcmp(own, key) != 0)
+        return false;
+    memcpy(ret->name, name, (size_t)end + 1);
+    return true;
+}
+
+static bool is_old(int dir_fd, const char *name)
+{
+    struct stat st;
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           time(NULL) - st.st_mtim.tv_sec > PART_SECONDS;
+}
+
+/* Looks for the path's part; counts all there are, without those that are too old: they are removed. */
+static bool find_part(int incoming_fd, const char *key, struct part *ret, unsigned *ret_n)
+{
+    bool found = false;
+    int fd = files_open_at(incoming_fd, ".", O_RDONLY | O_DIRECTORY);
+    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    *ret_n = 0;
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        if (strncmp(entry->d_name, PART, sizeof PART - 1) != 0)
+            continue;
+        if (is_old(fd, entry->d_name)) {
+            (void)unlinkat(fd, entry->d_name, 0); /* another time then */
+            continue;
+        }
+        ++*ret_n;
+        found = found || read_part(entry->d_name, key, ret);
+    }
+    return found;
+}
+
+/* Two requests may have found the same part: one gets it. */
+static int take_part(struct draft *d, const struct part *part, struct err *e)
+{
+    struct stat open, named;
+    d->fd = files_open_at(d->incoming_fd, part->name, O_RDWR | O_APPEND);
+    if (d->fd < 0 || flock(d->fd, LOCK_EX | LOCK_NB) < 0 || fstat(d->fd, &open) < 0 ||
+        fstatat(d->incoming_fd, part->name, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+        open.st_ino != named.st_ino)
+        return err_set(e, ERR_CONFLICT, "another request uploads the same part");
+    if (ftruncate(d->fd, (off_t)part->bytes) < 0)
+        return files_errno(e, "the upload");
+    memcpy(d->name, part->name, sizeof d->name);
+    d->bytes = part->bytes;
+    return 0;
+}
+
+int files_draft_part(struct tree *t, const char *path, int64_t number, struct draft **ret,
+                     struct err *e)
+{
+    char hash[FILES_SHA256_HEX], key[KEY_CHARS + 1];
+    const char *name;
+    struct part part;
+    unsigned n;
+    CLEANUP_FD int parent = tree_open_parent(t, path, &name, e); /* said now, not at the end */
+    if (parent < 0 || tree_incoming(t, e) < 0)
+        return -1;
+    files_sha256(slice_str(path), hash);
+    memcpy(key, hash, KEY_CHARS); /* its first half */
+    key[KEY_CHARS] = '\0';
+    bool found = find_part(t->incoming_fd, key, &part, &n);
+    CLEANUP(draft_free) struct draft *d = NULL;
+    if (number == 1) {
+        if (found)
+            (void)unlinkat(t->incoming_fd, part.name, 0); /* it begins anew */
+        else if (n >= FILES_MAX_PARTS)
+            return err_set(e, ERR_QUOTA, "%d uploads have begun and not ended", FILES_MAX_PARTS);
+        if (files_draft(t, &d, e) < 0)
+            return -1;
+    } else {
+        if (!found || (number != -1 && number != part.number + 1))
+            return err_set(e, ERR_CONFLICT,
+                           "part %lld of the upload does not follow: begin with part 1",
+                           (long long)number);
+        d = draft_new(t, e);
+        if (!d || take_part(d, &part, e) < 0)
+            return -1;
+    }
+    memcpy(d->key, key, sizeof key);
+    d->part = number;
+    *ret = TAKE(d);
+    return 0;
+}
+
+int draft_keep(struct draft *d, struct files_stat *ret, struct err *e)
+{
+    char name[NAME_BYTES];
+    struct stat st;
+    (void)snprintf(name, sizeof name, PART "%s-%" PRId64 "-%" PRIu64, d->key, d->part,
+                   d->bytes); /* fits */
+    if (fstat(d->fd, &st) < 0 || renameat(d->incoming_fd, d->name, d->incoming_fd, name) < 0)
+        return files_errno(e, "the upload");
+    d->name[0] = '\0';
+    files_stat_from(&st, ret);
+    ret->mode = NEW_FILE_MODE;
+    return 0;
+}
+
+/* ---- what a former hub left ---- */
+
+static void sweep_user(int workspaces_fd, const char *user)
+{
+    char path[NAME_BYTES + sizeof INCOMING];
+    (void)snprintf(path, sizeof path, "%.64s/" INCOMING, user); /* an id: fits */
+    int fd = files_open_at(workspaces_fd, path, O_RDONLY | O_DIRECTORY);
+    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *entry; d && (entry = readdir(d));)
+        if (strncmp(entry->d_name, NEW, sizeof NEW - 1) == 0 ||
+            (strncmp(entry->d_name, PART, sizeof PART - 1) == 0 && is_old(fd, entry->d_name)))
+            (void)unlinkat(fd, entry->d_name, 0); /* the next hub's then */
+}
+
+void files_sweep(int workspaces_fd)
+{
+    int fd = files_open_at(workspaces_fd, ".", O_RDONLY | O_DIRECTORY);
+    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *entry; d && (entry = readdir(d));)
+        if (entry->d_name[0] != '.')
+            sweep_user(workspaces_fd, entry->d_name);
+}

@@ -1,0 +1,43 @@
+/* files_internal.h - what the halves of files.h share. */
+#ifndef KERNELHUB_FILES_INTERNAL_H
+#define KERNELHUB_FILES_INTERNAL_H
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "kernelhub/files.h"
+
+struct loop;
+
+struct tree {
+    int root_fd;        /* the workspace */
+    int incoming_fd;    /* its user's folder for drafts; -1 until one is made */
+    int user_fd;        /* the folder of both */
+    int64_t due_ms;     /* monotonic: the work's time is over */
+    atomic_bool *ended; /* nobody waits any more; NULL: somebody does */
+};
+
+/* Opens USER/shared below the folder of all workspaces, made when missing as the keeper expects to find it: 0700, ours. */
+int tree_open(struct tree *t, int workspaces_fd, const char *user_id, struct err *e);
+void tree_close(struct tree *t);
+int tree_incoming(struct tree *t, struct err *e); /* the folder of drafts is open */
+
+/* Removes the drafts of a hub that is no more; kept parts stay until they are an hour old. */
+void files_sweep(int workspaces_fd);
+
+/* The folder that `path` stands in, opened; its name goes to ret_name and points into path. The workspace itself: ERR_INVALID. */
+int tree_open_parent(struct tree *t, const char *path, const char **ret_name, struct err *e);
+int tree_open_folder(struct tree *t, const char *path, struct err *e); /* a descriptor */
+int files_errno(struct err *e, const char *path); /* the present errno as an error about path; -1 */
+void files_stat_from(const struct stat *st, struct files_stat *ret);
+
+/* One step below an open folder, nothing followed; errno says why not. */
+int files_open_at(int dir_fd, const char *name, int flags);
+
+/* ---- the threads ---- */
+struct files;
+int files_new(struct loop *loop, const char *state_dir, struct files **ret, struct err *e);
+void files_free(struct files *f); /* waits for what runs; drops the rest; NULL is fine */
+struct files *hub_files(struct hub *h);
+
+#endif

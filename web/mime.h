@@ -1,0 +1,8 @@
+/* mime.h - the media type that a file's name means. */
+#ifndef WEB_MIME_H
+#define WEB_MIME_H
+
+/* NULL: nobody knows. A constant; without parameters. */
+const char *mime_of(const char *name);
+
+#endif
