@@ -31,7 +31,7 @@ def api(service: Service) -> Iterator[httpx.Client]:
 class Channels:
     """A client of one kernel's WebSocket."""
 
-    def __init__(self, service: Service, kernel: str, session: str = "", v1: bool = False, token: str | None = None) -> None:
+    def __init__(self, service: Service, kernel: str, session: str = "", v1: bool = False, token: str | None = None, agent: str = "test") -> None:
         self.v1 = v1
         self.session = session or uuid.uuid4().hex
         query = f"?token={service.key if token is None else token}" + (f"&session_id={session}" if session else "")
@@ -42,6 +42,7 @@ class Channels:
                 subprotocols=[V1] if v1 else None,  # type: ignore[list-item]
                 max_size=None,
                 proxy=None,
+                user_agent_header=agent or None,
             )
         )
         assert self.ws.subprotocol == (V1 if v1 else None)
@@ -236,7 +237,7 @@ def test_a_cell_says_what_a_kernel_says(service: Service, api: httpx.Client, v1:
 
 @pytest.mark.parametrize("v1", [False, True])
 def test_buffers_travel_both_ways(service: Service, api: httpx.Client, v1: bool) -> None:
-    with Channels(service, new_kernel(api), v1=v1) as c:
+    with Channels(service, new_kernel(api), session=uuid.uuid4().hex, v1=v1) as c:
         code = """
 k = get_ipython().kernel
 def on_open(comm, opened):
