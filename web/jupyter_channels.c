@@ -24,6 +24,7 @@
 
 #define MAX_WAITING_BYTES (32u << 20)
 #define FEW_WAITING_BYTES (1u << 20)
+#define HOLD_MS           9000         /* for the kernel; clients wait 10 s for their 101 */
 #define MAX_FRAME_BYTES   (160u << 20) /* a kernel's message, and what is written around it */
 
 struct waiting {
@@ -285,13 +286,35 @@ static void on_end(void *arg, bool client_left)
     free(c);
 }
 
+/* ---- before the 101 ---- */
+
+/* A request that waits for its kernel. */
+struct held {
+    struct request *request;
+    int timer;
+};
+
+static void held_free(struct held *h)
+{
+    loop_timer_end(hub_loop(h->request->site->hub), h->timer);
+    request_work(h->request, NULL, NULL);
+    free(h);
+}
+
+static void on_request_done(void *work, bool completed)
+{
+    held_free(work);
+}
+
 /* The kernel is there: clients count on its answer as soon as the socket is open. */
 static void on_kernel(void *arg, const struct err *e, struct slice json)
 {
     static const struct websocket_use USE = { begin, on_text, on_binary, false, on_room, on_end };
     static const struct websocket_use EITHER = { begin, on_text, on_either, true, on_room, on_end };
-    struct request *r = arg;
+    struct held *h = arg;
+    struct request *r = h->request;
     bool is_v1 = protocol_of(r) == KERNEL_WS_V1;
+    held_free(h);
     r->wait = NULL;
     if (e)
         reply_error(r, e);
@@ -300,15 +323,35 @@ static void on_kernel(void *arg, const struct err *e, struct slice json)
                             is_v1 ? KERNEL_WS_V1_NAME : NULL);
 }
 
+/* Its kernel goes on starting; a 503 makes JupyterLab and Jupyter Server come again. */
+static int on_held_too_long(struct loop *loop, int timer, void *arg)
+{
+    const struct held *h = arg;
+    struct request *r = h->request;
+    struct err e = ERR_INIT;
+    if (!r->wait)
+        return 0; /* it was told something else already: the service stops */
+    wait_cancel(TAKE(r->wait));
+    r->hint = "it goes on starting: connect again";
+    (void)err_set(&e, ERR_UNAVAILABLE, "kernel %.36s is still starting", request_part(r, 0));
+    reply_error(r, &e);
+    return 0;
+}
+
 void jupyter_api_channels(struct request *r)
 {
     struct err e = ERR_INIT;
     struct session *s = jupyter_find_kernel(r->site->hub, r->user, request_part(r, 0));
-    if (s) {
-        request_wait(r, jupyter_await(s, on_kernel, r));
+    if (!s) {
+        (void)err_set(&e, ERR_NOT_FOUND, "there is no kernel %s",
+                      log_quote(slice_str(request_part(r, 0))));
+        reply_error(r, &e);
         return;
     }
-    (void)err_set(&e, ERR_NOT_FOUND, "there is no kernel %s",
-                  log_quote(slice_str(request_part(r, 0))));
-    reply_error(r, &e);
+    struct held *h = calloc(1, sizeof *h);
+    assert(h);
+    h->request = r;
+    h->timer = loop_timer(hub_loop(r->site->hub), HOLD_MS, on_held_too_long, h);
+    request_work(r, h, on_request_done);
+    request_wait(r, jupyter_await(s, on_kernel, h));
 }

@@ -1,5 +1,6 @@
 /* The Jupyter verbs of kernelhub/ that web/ uses (fake_hub.h): a kernel's id is its session's name, and its kernel sends back on
- * shell what comes, as it came. With {"flood":N,"bytes":B} as content it publishes N streams of B bytes instead. */
+ * shell what comes, as it came. With {"flood":N,"bytes":B} as content it publishes N streams of B bytes instead. The one called "slow"
+ * takes a minute to start. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -140,6 +141,8 @@ void jupyter_delete_session(struct session *s, const char *id)
 
 struct wait *jupyter_await(struct session *s, reply_fn done, void *arg)
 {
+    if (fake_hub_is_slow(s))
+        return fake_hub_wait(s, done, arg);
     done(arg, NULL, SLICE_LITERAL("{}"));
     return NULL;
 }
