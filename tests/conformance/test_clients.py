@@ -89,6 +89,14 @@ def test_nbclient_says_which_cell_failed(open_service: Any, gateway_url: Any) ->
         run_notebook("import os; os._exit(1)")
 
 
+def test_nbclient_hears_the_next_cell_after_a_message_with_buffers(open_service: Any, gateway_url: Any) -> None:
+    """It reads text only: at a binary frame its thread that listens would end."""
+    gateway_url(open_service.url)
+    comm = "from comm import create_comm\nc = create_comm('x', data={'state': {'n': 1}, 'buffer_paths': [['a']]}, buffers=[b'\\xff'])\nprint('still')"
+    outputs = [c.outputs for c in run_notebook(comm, "print('next')").cells]
+    assert "still\n" in "".join(o.text for o in outputs[0]) and outputs[1][0].text == "next\n"
+
+
 def test_jupyter_kernel_client(service: Any) -> None:
     """In its default protocol. Its v1 (1.0.2) asks a message for a member that only the default one has, and hears nothing of any server."""
     from jupyter_kernel_client import JupyterKernelClient

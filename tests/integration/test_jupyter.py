@@ -31,7 +31,7 @@ def api(service: Service) -> Iterator[httpx.Client]:
 class Channels:
     """A client of one kernel's WebSocket."""
 
-    def __init__(self, service: Service, kernel: str, session: str = "", v1: bool = False, token: str | None = None, agent: str = "test") -> None:
+    def __init__(self, service: Service, kernel: str, session: str = "", v1: bool = False, token: str | None = None, agent: str = "test", headers: dict[str, str] | None = None) -> None:
         self.v1 = v1
         self.session = session or uuid.uuid4().hex
         query = f"?token={service.key if token is None else token}" + (f"&session_id={session}" if session else "")
@@ -43,6 +43,7 @@ class Channels:
                 max_size=None,
                 proxy=None,
                 user_agent_header=agent or None,
+                additional_headers=headers,
             )
         )
         assert self.ws.subprotocol == (V1 if v1 else None)
