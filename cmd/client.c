@@ -30,6 +30,7 @@ struct transfer {
     char *body;
     struct buf url, reply;
     struct sse_reader *events; /* NULL: none wanted */
+    FILE *out;                 /* NULL: a good reply is collected too */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -154,6 +155,8 @@ static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
     (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     if (t->events && status == 200)
         return sse_reader_feed(t->events, slice_of(data, size * n)) ? size * n : 0;
+    if (t->out && status == 200)
+        return fwrite(data, 1, size * n, t->out);
     buf_add(&t->reply, data, size * n);
     return t->reply.failed ? 0 : size * n;
 }
@@ -287,6 +290,18 @@ int client_fetch(struct client *c, const char *path, struct buf *out, struct err
         return -1;
     buf_add_slice(out, buf_slice(&t.reply));
     return out->failed ? err_set(e, ERR_TOO_LARGE, "the reply is too large") : 0;
+}
+
+int client_save(struct client *c, const char *path, FILE *out, struct err *e)
+{
+    CLEANUP_TRANSFER struct transfer t = { .client = c, .curl = c->curl, .out = out };
+
+    if (prepare(&t, "GET", path, NULL, e) < 0)
+        return -1;
+    CURLcode code = curl_easy_perform(c->curl);
+    if (fflush(out) != 0 || ferror(out))
+        return err_errno(e, ERR_INTERNAL, "what came cannot be written");
+    return judge(&t, code, e);
 }
 
 /* ---- streams ---- */

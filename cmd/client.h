@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -51,6 +52,8 @@ int client_call(struct client *c, const char *method, const char *path, const js
                 json_t **ret, struct err *e);
 int client_fetch(struct client *c, const char *path, struct buf *out,
                  struct err *e); /* the bytes as they are */
+/* The same to a file, as they come, however many. When it fails, what was written before is half of it. */
+int client_save(struct client *c, const char *path, FILE *out, struct err *e);
 
 struct client_stream {
     const char *method, *path;

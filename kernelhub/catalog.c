@@ -133,6 +133,18 @@ static char *lower_dup(struct slice object, const char *key)
     return s;
 }
 
+/* A keeper of before gives none. */
+static struct slice find_logos(struct slice image, struct slice name)
+{
+    struct slice logos;
+    struct json_iter it =
+        json_iter(json_member(image, "logos", &logos) ? logos : slice_of(NULL, 0));
+    while (json_next(&it))
+        if (slice_equal(it.key, name) && json_type(it.value) == JSON_OBJECT)
+            return it.value;
+    return slice_of(NULL, 0);
+}
+
 static void add_kernel(struct catalog *c, struct slice image, struct slice name, struct slice spec)
 {
     struct slice mode;
@@ -142,7 +154,7 @@ static void add_kernel(struct catalog *c, struct slice image, struct slice name,
     if (!language)
         return;
     struct catalog_kernel *k = &c->kernels[c->n_kernels++];
-    *k = (struct catalog_kernel){ .spec = spec };
+    *k = (struct catalog_kernel){ .spec = spec, .logos = find_logos(image, name) };
     k->template_name = json_member_dup(image, "template", 63);
     k->image = json_member_dup(image, "image", 255);
     k->digest = json_member_dup(image, "digest", 127);

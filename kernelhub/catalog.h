@@ -15,6 +15,7 @@ struct catalog_kernel {
     const char *language;   /* ours, lower case: "python" */
     const char *display_name;
     struct slice spec;      /* kernel.json, checked */
+    struct slice logos;     /* {"logo-64x64.png":base64,…}; empty: none */
     bool interrupt_by_message;
     bool speaks_ipc;        /* binds ipc://PATH-N sockets (its spec says so, or the quirks table) */
     bool env_by_metadata;   /* takes metadata.kernelhub.env of a request (its spec says so) */

@@ -17,7 +17,7 @@ struct user;
 
 /* Opens the store, finds the keeper, takes over what a former hub left (sandboxes, running executions).
  * Returns when the store is open; the rest goes on in the loop. On the first start of a store an admin
- * is made and `ret_admin_key` (size ≥ 64) receives the key, else it is set to "". */
+ * is made and `ret_admin_key` (size above USER_KEY_CHARS) receives the key, else it is set to "". */
 int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key, size_t size,
             struct hub **ret, struct err *e);
 void hub_free(struct hub *h); /* sandboxes live on; everything accepted is committed first */

@@ -108,18 +108,30 @@ void jupyter_recover(struct jupyter *j, struct slice json)
 
 /* ---- kernelspecs ---- */
 
-static void name_of(const struct catalog *c, const struct catalog_kernel *k, char ret[160])
+static void write_name(const struct catalog *c, const char *template_name, const char *kernelspec,
+                       char ret[JUPYTER_SPEC_NAME_CHARS + 1])
 {
-    bool is_default = strcmp(k->template_name, catalog_default_template(c)) == 0;
-    (void)snprintf(ret, 160, "%s%s%s", is_default ? "" : k->template_name, is_default ? "" : ".",
-                   k->kernelspec);
+    bool is_default = strcmp(template_name, catalog_default_template(c)) == 0;
+    (void)snprintf(ret, JUPYTER_SPEC_NAME_CHARS + 1, "%s%s%s", is_default ? "" : template_name,
+                   is_default ? "" : ".", kernelspec);
 }
 
-/* NULL: no kernelspec is called so. */
-static const struct catalog_kernel *find_spec(const struct catalog *c, const char *name)
+static void name_of(const struct catalog *c, const struct catalog_kernel *k,
+                    char ret[JUPYTER_SPEC_NAME_CHARS + 1])
+{
+    write_name(c, k->template_name, k->kernelspec, ret);
+}
+
+void jupyter_spec_name(const struct hub *h, const char *template_name, const char *kernelspec,
+                       char ret[JUPYTER_SPEC_NAME_CHARS + 1])
+{
+    write_name(h->catalog, template_name, kernelspec, ret);
+}
+
+const struct catalog_kernel *jupyter_find_spec(const struct catalog *c, const char *name)
 {
     size_t n;
-    char called[160];
+    char called[JUPYTER_SPEC_NAME_CHARS + 1];
     const struct catalog_kernel *all = catalog_kernels(c, &n);
     for (size_t i = 0; i < n; i++) {
         name_of(c, &all[i], called);
@@ -138,7 +150,8 @@ static void write_spec_member(struct slice spec, const char *name, const char *a
     (void)json_splice(out, value); /* it was checked when it was loaded */
 }
 
-static void write_spec(const char *name, const struct catalog_kernel *k, struct buf *out)
+static void write_spec(struct hub *h, const char *name, const struct catalog_kernel *k,
+                       struct buf *out)
 {
     buf_add_str(out, "{\"name\":");
     json_quote_str(out, name);
@@ -152,14 +165,16 @@ static void write_spec(const char *name, const struct catalog_kernel *k, struct 
     write_spec_member(k->spec, "language", "\"\"", out);
     buf_addf(out, ",\"interrupt_mode\":\"%s\",", k->interrupt_by_message ? "message" : "signal");
     write_spec_member(k->spec, "metadata", "{}", out);
-    buf_add_str(out, "},\"resources\":{}}");
+    buf_add_str(out, "},\"resources\":");
+    jupyter_write_logos(h, name, k, out);
+    buf_add_char(out, '}');
 }
 
 bool jupyter_write_spec(struct hub *h, const char *name, struct buf *out)
 {
-    const struct catalog_kernel *k = find_spec(h->catalog, name);
+    const struct catalog_kernel *k = jupyter_find_spec(h->catalog, name);
     if (k)
-        write_spec(name, k, out);
+        write_spec(h, name, k, out);
     return k != NULL;
 }
 
@@ -168,7 +183,7 @@ void jupyter_write_specs(struct hub *h, struct buf *out)
     size_t n;
     const struct catalog_kernel *all = catalog_kernels(h->catalog, &n), *python;
     const char *comma = "";
-    char name[160] = "";
+    char name[JUPYTER_SPEC_NAME_CHARS + 1] = "";
     if (n && catalog_find(h->catalog, NULL, "python", &python, NULL) < 0)
         python = &all[0];
     if (n)
@@ -181,7 +196,7 @@ void jupyter_write_specs(struct hub *h, struct buf *out)
         buf_add_str(out, comma);
         json_quote_str(out, name);
         buf_add_char(out, ':');
-        write_spec(name, &all[i], out);
+        write_spec(h, name, &all[i], out);
         comma = ",";
     }
     buf_add_str(out, "}}");
@@ -259,10 +274,8 @@ static const char *state_of(const struct session *s)
 
 static void write_kernelspec(const struct session *s, struct buf *out)
 {
-    bool is_default = strcmp(s->template_name, catalog_default_template(s->hub->catalog)) == 0;
-    char name[160];
-    (void)snprintf(name, sizeof name, "%s%s%s", is_default ? "" : s->template_name,
-                   is_default ? "" : ".", s->kernelspec);
+    char name[JUPYTER_SPEC_NAME_CHARS + 1];
+    jupyter_spec_name(s->hub, s->template_name, s->kernelspec, name);
     json_quote_str(out, name);
 }
 
@@ -411,13 +424,13 @@ static struct wait *refuse(const struct err *e, reply_fn done, void *arg)
 static int open_session(struct hub *h, struct user *u, const char *kernel_name, const char *path,
                         struct session **ret, struct err *e)
 {
-    char name[160];
+    char name[JUPYTER_SPEC_NAME_CHARS + 1];
     if (catalog_is_empty(h->catalog))
         return err_set(e, ERR_UNAVAILABLE, "no image with kernels is known yet");
     const struct catalog_kernel *k;
     if (!kernel_name && catalog_find(h->catalog, NULL, "python", &k, e) < 0)
         return -1;
-    if (kernel_name && !(k = find_spec(h->catalog, kernel_name)))
+    if (kernel_name && !(k = jupyter_find_spec(h->catalog, kernel_name)))
         return err_set(e, ERR_NOT_FOUND, "there is no kernelspec '%.100s'", kernel_name);
     if (path && *path && strlen(path) < 128 && !session_find(h, u, path))
         (void)snprintf(name, sizeof name, "%s", path);

@@ -10,12 +10,21 @@
 
 struct session;
 
-#define JUPYTER_MAX_PATH_BYTES 1023
+#define JUPYTER_MAX_PATH_BYTES  1023
+#define JUPYTER_SPEC_NAME_CHARS 159
 
-/* {"name","spec":{argv, env, display_name, language, interrupt_mode, metadata},"resources":{}}. A kernelspec of a template that is
+/* What Jupyter clients know a kernelspec of an image as: its name, and TEMPLATE.NAME when the template is not the default one. */
+void jupyter_spec_name(const struct hub *h, const char *template_name, const char *kernelspec,
+                       char ret[JUPYTER_SPEC_NAME_CHARS + 1]);
+
+/* {"name","spec":{argv, env, display_name, language, interrupt_mode, metadata},"resources":{"logo-64x64":PATH,…}}. A kernelspec of a template that is
  * not the default one is called TEMPLATE.NAME. False: there is no such one, nothing is appended. */
 bool jupyter_write_spec(struct hub *h, const char *name, struct buf *out);
 void jupyter_write_specs(struct hub *h, struct buf *out); /* {"default","kernelspecs":{…}} */
+/* The bytes of a kernelspec's logo, and a name for just these bytes: file is the end of its PATH, "logo-64x64.png". False: there is no
+ * such one. */
+#define JUPYTER_LOGO_TAG_CHARS 32
+bool jupyter_write_logo(struct hub *h, const char *name, const char *file, struct buf *bytes, char ret_tag[JUPYTER_LOGO_TAG_CHARS + 1]);
 void jupyter_write_status(struct hub *h, const struct user *u, struct buf *out); /* {"started","last_activity","kernels","connections"} */
 
 /* NULL: the user has none. */

@@ -34,6 +34,12 @@ void jupyter_free(struct jupyter *j);
 void jupyter_save(const struct jupyter *j, struct buf *out);
 void jupyter_recover(struct jupyter *j, struct slice json);
 
+/* NULL: no kernelspec is called so. */
+const struct catalog_kernel *jupyter_find_spec(const struct catalog *c, const char *name);
+
+/* jupyter_logo.c: {"logo-64x64":PATH,…}, as the service is seen from outside. */
+void jupyter_write_logos(struct hub *h, const char *name, const struct catalog_kernel *k, struct buf *out);
+
 /* front.c */
 void fronts_init(struct jupyter *j);
 void fronts_done(struct jupyter *j); /* no front is left: fronts_end was called, or the hub goes down */

@@ -19,6 +19,8 @@
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
 
+#define MAX_LANGUAGE_INFO_BYTES 16384
+
 static void table_key(const struct user *u, const char *name, char ret[200])
 {
     (void)snprintf(ret, 200, "%s/%s", u->id.text, name);
@@ -60,6 +62,7 @@ void session_free(struct session *s)
     feed_unref(s->feed);
     jupyter_free(s->jupyter);
     free(s->start);
+    free(s->language_info);
     free(s->env);
     free(s);
 }
@@ -453,6 +456,17 @@ static void on_dead(struct session *s, struct slice json, struct store_mark mark
     fronts_on_death(s, starting);
 }
 
+/* What its notebook says of the language. */
+static void keep_language_info(struct session *s, const struct link_frame *f)
+{
+    struct slice info;
+    free(TAKE(s->language_info));
+    if (f->n_parts > 1 && json_valid(f->parts[1]) &&
+        json_member(f->parts[1], "language_info", &info) && json_type(info) == JSON_OBJECT &&
+        info.len <= MAX_LANGUAGE_INFO_BYTES)
+        s->language_info = strndup(info.data, info.len);
+}
+
 static void on_kernel(struct session *s, struct sandbox *sandbox, const struct link_frame *f)
 {
     struct slice json = f->n_parts ? f->parts[0] : slice_of(NULL, 0), state;
@@ -462,12 +476,14 @@ static void on_kernel(struct session *s, struct sandbox *sandbox, const struct l
     }
     bool expected = false;
     (void)json_member_bool(json, "expected", &expected);
-    if (slice_is(state, "ready") && s->kernel == KERNEL_STARTING)
+    if (slice_is(state, "ready") && s->kernel == KERNEL_STARTING) {
+        keep_language_info(s, f);
         session_on_ready(s);
-    else if (slice_is(state, "dead") &&
-             (s->kernel == KERNEL_READY || s->kernel == KERNEL_STARTING) &&
-             !(expected && s->restarting))
+    } else if (slice_is(state, "dead") &&
+               (s->kernel == KERNEL_READY || s->kernel == KERNEL_STARTING) &&
+               !(expected && s->restarting)) {
         on_dead(s, json, sandbox_take_mark(sandbox));
+    }
 }
 
 /* running: the execution it names, when that runs here; NULL: it belongs to none that runs. */

@@ -37,6 +37,7 @@ struct session {
     unsigned moves;   /* to another sandbox since the kernel was last ready */
     bool env_by_metadata, stdin_by_metadata;
     char *start;      /* LINK_START's JSON; refreshed from the catalog at each start */
+    char *language_info; /* of its kernel's kernel_info_reply, a JSON object; NULL: not known */
     char *env;        /* more variables for START (ephemeral only), JSON; NULL */
     enum kernel_state kernel;
     struct uuid kernel_id;

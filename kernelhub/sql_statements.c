@@ -99,6 +99,26 @@ const char *const SQL_TEXT[SQL_N] = {
                  " WHERE e.id=?1 AND (?2 IS NULL OR e.user_id=?2) AND b.n=?3",
     [SQL_FEED_RANGE] =
         "SELECT (SELECT min(feed) FROM executions), (SELECT max(feed) FROM executions)",
+    /* store_notebook.c */
+    [SQL_NOTEBOOK_NEXT] =
+        "SELECT " STORE_EXECUTION_COLUMNS " FROM executions WHERE feed>?1 AND feed<=?2 AND "
+        "user_id=?3 AND session=?4 ORDER BY feed LIMIT 1",
+    [SQL_NOTEBOOK_STARTED] = "SELECT ts_us, body, blob_offset, blob_bytes FROM events WHERE "
+                             "feed=?1 AND type='started' ORDER BY seq LIMIT 1",
+    [SQL_NOTEBOOK_IDS] =
+        "SELECT seq, body, blob_offset, blob_bytes FROM events WHERE feed=?1 AND seq>?2 AND "
+        "type='display' AND (body IS NULL OR instr(body, ',\"display_id\":')) ORDER BY seq",
+    /* of displays only how they end: UPDATE_END of store_notebook.c */
+    [SQL_NOTEBOOK_LOOK] = "SELECT seq, type, CASE type WHEN 'clear_output' THEN body WHEN "
+                          "'display' THEN substr(body, -14) END FROM events WHERE feed=?1 ORDER BY "
+                          "seq",
+    [SQL_NOTEBOOK_EVENTS] = "SELECT seq, type, body, blob_offset, blob_bytes FROM events WHERE "
+                            "feed=?1 AND seq>?2 AND seq<=?3 AND type IN ('stdout', 'stderr', "
+                            "'display', 'result', 'error', 'gap') ORDER BY seq",
+    [SQL_NOTEBOOK_EVENT] =
+        "SELECT body, blob_offset, blob_bytes FROM events WHERE feed=?1 AND seq=?2",
+    [SQL_NOTEBOOK_SESSION] =
+        "SELECT kernelspec, template_name, language FROM sessions WHERE feed=?1",
     [SQL_LOAD_USERS] =
         "SELECT id, name, admin, created_us, removed_us, callback_generation FROM users ORDER BY "
         "created_us, id",

@@ -175,6 +175,32 @@ typedef void (*store_output_fn)(void *arg, const struct err *e, struct slice tex
 struct store_query *store_read_output(struct store *s, const struct uuid *id, const struct uuid *user_id,
                                       const struct output_part *part, store_output_fn done, void *arg);
 
+/* What a session of this name has run, as the cells of a notebook (notebook.h), a piece at a time. It knows where it stands, how much
+ * ever it has written. A cell is each execution that began, in that order, with what it had written when its turn came. */
+struct store_notebook;
+struct store_notebook_filter {
+    const char *session;
+    int64_t since_us, until_us; /* accepted from here on, and before; 0: no bound */
+    bool without_outputs;
+};
+struct store_notebook *store_notebook_new(const struct uuid *user_id, const struct store_notebook_filter *f); /* copies */
+void store_notebook_free(struct store_notebook *n); /* NULL is fine */
+/* Its last cell's session, once a piece was `last`: strings live as long as n. NULL: not known any more. */
+struct store_notebook_kernel {
+    const char *kernelspec, *template_name, *language;
+};
+struct store_notebook_kernel store_notebook_kernel(const struct store_notebook *n);
+bool store_notebook_is_known(const struct store_notebook *n); /* a session of this name has a history, wanted or not */
+/* Behind the last piece: what closes the notebook. */
+struct notebook_kernel;
+void store_notebook_end(struct store_notebook *n, const struct notebook_kernel *k, struct buf *out);
+
+/* The next piece: about 256 KiB, more when one output is larger, nothing when there was only to be searched. Takes n, and gives it
+ * back with done; a query that is cancelled frees it. done may take what is in the piece and leave another buffer: it can be large. last:
+ * none comes behind it but what store_notebook_end writes. */
+typedef void (*store_notebook_fn)(void *arg, const struct err *e, struct store_notebook *n, struct buf *piece, bool last);
+struct store_query *store_read_notebook(struct store *s, struct store_notebook *n, store_notebook_fn done, void *arg);
+
 /* ---- at start, synchronous, before the loop runs ---- */
 int store_load_users(struct store *s, void (*each)(void *arg, const struct user_row *r), void *arg, struct err *e);
 int store_load_keys(struct store *s, void (*each)(void *arg, const struct key_row *r), void *arg, struct err *e);       /* not revoked */

@@ -11,6 +11,7 @@
  *   store_read.c    queries of one execution: pages of events, records, blobs
  *   store_output.c  the query of an execution's text
  *   store_list.c    the query of the history
+ *   store_notebook.c  the queries of a session's history as a notebook
  *   store_load.c    what is read at start
  *
  * An op or a query is touched by one thread at a time: whoever holds the batch or has taken it from the pipe. */
@@ -27,6 +28,7 @@
 #define STORE_BODY_BYTES      (256 * 1024)       /* a bigger body stands in the feed's blob file */
 #define STORE_BATCH_OPS       8192               /* what queues beyond goes into the next batch */
 #define STORE_BATCH_BYTES     (16 * 1024 * 1024)
+#define STORE_MAX_BODY_BYTES ((size_t)256 << 20) /* of an event or a value that is read back: more is refused */
 #define STORE_RETRY_MS        250
 #define STORE_CLOSE_MS        5000
 #define STORE_LATE_MS         5
@@ -142,6 +144,7 @@ struct store_query {
         store_json_fn json;
         store_blob_fn blob;
         store_output_fn output;
+        store_notebook_fn notebook;
     } done;
     /* what is asked */
     struct uuid id, user_id;
@@ -151,6 +154,7 @@ struct store_query {
     unsigned n;
     struct store_list_filter *filter;
     struct text_part *part;
+    struct store_notebook *notebook;
     int stream; /* enum output_stream */
     bool wants_hash;
     /* what was found */
@@ -231,6 +235,12 @@ void store_query_stop(struct store *s);
 
 /* store_rows.c: one row as it stands in a statement's columns. */
 void store_row_of_execution(sqlite3_stmt *stmt, struct execution_row *ret);
+
+/* store_output.c. The body of an event as one object; it stands in this column and the two behind: body, blob_offset, blob_bytes. */
+int store_read_body(const struct reader *r, int64_t feed, sqlite3_stmt *stmt, int column, struct buf *out, struct err *e);
+/* The text of a value that was put aside stands in the feed's file. */
+int store_read_aside(struct reader *r, const struct uuid *id, const struct uuid *user_id, unsigned n_blob, struct buf *text,
+                     struct err *e);
 
 /* store_list.c */
 void store_list_filter_free(struct store_list_filter *f);

@@ -6,9 +6,8 @@
 #include "kernelhub/store_internal.h"
 #include "kernelhub/text_part.h"
 
-#define PAGE_BYTES     (1024 * 1024)
-#define MAX_BODY_BYTES ((size_t)256 * 1024 * 1024)
-#define TEXT_PLAIN     "text/plain"
+#define PAGE_BYTES (1024 * 1024)
+#define TEXT_PLAIN "text/plain"
 
 static const enum event_type TYPES[] = {
     [OUTPUT_STDOUT] = EVENT_STDOUT, [OUTPUT_STDERR] = EVENT_STDERR, [OUTPUT_RESULT] = EVENT_RESULT
@@ -26,17 +25,16 @@ static int read_file(const struct reader *r, int64_t feed, int64_t offset, size_
     return 0;
 }
 
-/* The event's members as one object. */
-static int read_body(const struct reader *r, int64_t feed, sqlite3_stmt *stmt, struct buf *out,
-                     struct err *e)
+int store_read_body(const struct reader *r, int64_t feed, sqlite3_stmt *stmt, int column,
+                    struct buf *out, struct err *e)
 {
     buf_add_char(out, '{');
-    if (sqlite3_column_type(stmt, 1) == SQLITE_NULL) {
-        if (read_file(r, feed, sqlite3_column_int64(stmt, 2), (size_t)sqlite3_column_int64(stmt, 3),
-                      out, e) < 0)
+    if (sqlite3_column_type(stmt, column) == SQLITE_NULL) {
+        if (read_file(r, feed, sqlite3_column_int64(stmt, column + 1),
+                      (size_t)sqlite3_column_int64(stmt, column + 2), out, e) < 0)
             return -1;
     } else {
-        buf_add_slice(out, sql_slice(stmt, 1));
+        buf_add_slice(out, sql_slice(stmt, column));
     }
     if (out->len > 1 && out->data[1] == ',')
         out->data[1] = ' ';
@@ -44,23 +42,22 @@ static int read_body(const struct reader *r, int64_t feed, sqlite3_stmt *stmt, s
     return out->failed ? err_set(e, ERR_TOO_LARGE, "an event takes too much memory") : 0;
 }
 
-/* The text of a value that was put aside stands in the feed's file. */
-static int read_aside(struct reader *r, struct store_query *q, unsigned n_blob, struct buf *text)
+int store_read_aside(struct reader *r, const struct uuid *id, const struct uuid *user_id,
+                     unsigned n_blob, struct buf *text, struct err *e)
 {
     sqlite3_stmt *stmt;
-    if (sql_use(&r->sql, SQL_BLOB, &stmt, &q->e) < 0)
+    if (sql_use(&r->sql, SQL_BLOB, &stmt, e) < 0)
         return -1;
-    sql_bind_uuid(stmt, 1, &q->id);
-    sql_bind_uuid(stmt, 2, &q->user_id);
+    sql_bind_uuid(stmt, 1, id);
+    sql_bind_uuid(stmt, 2, user_id);
     sql_bind_int(stmt, 3, n_blob);
-    int found = sql_step(&r->sql, stmt, &q->e);
+    int found = sql_step(&r->sql, stmt, e);
     if (found <= 0)
-        return found < 0 ? -1
-                         : err_set(&q->e, ERR_INTERNAL, "a result of '%s' is gone", q->id.text);
+        return found < 0 ? -1 : err_set(e, ERR_INTERNAL, "a result of '%s' is gone", id->text);
     int64_t feed = sqlite3_column_int64(stmt, 0), offset = sqlite3_column_int64(stmt, 2);
     size_t n = (size_t)sqlite3_column_int64(stmt, 3);
     (void)sqlite3_reset(stmt); /* its one row was read */
-    return read_file(r, feed, offset, n, text, &q->e);
+    return read_file(r, feed, offset, n, text, e);
 }
 
 /* An object that is no reference of ours is a kernel's, and no text: it is shown as it is. */
@@ -74,7 +71,7 @@ static int add_result(struct reader *r, struct store_query *q, struct slice body
         json_unescape(text, slice_of(value.data + 1, value.len - 2));
     else if (!output_is_ref(value, &q->id, &n_blob))
         buf_add_slice(text, json_type(value) == JSON_OBJECT ? value : slice_of("", 0));
-    else if (read_aside(r, q, n_blob, text) < 0)
+    else if (store_read_aside(r, &q->id, &q->user_id, n_blob, text, &q->e) < 0)
         return -1;
     buf_add_char(text, '\n');
     return 0;
@@ -83,10 +80,10 @@ static int add_result(struct reader *r, struct store_query *q, struct slice body
 /* 1: go on, 0: enough, -1: q->e. */
 static int add_event(struct reader *r, struct store_query *q, sqlite3_stmt *stmt, size_t *ret_bytes)
 {
-    CLEANUP_BUF struct buf body = BUF_INIT(MAX_BODY_BYTES);
-    CLEANUP_BUF struct buf text = BUF_INIT(MAX_BODY_BYTES);
+    CLEANUP_BUF struct buf body = BUF_INIT(STORE_MAX_BODY_BYTES);
+    CLEANUP_BUF struct buf text = BUF_INIT(STORE_MAX_BODY_BYTES);
     struct slice raw;
-    if (read_body(r, q->feed, stmt, &body, &q->e) < 0)
+    if (store_read_body(r, q->feed, stmt, 1, &body, &q->e) < 0)
         return -1;
     *ret_bytes += body.len;
     if (q->stream == OUTPUT_RESULT) {

@@ -28,6 +28,7 @@ static void query_free(struct store_query *q)
     store_list_filter_free(q->filter);
     buf_done(&q->out);
     text_part_free(q->part);
+    store_notebook_free(q->notebook);
     free(q->media_type);
     free(q);
 }

@@ -293,7 +293,7 @@ int user_key_create(struct hub *h, struct user *u, const char *name, int64_t exp
                     char ret_key[USER_KEY_CHARS + 1], struct buf *ret_json, struct err *e)
 {
     uint8_t raw[32];
-    char hex[2 * HASH_BYTES + 1], text[64];
+    char hex[2 * HASH_BYTES + 1], text[2 * sizeof raw + 1];
     if (strlen(name) > 63)
         return err_set(e, ERR_INVALID, "a key's name has at most 63 characters");
     if (zhashx_size(h->keys) >= MAX_KEYS)
@@ -302,8 +302,8 @@ int user_key_create(struct hub *h, struct user *u, const char *name, int64_t exp
     if (!k)
         abort();
     randombytes_buf(raw, sizeof raw);
-    sodium_bin2base64(text, sizeof text, raw, sizeof raw, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    (void)snprintf(ret_key, USER_KEY_CHARS + 1, "kh_%.43s", text);
+    (void)snprintf(ret_key, USER_KEY_CHARS + 1, "kh_%s",
+                   sodium_bin2hex(text, sizeof text, raw, sizeof raw));
     k->id = uuid_new();
     k->user_id = u->id;
     k->created_us = hub_unix_us();

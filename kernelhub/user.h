@@ -4,8 +4,11 @@
 
 #include "base/uuid.h"
 #include "kernelhub/hub.h"
+#include "protocol/login.h"
 
-#define USER_KEY_CHARS  46 /* "kh_" and 43 characters of base64url (256 bits) */
+/* "kh_" and 256 bits in hex digits, lowercase: Jupyter's gateway client writes the whole address of its WebSocket so, and a
+ * key may stand in there. Keys of before 2026-11-22 ("kh_" and 43 characters of base64url) go on working. */
+#define USER_KEY_CHARS  67
 #define USER_HASH_CHARS 64
 
 struct user {
@@ -25,6 +28,22 @@ struct user {
 int user_authenticate(struct hub *h, struct slice token, struct user **ret, char ret_key[USER_HASH_CHARS + 1], struct err *e);
 /* Whether the user and the key that let him in would do so again: for what stays open. NULL, or why not. Constant work. */
 const char *user_shut_out(struct hub *h, const struct user *u, const char *key);
+
+/* What a browser keeps in place of a key. */
+struct user_login {
+    char text[LOGIN_TEXT_CHARS + 1]; /* sealed (protocol/login.h); as secret as the key */
+    bool is_https;
+    int64_t seconds; /* it is good for so long */
+};
+
+/* Checks the token as user_authenticate does. ERR_UNAUTHORIZED. */
+int user_log_in(struct hub *h, struct slice token, bool is_https, struct user_login *ret,
+                struct err *e);
+/* As user_authenticate, with what a browser has kept. ret_renewed: what it shall keep from now on; its text is "" when that is
+ * what it has. */
+int user_authenticate_login(struct hub *h, struct slice text, struct user **ret,
+                            char ret_key[USER_HASH_CHARS + 1], struct user_login *ret_renewed,
+                            struct err *e);
 
 /* Admins only (the caller checks u->admin for the acting user). JSON as in API.md: user {"id","name","admin","created_at"};
  * key {"id","name","user","created_at","last_used_at","expires_at","prefix"} and, once, "key". Names: 1 to 63 of [A-Za-z0-9._@-]. */

@@ -8,7 +8,8 @@
  *             workspace_bytes?}}                 → {sandbox_id, template, image, digest, phases:{create_us,start_us,warden_us,total_us}}
  *   destroy  {sandbox_id}                       → {} also when there is no such sandbox (any more)
  *   list     {}                                 → {sandboxes:[{sandbox_id, user_id, template, state:"running"|"gone"}]}
- *   images   {}                                 → {images:[{template, image, digest, size_bytes, created, kernelspecs:{NAME:{kernel.json}}}]}
+ *   images   {}                                 → {images:[{template, image, digest, size_bytes, created, kernelspecs:{NAME:{kernel.json}},
+ *                                                 logos:{NAME:{FILE:base64}}}]}; logos that do not fit into the frame are left out
  *   purge    {user_id, workspace, sandbox_id (private only)} → {}; since version 2. The workspace is gone with all that is in it (its bytes are
  *                                                 given back in the background); also when there is none. busy: a sandbox still uses it
  *   kill     {}                                 → {}; from a warden's own uid only: kills that warden's container

@@ -1,5 +1,6 @@
 #include "sandbox/image_discover.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,9 @@
 
 #define RUN_TIMEOUT_MS 20000
 #define LOG_BYTES      (1 << 20)
+#define MAX_RECORD_BYTES                                                                           \
+    (2 * ((size_t)KERNELSPECS_MAX_BYTES +                                                          \
+          KERNELSPECS_MAX_LOGOS_BYTES)) /* of a file, above what is taken */
 
 static const struct verb_limits LIMITS = {
     .memory_bytes = 256ll << 20, .cpus = 1, .pids = 32, .workspace_bytes = 1 << 20
@@ -63,7 +67,7 @@ static int run(struct podman *podman, const char *id, struct err *e)
 }
 
 static int look(const struct place *place, struct podman *podman, unsigned range, unsigned first_id,
-                const struct image *image, struct buf *out, struct err *e)
+                const struct image *image, struct buf *specs, struct buf *logos, struct err *e)
 {
     CLEANUP_BUF struct buf file = BUF_INIT(2 * LOG_BYTES);
     CLEANUP_BUF struct buf printed = BUF_INIT(2 * LOG_BYTES);
@@ -87,30 +91,59 @@ static int look(const struct place *place, struct podman *podman, unsigned range
             snprintf(e->text + strlen(e->text), sizeof e->text - strlen(e->text), ": %s", tail);
         return -1;
     }
-    if (!kernelspecs_parse(buf_slice(&printed), out))
+    if (!kernelspecs_parse(buf_slice(&printed), specs, logos))
         return err_set(e, ERR_SANDBOX, "what it says of its kernels is malformed");
     return 0;
 }
 
-char *image_discover(const struct place *place, struct podman *podman, unsigned range,
-                     unsigned first_id, const struct image *image)
+static char *copy(struct slice text)
+{
+    char *copy = strndup(text.data, text.len);
+    assert(copy);
+    return copy;
+}
+
+static void remember(const struct place *place, const char *file, const struct image *image)
+{
+    CLEANUP_BUF struct buf record = BUF_INIT(MAX_RECORD_BYTES);
+    struct err e = ERR_INIT;
+    kernelspecs_write_record(slice_str(image->kernelspecs), slice_str(image->logos), &record);
+    if (small_file_write(place->images_fd, file, buf_slice(&record), 0600, &e) < 0)
+        log_warning("image=%s is not remembered: %s", log_quote(slice_str(image->name)), e.text);
+}
+
+static void find(const struct place *place, struct podman *podman, unsigned range,
+                 unsigned first_id, const char *file, struct image *image)
 {
     CLEANUP_BUF struct buf specs = BUF_INIT(2 * KERNELSPECS_MAX_BYTES);
-    char file[100];
-    snprintf(file, sizeof file, "%s.json", image->digest + strlen("sha256:"));
-    if (small_file_read(place->images_fd, file, &specs, NULL) == 0 &&
-        kernelspecs_valid(buf_slice(&specs)))
-        return buf_take(&specs);
-    buf_reset(&specs);
+    CLEANUP_BUF struct buf logos = BUF_INIT(2 * KERNELSPECS_MAX_LOGOS_BYTES);
     struct err e = ERR_INIT;
-    if (look(place, podman, range, first_id, image, &specs, &e) < 0) {
+    if (look(place, podman, range, first_id, image, &specs, &logos, &e) < 0) {
         log_warning("image=%s cannot be looked into: %s", log_quote(slice_str(image->name)),
                     e.text);
-        return NULL;
+        return;
     }
-    if (small_file_write(place->images_fd, file, buf_slice(&specs), 0600, &e) < 0)
-        log_warning("image=%s is not remembered: %s", log_quote(slice_str(image->name)), e.text);
+    image->kernelspecs = buf_take(&specs);
+    image->logos = buf_take(&logos);
+    remember(place, file, image);
     log_info("image=%s template=%s found kernels", log_quote(slice_str(image->name)),
              image->template_name);
-    return buf_take(&specs);
+}
+
+void image_discover(const struct place *place, struct podman *podman, unsigned range,
+                    unsigned first_id, struct image *image)
+{
+    CLEANUP_BUF struct buf record = BUF_INIT(MAX_RECORD_BYTES);
+    struct slice specs, logos;
+    char file[100];
+    snprintf(file, sizeof file, "%s.json", image->digest + strlen("sha256:"));
+    bool is_there = small_file_read(place->images_fd, file, &record, NULL) == 0;
+    if (is_there && kernelspecs_read_record(buf_slice(&record), &specs, &logos)) {
+        image->kernelspecs = copy(specs);
+        image->logos = copy(logos);
+        return;
+    }
+    find(place, podman, range, first_id, file, image);
+    if (!image->kernelspecs && is_there && kernelspecs_valid(buf_slice(&record)))
+        image->kernelspecs = copy(buf_slice(&record));
 }

@@ -1,11 +1,11 @@
-/* image_discover.h - which kernelspecs an image holds: from the cache, or by running it once. */
+/* image_discover.h - which kernelspecs an image holds, with their logos: from the cache, or by running it once. */
 #ifndef SANDBOX_IMAGE_DISCOVER_H
 #define SANDBOX_IMAGE_DISCOVER_H
 
 #include "sandbox/images.h"
 
-/* A JSON object (kernelspecs.h), malloc'd; NULL when the image cannot be looked into, which is logged. */
-char *image_discover(const struct place *place, struct podman *podman, unsigned range, unsigned first_id,
-                     const struct image *image);
+/* Sets the image's kernelspecs and logos; both stay NULL when it cannot be looked into, which is logged. What a keeper before us found, who
+ * knew no logos, is looked for again, and stands when that fails. */
+void image_discover(const struct place *place, struct podman *podman, unsigned range, unsigned first_id, struct image *image);
 
 #endif

@@ -9,12 +9,17 @@
 #include "sandbox/image_discover.h"
 #include "sandbox/jansson_owner.h"
 
+#define IMAGE_BYTES                                                                                \
+    4096 /* of one in the verb's reply, beside kernelspecs and logos: more than there can be */
+
 void images_free(struct images *list)
 {
     if (!list)
         return;
-    for (size_t i = 0; i < list->n; i++)
+    for (size_t i = 0; i < list->n; i++) {
         free(list->image[i].kernelspecs);
+        free(list->image[i].logos);
+    }
     free(list);
 }
 
@@ -112,8 +117,20 @@ static void add_string(struct buf *out, const char *key, const char *value)
     json_decref(string);
 }
 
+/* How much of max_bytes is left when everything but the logos is said. */
+static size_t room_for_logos(const struct images *list, size_t max_bytes)
+{
+    size_t n = 0;
+    for (size_t i = 0; list && i < list->n; i++) {
+        const struct image *image = &list->image[i];
+        n += IMAGE_BYTES + (image->kernelspecs ? strlen(image->kernelspecs) : 0);
+    }
+    return n < max_bytes ? max_bytes - n : 0;
+}
+
 void images_encode(const struct images *list, size_t max_bytes, struct buf *out)
 {
+    size_t room = room_for_logos(list, max_bytes);
     buf_add_str(out, ",\"images\":[");
     for (size_t i = 0; list && i < list->n; i++) {
         const struct image *image = &list->image[i];
@@ -128,7 +145,11 @@ void images_encode(const struct images *list, size_t max_bytes, struct buf *out)
         add_string(out, "digest", image->digest);
         add_string(out, "created", created);
         const char *specs = image->kernelspecs ? image->kernelspecs : "{}";
-        buf_addf(out, ",\"kernelspecs\":%s}", out->len + strlen(specs) < max_bytes ? specs : "{}");
+        buf_addf(out, ",\"kernelspecs\":%s", out->len + strlen(specs) < max_bytes ? specs : "{}");
+        const char *logos = image->logos ? image->logos : "{}";
+        bool fits = strlen(logos) <= room;
+        buf_addf(out, ",\"logos\":%s}", fits ? logos : "{}");
+        room -= fits ? strlen(logos) : 0;
     }
     buf_add_char(out, ']');
 }
@@ -141,8 +162,7 @@ int images_refresh(const struct place *place, struct podman *podman, unsigned ra
         return -1;
     CLEANUP(images_free) struct images *list = images_parse(found);
     for (size_t i = 0; i < list->n; i++)
-        list->image[i].kernelspecs =
-            image_discover(place, podman, range, first_id, &list->image[i]);
+        image_discover(place, podman, range, first_id, &list->image[i]);
     *ret = TAKE(list);
     return 0;
 }

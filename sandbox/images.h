@@ -17,6 +17,7 @@ struct image {
     int64_t size_bytes;
     int64_t created; /* seconds since 1970 */
     char *kernelspecs; /* a JSON object; NULL: not known */
+    char *logos;       /* a JSON object (kernelspecs.h); NULL: not known */
 };
 
 struct images {
@@ -31,7 +32,8 @@ DEFINE_CLEANUP(struct images, images_free)
 struct images *images_parse(const struct json_t *list);
 const struct image *images_find(const struct images *list, const char *template_name); /* NULL: none */
 bool images_same(const struct images *a, const struct images *b);
-/* Appends ,"images":[…] for the verb of that name, below max_bytes: kernelspecs that do not fit are left out. */
+/* Appends ,"images":[…] for the verb of that name, below max_bytes: kernelspecs that do not fit are left out, and logos that find no
+ * room beside all kernelspecs. */
 void images_encode(const struct images *list, size_t max_bytes, struct buf *out);
 
 /* Lists, and runs each image that is not known yet, locked down as a sandbox without workspace or

@@ -14,12 +14,13 @@
 #define MAX_SPECS      64
 #define MAX_NAME       64
 #define MAX_SPEC_BYTES (64u * 1024)
+#define MAX_LOGO_BYTES (256u * 1024) /* all of them: what is printed has a limit */
 #define SHARE          "/share/jupyter/kernels"
 
 struct discovery {
     int out;
     bool failed;
-    size_t n;
+    size_t n, logo_bytes;
     char names[MAX_SPECS][MAX_NAME + 1];
     char bytes[MAX_SPEC_BYTES + 1];
 };
@@ -51,17 +52,14 @@ static bool is_known(const struct discovery *d, const char *name)
 }
 
 /* The image may hold a fifo or a device by that name: not waited for, not read. */
-static ssize_t read_spec(struct discovery *d, int folder, const char *name)
+static ssize_t read_file(struct discovery *d, int spec, const char *name)
 {
-    CLEANUP_FD int spec = openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (spec < 0)
-        return -1;
-    CLEANUP_FD int fd = openat(spec, "kernel.json", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    CLEANUP_FD int fd = openat(spec, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return -1;
     size_t len = 0;
-    while (len < sizeof d->bytes) {
+    while (len <= MAX_SPEC_BYTES) {
         ssize_t n = read(fd, d->bytes + len, sizeof d->bytes - len);
         if (n < 0)
             return -1;
@@ -72,21 +70,45 @@ static ssize_t read_spec(struct discovery *d, int folder, const char *name)
     return -1; /* too big */
 }
 
-static void take(struct discovery *d, int folder, const char *name)
+/* What was read last, behind its name. */
+static void put_file(struct discovery *d, const char *name, ssize_t len)
 {
-    if (d->n == MAX_SPECS || !is_name(name) || is_known(d, name))
-        return;
-    ssize_t len = read_spec(d, folder, name);
-    if (len <= 0)
-        return;
     char digits[16], *at = digits + sizeof digits;
     *--at = '\0';
     for (ssize_t rest = len; rest; rest /= 10)
         *--at = (char)('0' + rest % 10);
-    strcpy(d->names[d->n++], name);
     put(d, name, strlen(name) + 1);
     put(d, at, strlen(at) + 1);
     put(d, d->bytes, (size_t)len);
+}
+
+static void take_logos(struct discovery *d, int spec, const char *name)
+{
+    static const char *const LOGOS[] = { "logo-32x32.png", "logo-64x64.png", "logo-svg.svg" };
+    for (size_t i = 0; i < ARRAY_LEN(LOGOS); i++) {
+        char path[MAX_NAME + 1 + 32];
+        ssize_t len = read_file(d, spec, LOGOS[i]);
+        if (len <= 0 || d->logo_bytes + (size_t)len > MAX_LOGO_BYTES)
+            continue;
+        d->logo_bytes += (size_t)len;
+        strcpy(path, name);
+        strcat(path, "/");
+        strcat(path, LOGOS[i]);
+        put_file(d, path, len);
+    }
+}
+
+static void take(struct discovery *d, int folder, const char *name)
+{
+    if (d->n == MAX_SPECS || !is_name(name) || is_known(d, name))
+        return;
+    CLEANUP_FD int spec = openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ssize_t len = spec < 0 ? -1 : read_file(d, spec, "kernel.json");
+    if (len <= 0)
+        return;
+    strcpy(d->names[d->n++], name);
+    put_file(d, name, len);
+    take_logos(d, spec, name);
 }
 
 /* base (len bytes), then rest; absolute ones only. */

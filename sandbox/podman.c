@@ -15,6 +15,7 @@
 #define CONNECT_PATIENCE 50 /* tries, 100 ms apart: while the service is being started again */
 #define CUT_PATIENCE     3  /* tries, when it ends in the middle of a call */
 #define REMOVE_TRIES     20
+#define LIST_TRIES       5
 #define BASE_URL         "http://podman/v4.0.0/libpod"
 
 struct podman {
@@ -278,7 +279,15 @@ int podman_list_containers(struct podman *p, const char *label, json_t **ret, st
     return list(p, "/containers/json", label, "all=true&", ret, e);
 }
 
+/* The whole list fails when one image comes or goes meanwhile ("image not known"): a build of anybody does both. */
 int podman_list_images(struct podman *p, const char *label, json_t **ret, struct err *e)
 {
+    for (int i = 1; i < LIST_TRIES; i++) {
+        if (list(p, "/images/json", label, "", ret, e) == 0)
+            return 0;
+        if (e->code != ERR_SANDBOX)
+            return -1;
+        sleep_ms(100);
+    }
     return list(p, "/images/json", label, "", ret, e);
 }

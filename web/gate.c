@@ -1,6 +1,9 @@
 #include "web/gate.h"
 
+#include <strings.h>
+
 #include "base/log.h"
+#include "web/cookie.h"
 #include "web/origin.h"
 #include "web/reply.h"
 #include "web/request.h"
@@ -76,12 +79,80 @@ static bool is_open(const struct request *r)
            (strcmp(rule, "loopback") == 0 && r->socket->is_local && direct);
 }
 
-static int check_user(struct request *r, struct slice token, struct err *e)
+static bool is_json(const char *content_type)
+{
+    size_t n = strlen("application/json");
+    return content_type && strncasecmp(content_type, "application/json", n) == 0 &&
+           strchr("; \t", content_type[n]);
+}
+
+enum page { PAGE_OURS, PAGE_OTHERS, PAGE_UNSAID };
+
+/* Whose page asks, as the browser says; unsaid also by what is no browser, and for an address that was typed in. */
+static enum page page_of(const struct head *h)
+{
+    if (h->origin)
+        return origin_is_own(h->origin, h->host) ? PAGE_OURS : PAGE_OTHERS;
+    if (!h->fetch_site || strcmp(h->fetch_site, "none") == 0)
+        return PAGE_UNSAID;
+    return strcmp(h->fetch_site, "same-origin") == 0 ? PAGE_OURS : PAGE_OTHERS;
+}
+
+/* A browser sends its cookie along whichever page asks. So where something is changed it counts only for pages of ours, and with
+ * JSON, which no form can send; for a WebSocket only with our Origin, which there no browser leaves out. Pages of others get
+ * nothing by it; a link on one of them may lead here. */
+static int check_cookie_use(struct request *r, const char *method, struct err *e)
+{
+    const struct head *h = &r->head;
+    enum page page = page_of(h);
+    bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    bool is_link = !h->origin && h->fetch_mode && strcmp(h->fetch_mode, "navigate") == 0;
+    bool may = page == PAGE_OURS;
+    if (request_has_flag(r, ROUTE_UPGRADE))
+        may = may && h->origin;
+    else if (reads)
+        may = page != PAGE_OTHERS || is_link;
+    r->hint = "send the token in a header instead of the cookie";
+    if (!may)
+        return err_set(e, ERR_FORBIDDEN,
+                       "with the cookie only pages of this service may do that (Origin)");
+    if (!reads && !is_json(h->content_type))
+        return err_set(e, ERR_MEDIA_TYPE,
+                       "with the cookie the Content-Type has to be application/json");
+    r->hint = NULL;
+    return 0;
+}
+
+static int authenticate_cookie(struct request *r, const char *method, struct slice text,
+                               struct err *e)
+{
+    struct user_login renewed;
+    struct buf cookie = BUF_INIT(4096);
+    if (check_cookie_use(r, method, e) < 0 ||
+        user_authenticate_login(r->site->hub, text, &r->user, r->user_key, &renewed, e) < 0)
+        return -1;
+    if (renewed.text[0]) {
+        cookie_write(&cookie, renewed.text, site_base(r->site), renewed.is_https, renewed.seconds);
+        r->set_cookie = buf_take(&cookie);
+    }
+    return 0;
+}
+
+static int authenticate(struct request *r, const char *method, const struct token *token,
+                        struct err *e)
+{
+    if (token->source == TOKEN_COOKIE)
+        return authenticate_cookie(r, method, token->text, e);
+    return user_authenticate(r->site->hub, token->text, &r->user, r->user_key, e);
+}
+
+static int check_user(struct request *r, const char *method, const struct token *token,
+                      struct err *e)
 {
     if (is_open(r))
         return 0;
-    if (user_authenticate(r->site->hub, token, &r->user, r->user_key, e) < 0) {
-        if (e->code == ERR_UNAUTHORIZED && token.len == 0)
+    if (authenticate(r, method, token, e) < 0) {
+        if (e->code == ERR_UNAUTHORIZED && token->text.len == 0)
             return err_set(e, ERR_UNAUTHORIZED, "a token is needed");
         return -1;
     }
@@ -112,11 +183,9 @@ static int answer_options(struct request *r)
 /* A proxy may pass the path on with its own prefix, or without. */
 static void drop_base(const struct request *r, struct slice *path)
 {
-    const char *base = config_text(r->site->config, CONFIG_SERVER_BASE_PATH);
-    size_t n = strlen(base);
-    while (n && base[n - 1] == '/')
-        n--;
-    if (!n || path->len < n || memcmp(path->data, base, n) != 0 ||
+    struct slice base = site_base(r->site);
+    size_t n = base.len;
+    if (!n || path->len < n || memcmp(path->data, base.data, n) != 0 ||
         (path->len > n && path->data[n] != '/'))
         return;
     *path = path->len > n ? slice_of(path->data + n, path->len - n) : SLICE_LITERAL("/");
@@ -137,12 +206,13 @@ int gate_pass(struct request *r, const char *method, struct err *e)
     if (check_framing(r, e) < 0 || query_parse(&r->query, raw_query, e) < 0)
         return -1;
     struct token token =
-        token_find(r->head.authorization, r->head.api_key, query_get(&r->query, "token"), of_path);
+        token_find(r->head.authorization, r->head.api_key, query_get(&r->query, "token"), of_path,
+                   cookie_find(slice_str(r->head.cookie)));
     if (check_site(r, token.source, e) < 0)
         return -1;
     if (strcmp(method, "OPTIONS") == 0)
         return answer_options(r);
-    if (find_route(r, method, e) < 0 || check_user(r, token.text, e) < 0)
+    if (find_route(r, method, e) < 0 || check_user(r, method, &token, e) < 0)
         return -1;
     if (r->site->is_draining && !is_open(r))
         return err_set(e, ERR_UNAVAILABLE, "the service is stopping");

@@ -18,11 +18,17 @@ static const struct {
     { "Accept", offsetof(struct head, accept), false },
     { "Last-Event-ID", offsetof(struct head, last_event_id), true },
     { "Range", offsetof(struct head, range), true },
+    { "If-None-Match", offsetof(struct head, if_none_match), false },
     { "Content-Length", offsetof(struct head, content_length), true },
     { "Transfer-Encoding", offsetof(struct head, transfer_encoding), true },
     { "Expect", offsetof(struct head, expect), false },
     { "Forwarded", offsetof(struct head, forwarded), false },
     { "X-Forwarded-For", offsetof(struct head, x_forwarded_for), false },
+    { "X-Forwarded-Proto", offsetof(struct head, x_forwarded_proto), false },
+    { "Cookie", offsetof(struct head, cookie), false },
+    { "Content-Type", offsetof(struct head, content_type), true },
+    { "Sec-Fetch-Site", offsetof(struct head, fetch_site), true },
+    { "Sec-Fetch-Mode", offsetof(struct head, fetch_mode), true },
 };
 
 static enum MHD_Result on_field(void *arg, enum MHD_ValueKind kind, const char *name,

@@ -11,9 +11,12 @@ struct MHD_Connection;
 struct head {
     const char *authorization, *api_key;
     const char *host, *origin;
-    const char *accept, *last_event_id, *range;
+    const char *accept, *last_event_id, *range, *if_none_match;
     const char *content_length, *transfer_encoding, *expect;
+    const char *cookie, *content_type;
+    const char *fetch_site, *fetch_mode;     /* Sec-Fetch-…: what a browser says of who asks */
     const char *forwarded, *x_forwarded_for; /* somebody stands between us and the client */
+    const char *x_forwarded_proto;
     const char *twice; /* name of a field that may be there once only, and is not */
 };
 

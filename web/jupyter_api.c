@@ -14,6 +14,7 @@
 #define MAX_MODEL_BYTES (1u << 20)
 #define MAX_LIST_BYTES  (64u << 20)
 #define MAX_NAME_BYTES  255
+#define MAX_LOGO_BYTES  (256u << 10)
 
 /* The server that we are as good as. */
 static const char AS_SERVER[] = "{\"version\":\"2.17.0\"}";
@@ -65,6 +66,28 @@ void jupyter_api_kernelspec(struct request *r)
         reply_buf(r, 200, &json);
     else
         not_found(r, "kernelspec");
+}
+
+/* Its bytes are an image's: a browser may show it, and run nothing of it under our origin. */
+void jupyter_api_logo(struct request *r)
+{
+    CLEANUP_BUF struct buf bytes = BUF_INIT(MAX_LOGO_BYTES);
+    const char *file = request_part(r, 1), *end = strrchr(file, '.');
+    const char *type = end && strcmp(end, ".svg") == 0 ? "image/svg+xml" : "image/png";
+    char tag[JUPYTER_LOGO_TAG_CHARS + 1], quoted[sizeof tag + 2];
+    if (!jupyter_write_logo(r->site->hub, request_part(r, 0), file, &bytes, tag)) {
+        not_found(r, "such logo of kernelspec");
+        return;
+    }
+    (void)snprintf(quoted, sizeof quoted, "\"%s\"", tag);               /* fits */
+    if (r->head.if_none_match && strstr(r->head.if_none_match, quoted)) /* of a list, or weak */
+        reply_empty(r, 304);
+    else
+        reply_bytes(r, 200, type, buf_slice(&bytes));
+    reply_header(r, "ETag", quoted);
+    reply_cacheable(r, "private, max-age=3600");
+    reply_header(r, "Content-Security-Policy",
+                 "default-src 'none'; style-src 'unsafe-inline'; sandbox");
 }
 
 /* ---- bodies ---- */

@@ -11,6 +11,7 @@ void jupyter_api_status(struct request *r);
 void jupyter_api_me(struct request *r);
 void jupyter_api_kernelspecs(struct request *r);
 void jupyter_api_kernelspec(struct request *r);
+void jupyter_api_logo(struct request *r);
 void jupyter_api_kernels(struct request *r);
 void jupyter_api_kernel_start(struct request *r);
 void jupyter_api_kernel(struct request *r);

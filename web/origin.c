@@ -5,6 +5,8 @@
 
 #include "base/cleanup.h"
 
+#define MAX_PATH_BYTES 2048
+
 bool origin_is_loopback(const char *address)
 {
     struct in_addr v4;
@@ -68,4 +70,29 @@ bool origin_is_own(const char *origin, const char *host)
     bool http = strncasecmp(origin, "http://", 7) == 0,
          https = strncasecmp(origin, "https://", 8) == 0;
     return (http || https) && strcasecmp(after + 3, host) == 0;
+}
+
+/* Two dots in a row, in either spelling: more than is needed, so that nobody has to know what a browser makes of them. */
+static bool climbs(const char *path)
+{
+    size_t n = strcspn(path, "?#"), dots = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool is_escaped = strncasecmp(path + i, "%2e", 3) == 0;
+        dots = path[i] == '.' || is_escaped ? dots + 1 : 0;
+        if (dots == 2)
+            return true;
+        i += is_escaped ? 2 : 0;
+    }
+    return false;
+}
+
+bool origin_path_is_own(const char *path, struct slice base)
+{
+    static const char URI[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                              "-._~!$&'()*+,;=:@/?%#";
+    size_t n = strlen(path);
+    if (n > MAX_PATH_BYTES || strspn(path, URI) != n || n < base.len ||
+        (base.len && memcmp(path, base.data, base.len) != 0))
+        return false;
+    return path[base.len] == '/' && path[0] == '/' && path[1] != '/' && !climbs(path);
 }

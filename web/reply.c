@@ -14,8 +14,9 @@ static const char JSON_TYPE[] = "application/json";
 
 /* What to do about it, where that is the same wherever it happens. */
 static const char *const HINTS[ERR_N_CODES] = {
-    [ERR_UNAUTHORIZED] = "send it as 'Authorization: Bearer kh_…', as X-API-Key or as ?token=; "
-                         "'kernelhub key' makes one",
+    [ERR_UNAUTHORIZED] =
+        "send it as 'Authorization: Bearer kh_…', as X-API-Key or as ?token=, or log in at /login; "
+        "'kernelhub key' makes one",
     [ERR_METHOD] = "GET /docs lists every path and method",
     [ERR_BUSY] = "wait in the queue (queue: true) or name another session",
     [ERR_RATE] = "wait as long as Retry-After says",
@@ -54,9 +55,17 @@ static void decide(struct request *r, unsigned status, const char *media_type,
         reply_header(r, "Access-Control-Allow-Origin", r->head.origin);
         reply_header(r, "Vary", "Origin");
     }
+    if (r->set_cookie)
+        reply_header(r, "Set-Cookie", r->set_cookie);
     if (r->site->is_draining)
         reply_header(r, "Connection", "close");
     request_wake(r);
+}
+
+void reply_cacheable(struct request *r, const char *how)
+{
+    (void)MHD_del_response_header(r->response, ALWAYS[0].name, ALWAYS[0].value); /* it is there */
+    reply_header(r, ALWAYS[0].name, how);
 }
 
 static struct MHD_Response *copied(struct slice s)

@@ -30,6 +30,8 @@ void reply_error_as(struct request *r, unsigned status, const struct err *e); /*
 /* Appends that error's object, {"code",…}; hint may be NULL. */
 void reply_write_error(const struct request *r, const struct err *e, const char *hint, struct buf *out);
 
+/* The reply that was just decided may be kept; else none may. `how`: its Cache-Control. */
+void reply_cacheable(struct request *r, const char *how);
 /* One more header for the reply that was just decided. Before anything else happens. */
 void reply_header(struct request *r, const char *name, const char *value);
 

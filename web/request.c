@@ -56,6 +56,7 @@ void request_free(struct request *r, bool completed)
         account(r, completed);
     query_done(&r->query);
     buf_done(&r->body);
+    free(r->set_cookie);
     free(r->uri);
     free(r);
 }

@@ -56,6 +56,7 @@ struct request {
     bool is_cross; /* a page of another site asks that may: its browser has to be told so */
     const char *hint; /* for the error, when the handler knows better */
     char allow[64];   /* for 405 */
+    char *set_cookie; /* for the reply: a login that is renewed; NULL: it stays as it is */
 };
 
 /* `uri` is copied. */

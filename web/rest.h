@@ -50,6 +50,9 @@ void rest_session_delete(struct request *r);
 void rest_session_restart(struct request *r);
 void rest_session_interrupt(struct request *r);
 
+/* rest_notebook.c */
+void rest_session_notebook(struct request *r);
+
 /* rest_sandboxes.c */
 void rest_sandboxes(struct request *r);
 void rest_sandbox_create(struct request *r);

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "web/docs.h"
 #include "web/jupyter_api.h"
+#include "web/login_page.h"
 #include "web/rest.h"
 
 #define API     "/api/v1"
@@ -39,6 +40,7 @@ static const struct route ROUTES[] = {
     { "POST", API "/sessions/{name}/restart", ROUTE_STORED, "", rest_session_restart },
     { "POST", API "/sessions/{name}/interrupt", 0, "", rest_session_interrupt },
     { "GET", API "/sessions/{name}/events", 0, EVENTS, rest_session_events },
+    { "GET", API "/sessions/{name}/notebook", 0, "since until outputs", rest_session_notebook },
 
     { "GET", API "/languages", 0, PAGE, rest_languages },
     { "GET", API "/images", 0, PAGE, rest_images },
@@ -82,6 +84,7 @@ static const struct route ROUTES[] = {
     { "GET", "/api/me", JUPYTER, "", jupyter_api_me },
     { "GET", "/api/kernelspecs", JUPYTER, "", jupyter_api_kernelspecs },
     { "GET", "/api/kernelspecs/{name}", JUPYTER, "", jupyter_api_kernelspec },
+    { "GET", "/kernelspecs/{name}/{file}", JUPYTER, "", jupyter_api_logo },
     { "GET", "/api/kernels", JUPYTER, "", jupyter_api_kernels },
     { "POST", "/api/kernels", JUPYTER | ROUTE_BODY | ROUTE_STORED, "", jupyter_api_kernel_start },
     { "GET", "/api/kernels/{id}", JUPYTER, "", jupyter_api_kernel },
@@ -105,6 +108,9 @@ static const struct route ROUTES[] = {
     { "GET", "/docs", ROUTE_OPEN | ROUTE_HIDDEN, "", docs_page },
     { "GET", "/docs/style.css", ROUTE_OPEN | ROUTE_HIDDEN, "", docs_style },
     { "GET", "/", ROUTE_OPEN | ROUTE_HIDDEN, "", docs_root },
+    { "GET", "/login", ROUTE_OPEN | ROUTE_HIDDEN, "next", login_page_show },
+    { "POST", "/login", ROUTE_OPEN | ROUTE_HIDDEN, "next", login_page_submit },
+    { "POST", "/logout", ROUTE_OPEN | ROUTE_HIDDEN, "", login_page_leave },
 };
 
 const struct route *routes_table(size_t *ret_n)

@@ -1,6 +1,7 @@
 #include "web/site.h"
 
 #include "base/cleanup.h"
+#include "web/attempts.h"
 #include "web/origin.h"
 #include "web/websocket.h"
 
@@ -26,6 +27,7 @@ int site_init(struct site *site, struct hub *hub, struct err *e)
     site->runs = zlistx_new();
     site->batches = zlistx_new();
     site->orphans = zlistx_new();
+    site->attempts = attempts_new();
     return 0;
 }
 
@@ -37,7 +39,16 @@ void site_done(struct site *site)
     zlistx_destroy(&site->batches);
     zlistx_destroy(&site->orphans);
     free(site->docs);
+    attempts_free(site->attempts);
     *site = (struct site){ .hub = NULL };
+}
+
+struct slice site_base(const struct site *site)
+{
+    struct slice base = slice_str(config_text(site->config, CONFIG_SERVER_BASE_PATH));
+    while (base.len && base.data[base.len - 1] == '/')
+        base.len--;
+    return base;
 }
 
 void site_write_metrics(const struct site *site, struct buf *out)

@@ -5,6 +5,7 @@
 #include "kernelhub/hub.h"
 #include "kernelhub/metrics.h"
 
+struct attempts;
 struct websockets;
 
 struct site {
@@ -16,16 +17,20 @@ struct site {
     struct metric_counter *requests;
     struct metric_histogram *seconds;
     zlistx_t
-        *runs;  /* struct run: executions that somebody waits for, or that have to be interrupted */
+        *runs; /* struct run: executions that somebody waits for, or that have to be interrupted */
     zlistx_t *batches; /* struct batch */
     zlistx_t *orphans; /* struct call of rest_stream.c: has to be interrupted once it is accepted */
     struct websockets *websockets; /* the server's */
-    char *docs; /* the page at /docs, made when first asked for */
+    char *docs;                    /* the page at /docs, made when first asked for */
+    struct attempts *attempts;     /* wrong keys at /login */
 };
 
 int site_init(struct site *site, struct hub *hub, struct err *e)
     __attribute__((warn_unused_result));
 void site_done(struct site *site);
+
+/* server/base_path without slashes at its end; empty when there is none. */
+struct slice site_base(const struct site *site);
 
 void site_write_metrics(const struct site *site, struct buf *out);
 

@@ -14,7 +14,7 @@ static struct slice trimmed(struct slice s)
 }
 
 /* A token is one word of printable ASCII. */
-static struct slice checked(struct slice s)
+struct slice token_of_text(struct slice s)
 {
     s = trimmed(s);
     if (s.len > TOKEN_MAX_BYTES)
@@ -33,7 +33,7 @@ struct slice token_of_authorization(struct slice header)
         size_t n = strlen(SCHEMES[i]);
         if (header.len > n && strncasecmp(header.data, SCHEMES[i], n) == 0 &&
             (header.data[n] == ' ' || header.data[n] == '\t'))
-            return checked(slice_of(header.data + n, header.len - n));
+            return token_of_text(slice_of(header.data + n, header.len - n));
     }
     return slice_of(NULL, 0);
 }
@@ -47,23 +47,26 @@ struct slice token_of_path(struct slice *path)
     if (!slash)
         slash = end;
     *path = slash == end ? SLICE_LITERAL("/") : slice_of(slash, (size_t)(end - slash));
-    return checked(slice_of(token, (size_t)(slash - token)));
+    return token_of_text(slice_of(token, (size_t)(slash - token)));
 }
 
 struct token token_find(const char *authorization, const char *api_key, const char *query,
-                        struct slice of_path)
+                        struct slice of_path, struct slice of_cookie)
 {
     struct token found = { .source = TOKEN_HEADER,
                            .text = token_of_authorization(slice_str(authorization)) };
     if (found.text.len)
         return found;
-    found.text = checked(slice_str(api_key));
+    found.text = token_of_text(slice_str(api_key));
     if (found.text.len)
         return found;
-    found = (struct token){ .source = TOKEN_QUERY, .text = checked(slice_str(query)) };
+    found = (struct token){ .source = TOKEN_QUERY, .text = token_of_text(slice_str(query)) };
     if (found.text.len)
         return found;
     if (of_path.len)
         return (struct token){ .source = TOKEN_PATH, .text = of_path };
+    found = (struct token){ .source = TOKEN_COOKIE, .text = token_of_text(of_cookie) };
+    if (found.text.len)
+        return found;
     return (struct token){ .source = TOKEN_NONE };
 }

@@ -120,6 +120,14 @@ class HistoryFilters(TypedDict, total=False):
     user: str | None
 
 
+class NotebookOptions(TypedDict, total=False):
+    """Which cells of a session are wanted, by when they were accepted, and whether with outputs."""
+
+    since: datetime | str | None
+    until: datetime | str | None
+    outputs: bool | None
+
+
 @dataclass(frozen=True)
 class Request:
     """One request.
@@ -327,6 +335,18 @@ def sessions(cursor: str | None) -> Request:
 
 def session(name: str) -> Request:
     return get(f"/sessions/{_segment(name)}")
+
+
+def notebook(name: str, options: NotebookOptions) -> Request:
+    _refuse_unknown("option of a notebook", options, NotebookOptions)
+    outputs = options.get("outputs")
+    request = get(
+        f"/sessions/{_segment(name)}/notebook",
+        since=_filter_value(options.get("since")),
+        until=_filter_value(options.get("until")),
+        outputs=None if outputs is None else int(outputs),
+    )
+    return replace(request, accept="application/x-ipynb+json, application/json;q=0.5")
 
 
 def create_session(fields: Mapping[str, Any]) -> Request:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from ._cursor import EventCursor
+from ._new_file import NewFile
 from ._requests import Request
 from ._retry import Attempts, RetryPolicy, may_retry
 from ._settings import Settings
@@ -122,14 +124,38 @@ class Wire:
 
     def send(self, request: Request) -> Any:
         """The reply's JSON. Tries again where that is safe."""
+
+        def once() -> Any:
+            reply = self._http.send(self._built(request))
+            return _answer(request, reply.status_code, reply.headers, reply.content)
+
+        return self._tried(request, once)
+
+    def save(self, request: Request, path: Path) -> None:
+        """The reply's bytes become the file at `path`, however many; it is whole, or as it was."""
+
+        def once() -> None:
+            reply = self._http.send(self._built(request), stream=True)
+            try:
+                if reply.status_code != 200:
+                    body = reply.read()
+                    raise error_from_reply(reply.status_code, reply.headers, body)
+                with NewFile(path) as file:
+                    for chunk in reply.iter_bytes():
+                        file.write(chunk)
+            finally:
+                reply.close()
+
+        self._tried(request, once)
+
+    def _tried(self, request: Request, once: Callable[[], Any]) -> Any:
         policy = self.policy
         limit = policy.retries if request.retries is None else request.retries
         attempts = Attempts(policy, limit)
         while True:
             error: KernelhubError
             try:
-                reply = self._http.send(self._built(request))
-                return _answer(request, reply.status_code, reply.headers, reply.content)
+                return once()
             except httpx.TransportError as lost:
                 error = _transport_error(lost, self.settings.url)
                 error.__cause__ = lost
@@ -201,14 +227,38 @@ class AsyncWire:
 
     async def send(self, request: Request) -> Any:
         """The reply's JSON. Tries again where that is safe."""
+
+        async def once() -> Any:
+            reply = await self._http.send(self._built(request))
+            return _answer(request, reply.status_code, reply.headers, reply.content)
+
+        return await self._tried(request, once)
+
+    async def save(self, request: Request, path: Path) -> None:
+        """The reply's bytes become the file at `path`, however many; it is whole, or as it was."""
+
+        async def once() -> None:
+            reply = await self._http.send(self._built(request), stream=True)
+            try:
+                if reply.status_code != 200:
+                    body = await reply.aread()
+                    raise error_from_reply(reply.status_code, reply.headers, body)
+                with NewFile(path) as file:
+                    async for chunk in reply.aiter_bytes():
+                        await asyncio.to_thread(file.write, chunk)
+            finally:
+                await reply.aclose()
+
+        await self._tried(request, once)
+
+    async def _tried(self, request: Request, once: Callable[[], Awaitable[Any]]) -> Any:
         policy = self.policy
         limit = policy.retries if request.retries is None else request.retries
         attempts = Attempts(policy, limit)
         while True:
             error: KernelhubError
             try:
-                reply = await self._http.send(self._built(request))
-                return _answer(request, reply.status_code, reply.headers, reply.content)
+                return await once()
             except httpx.TransportError as lost:
                 error = _transport_error(lost, self.settings.url)
                 error.__cause__ = lost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -27,7 +27,7 @@ from .sessions import AsyncSessions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._requests import SandboxOptions
+    from ._requests import NotebookOptions, SandboxOptions
 
 
 class AsyncClient(AsyncRunner, AsyncCommander):
@@ -81,6 +81,10 @@ class AsyncClient(AsyncRunner, AsyncCommander):
     def session(self, name: str, language: str | None = None) -> AsyncSession:
         """A session to work with. Asks the service nothing: its first run makes it."""
         return AsyncSession(self._wire, name, language)
+
+    async def notebook(self, session: str, **options: Unpack[NotebookOptions]) -> dict[str, Any]:
+        """What a session has run, as a Jupyter notebook, see AsyncSession.notebook."""
+        return await self.sessions.notebook(session, **options)
 
     def sandbox(self, **options: Unpack[SandboxOptions]) -> NewAsyncSandbox:
         """A new sandbox: `async with` it, which also ends it, or `await` it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -27,7 +27,7 @@ from .sessions import Sessions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._requests import SandboxOptions
+    from ._requests import NotebookOptions, SandboxOptions
 
 
 class Client(Runner, Commander):
@@ -79,6 +79,10 @@ class Client(Runner, Commander):
     def session(self, name: str, language: str | None = None) -> Session:
         """A session to work with. Asks the service nothing: its first run makes it."""
         return Session(self._wire, name, language)
+
+    def notebook(self, session: str, **options: Unpack[NotebookOptions]) -> dict[str, Any]:
+        """What a session has run, as a Jupyter notebook, see Session.notebook."""
+        return self.sessions.notebook(session, **options)
 
     def sandbox(self, **options: Unpack[SandboxOptions]) -> Sandbox:
         """Makes a sandbox and returns when it is up; `with` ends it at the end of its block."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Generator
+from typing import TYPE_CHECKING, Any
 
 from ._requests import ExecuteOptions
 from ._wire import AsyncWire, Wire
@@ -10,6 +12,11 @@ from .event import Event
 from .info import SessionInfo
 from .runner import AsyncRunner, Runner
 from .sessions import AsyncSessions, Sessions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._requests import NotebookOptions
 
 
 def _defaults(name: str, language: str | None, sandbox: str | None) -> ExecuteOptions:
@@ -41,6 +48,16 @@ class Session(Runner):
     def delete(self) -> None:
         """Ends the kernel and forgets the name; the history stays."""
         self._sessions.delete(self.name)
+
+    def notebook(self, **options: Unpack[NotebookOptions]) -> dict[str, Any]:
+        """What it has run, as a Jupyter notebook (nbformat 4.5); also when it has ended."""
+        return self._sessions.notebook(self.name, **options)
+
+    def save_notebook(
+        self, path: str | os.PathLike[str], **options: Unpack[NotebookOptions]
+    ) -> None:
+        """The same to a file, however large: it is whole, or as it was."""
+        self._sessions.save_notebook(self.name, path, **options)
 
     def events(self, after: int = 0, follow: bool = True) -> Generator[Event, None, None]:
         """The session's own feed: kernel_status, restarted, late. It ends with the session."""
@@ -75,6 +92,16 @@ class AsyncSession(AsyncRunner):
     async def delete(self) -> None:
         """Ends the kernel and forgets the name; the history stays."""
         await self._sessions.delete(self.name)
+
+    async def notebook(self, **options: Unpack[NotebookOptions]) -> dict[str, Any]:
+        """What it has run, as a Jupyter notebook (nbformat 4.5); also when it has ended."""
+        return await self._sessions.notebook(self.name, **options)
+
+    async def save_notebook(
+        self, path: str | os.PathLike[str], **options: Unpack[NotebookOptions]
+    ) -> None:
+        """The same to a file, however large: it is whole, or as it was."""
+        await self._sessions.save_notebook(self.name, path, **options)
 
     def events(self, after: int = 0, follow: bool = True) -> AsyncGenerator[Event, None]:
         """The session's own feed: kernel_status, restarted, late. It ends with the session."""

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import builtins
+import os
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from . import _requests
+from . import _json, _requests
 from ._paging import Pages
 from ._wire import AsyncWire, Wire
 from .event import Event
 from .feed import AsyncFeed, Feed
 from .info import SessionInfo
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._requests import NotebookOptions
 
 
 class Sessions:
@@ -53,6 +61,16 @@ class Sessions:
     def interrupt(self, name: str) -> None:
         """Stops what runs in it now."""
         self._wire.send(_requests.interrupt_session(name))
+
+    def notebook(self, name: str, **options: Unpack[NotebookOptions]) -> dict[str, Any]:
+        """What it has run, as a Jupyter notebook (nbformat 4.5); also of one that has ended."""
+        return _json.as_object(self._wire.send(_requests.notebook(name, options)), "notebook")
+
+    def save_notebook(
+        self, name: str, path: str | os.PathLike[str], **options: Unpack[NotebookOptions]
+    ) -> None:
+        """The same to a file, however large: it is whole, or as it was."""
+        self._wire.save(_requests.notebook(name, options), Path(path))
 
     def events(
         self, name: str, after: int = 0, follow: bool = True
@@ -102,6 +120,16 @@ class AsyncSessions:
     async def interrupt(self, name: str) -> None:
         """Stops what runs in it now."""
         await self._wire.send(_requests.interrupt_session(name))
+
+    async def notebook(self, name: str, **options: Unpack[NotebookOptions]) -> dict[str, Any]:
+        """What it has run, as a Jupyter notebook (nbformat 4.5); also of one that has ended."""
+        return _json.as_object(await self._wire.send(_requests.notebook(name, options)), "notebook")
+
+    async def save_notebook(
+        self, name: str, path: str | os.PathLike[str], **options: Unpack[NotebookOptions]
+    ) -> None:
+        """The same to a file, however large: it is whole, or as it was."""
+        await self._wire.save(_requests.notebook(name, options), Path(path))
 
     def events(self, name: str, after: int = 0, follow: bool = True) -> AsyncGenerator[Event, None]:
         """The session's own feed: kernel_status, restarted, late. It ends with the session."""

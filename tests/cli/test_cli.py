@@ -11,6 +11,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -278,9 +279,8 @@ def test_what_is_no_address_of_a_service_is_refused(url: str) -> None:
     assert done.returncode == 1 and "address" in done.stderr and "answers" not in done.stderr
 
 
-@pytest.mark.parametrize("call", ["record", "interrupt"])
-def test_a_service_that_falls_silent_holds_nobody(service: FakeService, call: str) -> None:
-    """A call gives up after ten seconds of silence; then Ctrl-C is seen."""
+def interrupt_a_silent_service(call: str) -> None:
+    service = FakeService()
     service.replies[RUN_EVENTS] = [[event(1, "stdout", text="a\n"), *(["hold", finished(2)] if call == "interrupt" else [])]]
     service.replies[("GET" if call == "record" else "POST"), "/api/v1/executions/*"] = [None]
     argv, env = command(service, "attach", RUN_ID)
@@ -298,6 +298,14 @@ def test_a_service_that_falls_silent_holds_nobody(service: FakeService, call: st
     finally:
         process.kill()
         process.wait()
+        service.close()
+
+
+def test_a_service_that_falls_silent_holds_nobody() -> None:
+    """A call gives up after ten seconds of silence; then Ctrl-C is seen. Both wait at the same time."""
+    with ThreadPoolExecutor() as both:
+        for done in [both.submit(interrupt_a_silent_service, call) for call in ("record", "interrupt")]:
+            done.result()
 
 
 def test_json_gives_the_events_as_they_came(service: FakeService) -> None:
@@ -433,6 +441,15 @@ def test_history_passes_its_filters(service: FakeService) -> None:
     service.replies["GET", "/api/v1/executions"] = [(200, {"items": [], "next": None})]
     assert cli(service, "history", "-n", "5", "--session", "a b", "--status", "error", "-q", "x&y").stdout == "none\n"
     assert service.requests[0][1] == "/api/v1/executions?limit=5&session=a%20b&status=error&q=x%26y"
+
+
+def test_a_notebook_goes_to_standard_output_as_it_came(service: FakeService) -> None:
+    service.replies["GET", "/api/v1/sessions/*"] = [b'{"cells": [],\n "nbformat": 4}\n']
+    assert cli(service, "history", "--notebook", "a/b.ipynb").stdout == '{"cells": [],\n "nbformat": 4}\n'
+    assert service.requests[0][1] == "/api/v1/sessions/a%2Fb.ipynb/notebook"
+    service.replies.clear()
+    done = cli(service, "history", "--notebook", "none")
+    assert (done.returncode, done.stdout) == (1, "") and "nothing at /api/v1/sessions/none/notebook" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("history", "-q"), ("sandboxes", "-l")])

@@ -33,10 +33,8 @@ def gateway_url(request: pytest.FixtureRequest) -> Iterator[Any]:
 
     before = dict(os.environ)
 
-    def use(url: str, websocket: str = "") -> None:
+    def use(url: str) -> None:
         os.environ["JUPYTER_GATEWAY_URL"] = url
-        if websocket:
-            os.environ["JUPYTER_GATEWAY_WS_URL"] = websocket
         GatewayClient.clear_instance()
 
     yield use
@@ -46,9 +44,12 @@ def gateway_url(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def run_notebook(*cells: str) -> Any:
+    return execute(notebook(*cells))
+
+
+def execute(nb: Any) -> Any:
     from nbclient import NotebookClient
 
-    nb = notebook(*cells)
     NotebookClient(nb, timeout=60, kernel_manager_class="jupyter_server.gateway.managers.GatewayKernelManager").execute()
     return nb
 
@@ -73,9 +74,8 @@ def test_nbclient_runs_a_notebook(open_service: Any, gateway_url: Any) -> None:
 
 
 def test_nbclient_with_the_token_in_the_path(service: Any, gateway_url: Any) -> None:
-    """Its WebSocket sends no header: the token stands in the address."""
-    path = f"127.0.0.1:{service.port}/t/{service.key}"
-    gateway_url(f"http://{path}", f"ws://{path}")
+    """Its WebSocket sends no header, and the client writes the whole address in lowercase: so the token may stand in it."""
+    gateway_url(f"{service.url}/t/{service.key}")
     check(run_notebook(*CELLS))
 
 
@@ -95,6 +95,38 @@ def test_nbclient_hears_the_next_cell_after_a_message_with_buffers(open_service:
     comm = "from comm import create_comm\nc = create_comm('x', data={'state': {'n': 1}, 'buffer_paths': [['a']]}, buffers=[b'\\xff'])\nprint('still')"
     outputs = [c.outputs for c in run_notebook(comm, "print('next')").cells]
     assert "still\n" in "".join(o.text for o in outputs[0]) and outputs[1][0].text == "next\n"
+
+
+def joined(outputs: list[Any]) -> list[Any]:
+    """As pages save them: texts of one stream that follow each other are one. Counters and tracebacks' colours are left out."""
+    found: list[Any] = []
+    for output in outputs:
+        same = found and output.output_type == found[-1].output_type == "stream" and output.name == found[-1].name
+        if same:
+            found[-1].text += output.text
+        else:
+            found.append(nbformat.from_dict({k: v for k, v in output.items() if k != "traceback"}))
+    return found
+
+
+def test_the_notebook_of_a_session_is_what_nbclient_made_and_runs_again(open_service: Any, gateway_url: Any) -> None:
+    gateway_url(open_service.url)
+    made = run_notebook(
+        *CELLS,
+        "import sys\nfrom IPython.display import clear_output\nprint('old'); clear_output(wait=True); print('new'); sys.stderr.write('err')",
+        "h = display('a', display_id=True); print('between'); h.update({'text/html': 'b'}, raw=True)",
+        "h.update('c'); print('r' * 300_000); 'r' * 300_000",
+    )
+    with open_service.client("none") as http:
+        session = http.get("/api/v1/executions", params={"limit": 1}).json()["items"][0]["session"]
+        assert http.get(f"/api/v1/sessions/{session}").status_code == 404, "nbclient has ended its kernel"
+        ours = nbformat.reads(http.get(f"/api/v1/sessions/{session}/notebook").text, as_version=4)
+    nbformat.validate(ours)
+    assert [c.source for c in ours.cells] == [c.source for c in made.cells]
+    assert [c.execution_count for c in ours.cells] == [c.execution_count for c in made.cells]
+    assert [joined(c.outputs) for c in ours.cells] == [joined(c.outputs) for c in made.cells]
+    again = execute(nbformat.from_dict(ours))
+    assert [joined(c.outputs) for c in again.cells] == [joined(c.outputs) for c in made.cells]
 
 
 def test_jupyter_kernel_client(service: Any) -> None:
@@ -176,5 +208,10 @@ def test_jupyterlab_services_through_jupyter_server(front: Front) -> None:
 
 def test_the_front_shows_our_kernelspecs(front: Front, service: Any) -> None:
     ours = service.client().get("/api/kernelspecs").json()
-    theirs = httpx.get(f"{front.url}/api/kernelspecs", headers={"Authorization": f"token {front.token}"}).json()
-    assert theirs["default"] == ours["default"] and set(theirs["kernelspecs"]) == set(ours["kernelspecs"])
+    with httpx.Client(base_url=front.url, headers={"Authorization": f"token {front.token}"}) as http:
+        theirs = http.get("/api/kernelspecs").json()
+        assert theirs["default"] == ours["default"] and set(theirs["kernelspecs"]) == set(ours["kernelspecs"])
+        path = theirs["kernelspecs"]["python3"]["resources"]["logo-svg"]
+        logo = http.get(path)
+    assert path == "/kernelspecs/python3/logo-svg.svg" and logo.headers["content-type"] == "image/svg+xml"
+    assert logo.content == service.client().get(path).content and b"<svg" in logo.content

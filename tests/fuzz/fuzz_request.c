@@ -4,7 +4,10 @@
 
 #include "base/timestamp.h"
 #include "web/accept.h"
+#include "protocol/login.h"
+#include "web/attempts.h"
 #include "web/body.h"
+#include "web/cookie.h"
 #include "web/fields.h"
 #include "web/origin.h"
 #include "web/percent.h"
@@ -60,7 +63,7 @@ static void fuzz_header(const char *text)
 {
     struct range range;
     int64_t us;
-    struct token t = token_find(text, text, text, slice_of(NULL, 0));
+    struct token t = token_find(text, text, text, slice_of(NULL, 0), slice_of(NULL, 0));
     check(t.text.len <= TOKEN_MAX_BYTES);
     (void)accept_form(text);
     (void)origin_host_allowed(text, "::1");
@@ -68,6 +71,31 @@ static void fuzz_header(const char *text)
     if (range_parse(text, 100, &range) == RANGE_PART)
         check(range.len > 0 && range.first < 100 && range.len <= 100 - range.first);
     (void)timestamp_parse(slice_str(text), &us);
+}
+
+/* What is found stands in the header; what is opened was sealed with this secret, as the corpus has it, and can be sealed again. */
+static void fuzz_cookie(struct slice s)
+{
+    static const uint8_t SECRET[LOGIN_SECRET_BYTES] = "the secret of this fuzz target";
+    struct slice value = cookie_find(s);
+    struct login l, again;
+    char text[LOGIN_TEXT_CHARS + 1];
+    check(value.len == 0 || (value.data >= s.data && value.data + value.len <= s.data + s.len));
+    if (login_open(value, SECRET, &l) != DECODE_OK)
+        return;
+    check(l.len > 0 && l.len <= LOGIN_TOKEN_BYTES);
+    login_seal(&l, SECRET, text);
+    check(login_open(slice_str(text), SECRET, &again) == DECODE_OK && l.begun_s == again.begun_s &&
+          l.until_s == again.until_s && slice_equal(login_token(&l), login_token(&again)));
+}
+
+/* Where a browser is sent after its login is no other host, and fits into a header. */
+static void fuzz_next(const char *text)
+{
+    struct sockaddr peer = { .sa_family = AF_UNSPEC };
+    if (origin_path_is_own(text, slice_of(NULL, 0)))
+        check(text[0] == '/' && text[1] != '/' && !strpbrk(text, "\\\r\n\t "));
+    (void)attempts_of(&peer, text);
 }
 
 struct target {
@@ -118,6 +146,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_header(text);
     else if (data[0] == 'b')
         fuzz_body(s);
+    else if (data[0] == 'c')
+        fuzz_cookie(s);
+    else if (data[0] == 'n')
+        fuzz_next(text);
     free(text);
     return 0;
 }

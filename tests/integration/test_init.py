@@ -746,6 +746,15 @@ def test_discover_lists_kernelspecs_and_nothing_else(tmp_path: Path) -> None:
     fifo = tmp_path / "first/kernels/fifo"
     fifo.mkdir()
     os.mkfifo(fifo / "kernel.json")
+    for base, name, body in (
+        ("first/kernels/python3", "logo-64x64.png", b"\x89PNG\0\n"), ("first/kernels/python3", "logo-svg.svg", b"z" * 65537),
+        ("first/kernels/python3", "logo-128x128.png", b"p"), ("first/kernels/python3", "kernel.js", b"j"),
+        ("first/kernels/fifo", "logo-32x32.png", b"p"), ("second/kernels/python3", "logo-32x32.png", b"p"),
+    ):  # fmt: skip
+        (tmp_path / base / name).write_bytes(body)
+    os.mkfifo(tmp_path / "first/kernels/limit/logo-32x32.png")
+    for name in ("mine", "venv"):
+        (tmp_path / ("home/.local" if name == "mine" else "venv") / "share/jupyter/kernels" / name / "logo-svg.svg").symlink_to("/dev/zero")
     env = {"JUPYTER_PATH": f"{tmp_path}/first:{tmp_path}/second", "HOME": f"{tmp_path}/home", "PATH": f"{tmp_path}/venv/bin"}
     out = subprocess.run([find_binary(), "discover"], env=env, stdout=subprocess.PIPE, timeout=5, check=True).stdout
     specs = {}
@@ -755,6 +764,19 @@ def test_discover_lists_kernelspecs_and_nothing_else(tmp_path: Path) -> None:
     expected = {b"python3": b'{"a":1}', b"limit": b"y" * 65536, b"R-4.2_x": b"\0\xff{", b"mine": b"m", b"venv": b"v"}
     assert {name: body for name, body in specs.items() if name in expected} == expected
     assert not {b"bad name", b".hidden", b"big", b"fifo"} & set(specs)
+    assert {name: body for name, body in specs.items() if b"/" in name} == {b"python3/logo-64x64.png": b"\x89PNG\0\n"}
+    names = list(specs)
+    assert names.index(b"python3/logo-64x64.png") == names.index(b"python3") + 1
+
+
+def test_discover_prints_so_many_logos_and_no_more(tmp_path: Path) -> None:
+    for i in range(64):
+        folder = tmp_path / "kernels" / f"k{i}"
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text("{}")
+        (folder / "logo-svg.svg").write_bytes(b"s" * 60_000)
+    out = subprocess.run([find_binary(), "discover"], env={"JUPYTER_PATH": str(tmp_path)}, stdout=subprocess.PIPE, timeout=5, check=True).stdout
+    assert out.count(b"\0002\0{}") == 64 and out.count(b"/logo-svg.svg\00060000\0") == 4
 
 
 def test_discover_stops_at_64(tmp_path: Path) -> None:

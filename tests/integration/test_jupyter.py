@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Service, kill
+from conftest import Service, kill, wait_until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -26,6 +26,29 @@ def api(service: Service) -> Iterator[httpx.Client]:
         yield client
         for kernel in client.get("/api/kernels").json():
             client.delete(f"/api/kernels/{kernel['id']}")
+
+
+def test_a_kernelspecs_logos_come_from_its_image(service: Service, api: httpx.Client) -> None:
+    specs = api.get("/api/kernelspecs").json()["kernelspecs"]
+    assert {name for name, spec in specs.items() if spec["resources"]} >= {"python3", "bash"}
+    assert specs["python3"]["resources"]["logo-svg"] == "/kernelspecs/python3/logo-svg.svg"
+    for path in [path for spec in specs.values() for path in spec["resources"].values()]:
+        logo = api.get(path)
+        assert logo.status_code == 200
+        is_svg = path.endswith(".svg")
+        assert logo.headers["content-type"] == ("image/svg+xml" if is_svg else "image/png")
+        assert b"<svg" in logo.content if is_svg else logo.content.startswith(b"\x89PNG\r\n\x1a\n")
+        assert httpx.get(f"{service.url}{path}").status_code == 403
+        assert api.get(path, headers={"If-None-Match": logo.headers["etag"]}).status_code == 304
+
+
+def test_an_image_that_an_older_keeper_looked_into_gets_its_logos(service: Service, api: httpx.Client) -> None:
+    records = list((service.state / "keeper" / "images").iterdir())
+    for record in records:
+        record.write_text(json.dumps(json.loads(record.read_text())["kernelspecs"]))
+    kill(service.pid_of("keeper"))
+    wait_until(lambda: all(json.loads(record.read_text()).get("v") == 2 for record in records), 30)
+    assert records and "logo-svg" in api.get("/api/kernelspecs/python3").json()["resources"]
 
 
 class Channels:

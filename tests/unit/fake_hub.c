@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -10,9 +11,11 @@
 #include "kernelhub/execution.h"
 #include "kernelhub/follower.h"
 #include "kernelhub/metrics.h"
+#include "kernelhub/notebook_reader.h"
 #include "kernelhub/sandbox_verbs.h"
 #include "kernelhub/session.h"
 #include "kernelhub/user.h"
+#include "protocol/login.h"
 
 #define MAX_RUNS 4096
 
@@ -59,8 +62,10 @@ struct hub {
     zlistx_t *followers;
     zlistx_t *waits;
     zlistx_t *timed; /* waits that a timer points to: it frees them */
-    unsigned n_interrupts;
-    bool store_is_stuck, is_revoked; /* FAKE_KEY_2 is */
+    unsigned n_interrupts, n_notebooks;
+    bool store_is_stuck, is_revoked;    /* FAKE_KEY_2 is */
+    uint8_t secret[LOGIN_SECRET_BYTES]; /* of logins */
+    int64_t later_s;                    /* by so much its clock is ahead */
 };
 
 struct wait {
@@ -228,6 +233,16 @@ void fake_hub_stick(struct hub *h)
     h->store_is_stuck = true;
 }
 
+void fake_hub_set_secret(struct hub *h, const char *text)
+{
+    (void)snprintf((char *)h->secret, sizeof h->secret, "%s", text);
+}
+
+void fake_hub_set_later(struct hub *h, int64_t seconds)
+{
+    h->later_s = seconds;
+}
+
 unsigned fake_hub_interrupts(const struct hub *h)
 {
     return h->n_interrupts;
@@ -269,6 +284,7 @@ void hub_write_metrics(struct hub *h, struct buf *out)
     metric_gauge_write(out, "kernelhub_test_runs", "", (double)h->n_runs);
     metric_gauge_write(out, "kernelhub_test_followers", "", fake_hub_followers(h));
     metric_gauge_write(out, "kernelhub_test_waits", "", fake_hub_waits(h));
+    metric_gauge_write(out, "kernelhub_test_notebooks", "", h->n_notebooks);
 }
 
 void metric_gauge_write(struct buf *out, const char *name, const char *help, double value)
@@ -388,6 +404,42 @@ int user_authenticate(struct hub *h, struct slice token, struct user **ret,
     return 0;
 }
 
+static void fake_seal(struct hub *h, const struct login *l, struct user_login *ret)
+{
+    login_seal(l, h->secret, ret->text);
+    ret->is_https = l->is_https;
+    ret->seconds = l->until_s - time(NULL) - h->later_s;
+}
+
+int user_log_in(struct hub *h, struct slice token, bool is_https, struct user_login *ret,
+                struct err *e)
+{
+    char key[USER_HASH_CHARS + 1];
+    struct login l;
+    struct user *u;
+    if (!login_begin(&l, token, is_https, time(NULL) + h->later_s))
+        return err_set(e, ERR_UNAUTHORIZED, "that is no key");
+    if (user_authenticate(h, token, &u, key, e) < 0)
+        return -1;
+    fake_seal(h, &l, ret);
+    return 0;
+}
+
+int user_authenticate_login(struct hub *h, struct slice text, struct user **ret,
+                            char ret_key[USER_HASH_CHARS + 1], struct user_login *ret_renewed,
+                            struct err *e)
+{
+    struct login l;
+    int64_t now_s = time(NULL) + h->later_s;
+    bool is_good = login_open(text, h->secret, &l) == DECODE_OK && !login_is_over(&l, now_s);
+    ret_renewed->text[0] = '\0';
+    if (user_authenticate(h, is_good ? login_token(&l) : slice_of(NULL, 0), ret, ret_key, e) < 0)
+        return -1;
+    if (is_good && login_renew(&l, now_s))
+        fake_seal(h, &l, ret_renewed);
+    return 0;
+}
+
 const char *user_shut_out(struct hub *h, const struct user *u, const char *key)
 {
     if (u->removed)
@@ -440,7 +492,7 @@ void user_write_all(const struct hub *h, struct buf *out)
 int user_key_create(struct hub *h, struct user *u, const char *name, int64_t expires_us,
                     char ret_key[USER_KEY_CHARS + 1], struct buf *ret_json, struct err *e)
 {
-    (void)snprintf(ret_key, USER_KEY_CHARS + 1, "kh_%043d", 7);
+    (void)snprintf(ret_key, USER_KEY_CHARS + 1, "kh_%064d", 7);
     buf_addf(ret_json, "{\"id\":\"%s\",\"name\":\"%s\",\"user\":\"%s\",\"expires_us\":%lld}",
              uuid_new().text, name, u->name, (long long)expires_us);
     return 0;
@@ -1093,4 +1145,84 @@ int session_delete(struct hub *h, struct session *s, struct err *e)
             h->sessions[i] = NULL;
     free(s);
     return 0;
+}
+
+/* ---- notebooks: of session 'python' two pieces, each 2 ms late; of 'long' a thousand of 64 KiB; 'broken' ends in the middle ---- */
+
+struct notebook_reader {
+    struct hub *hub;
+    char session[256];
+    int64_t since_us;
+    bool has_outputs;
+    void (*on_ready)(void *arg);
+    void *arg;
+    int n_given, timer;
+    bool is_due;
+    char piece[65536];
+};
+
+struct notebook_reader *notebook_reader_new(struct hub *h, const struct user *u,
+                                            const struct notebook_wish *w,
+                                            void (*on_ready)(void *arg), void *arg)
+{
+    struct notebook_reader *r = calloc(1, sizeof *r);
+    assert(r);
+    (void)snprintf(r->session, sizeof r->session, "%s", w->session);
+    r->hub = h;
+    r->since_us = w->since_us;
+    r->has_outputs = !w->without_outputs;
+    r->on_ready = on_ready;
+    r->arg = arg;
+    r->timer = -1;
+    h->n_notebooks++;
+    return r;
+}
+
+void notebook_reader_free(struct notebook_reader *r)
+{
+    if (!r)
+        return;
+    if (r->timer >= 0)
+        loop_timer_end(r->hub->loop, r->timer);
+    r->hub->n_notebooks--;
+    free(r);
+}
+
+static int on_piece(struct loop *loop, int id, void *arg)
+{
+    struct notebook_reader *r = arg;
+    r->timer = -1;
+    r->is_due = true;
+    r->on_ready(r->arg);
+    return 0;
+}
+
+enum follow notebook_reader_next(struct notebook_reader *r, struct slice *ret_piece, struct err *e)
+{
+    bool is_long = strcmp(r->session, "long") == 0;
+    if (!r->is_due) {
+        if (r->timer < 0)
+            r->timer = loop_timer(r->hub->loop, is_long ? 0 : 2, on_piece, r);
+        return FOLLOW_WAIT;
+    }
+    r->is_due = false;
+    if (strcmp(r->session, "none") == 0) {
+        (void)err_set(e, ERR_NOT_FOUND, "no session 'none'");
+        return FOLLOW_FAILED;
+    }
+    if (r->n_given == 1 && strcmp(r->session, "broken") == 0) {
+        (void)err_set(e, ERR_INTERNAL, "the disk is gone");
+        return FOLLOW_FAILED;
+    }
+    if (r->n_given == (is_long ? 1000 : 2))
+        return FOLLOW_END;
+    if (is_long)
+        memset(r->piece, ' ', sizeof r->piece);
+    else
+        (void)snprintf(r->piece, sizeof r->piece,
+                       r->n_given ? "\"since\":%lld,\"outputs\":%d}" : "{\"cells\":[],",
+                       (long long)r->since_us, r->has_outputs);
+    *ret_piece = slice_of(r->piece, is_long ? sizeof r->piece : strlen(r->piece));
+    r->n_given++;
+    return FOLLOW_LINE;
 }

@@ -20,6 +20,8 @@ struct session;
 struct hub *fake_hub_new(struct loop *loop);
 void fake_hub_set(struct hub *h, enum config_key key, const char *text, int64_t number);
 void fake_hub_stick(struct hub *h); /* its store can write nothing any more */
+void fake_hub_set_secret(struct hub *h, const char *text); /* that its logins are sealed with */
+void fake_hub_set_later(struct hub *h, int64_t seconds);   /* for its logins it is so much later */
 unsigned fake_hub_interrupts(const struct hub *h);
 unsigned fake_hub_followers(const struct hub *h); /* open now */
 unsigned fake_hub_waits(const struct hub *h);     /* open now */

@@ -2,6 +2,7 @@
  * shell what comes, as it came. With {"flood":N,"bytes":B} as content it publishes N streams of B bytes instead. The one called "slow"
  * takes a minute to start. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -71,6 +72,17 @@ bool jupyter_write_spec(struct hub *h, const char *name, struct buf *out)
     if (strcmp(name, "python3") != 0)
         return false;
     buf_add_str(out, "{\"name\":\"python3\",\"spec\":{},\"resources\":{}}");
+    return true;
+}
+
+bool jupyter_write_logo(struct hub *h, const char *name, const char *file, struct buf *bytes,
+                        char ret_tag[JUPYTER_LOGO_TAG_CHARS + 1])
+{
+    bool is_svg = strcmp(file, "logo-svg.svg") == 0;
+    if (strcmp(name, "python3") != 0 || (!is_svg && strcmp(file, "logo-64x64.png") != 0))
+        return false;
+    buf_add_str(bytes, is_svg ? "<svg xmlns='http://www.w3.org/2000/svg'/>" : "\x89PNG");
+    (void)snprintf(ret_tag, JUPYTER_LOGO_TAG_CHARS + 1, "%032d", is_svg);
     return true;
 }
 

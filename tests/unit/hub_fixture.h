@@ -22,7 +22,7 @@ static inline void hub_fixture_open(struct hub_fixture *f)
         "{\"images\":[{\"template\":\"slim\",\"image\":\"slim\",\"digest\":\"sha256:0\",\"kernelspecs\":{\"python3\":{"
         "\"argv\":[\"python3\"],\"language\":\"python\",\"display_name\":\"Python\"}}}]}";
     struct err e = ERR_INIT;
-    char key[64];
+    char key[USER_KEY_CHARS + 1];
     f->base.loop = loop_new();
     if (hub_new(f->config, f->base.loop, key, sizeof key, &f->hub, &e) < 0)
         fail_msg("%s", e.text);

@@ -1,6 +1,7 @@
 /* The hub as a whole: what it commits, what it gives up, what it takes over. */
 #include "hub_fixture.h"
 #include "kernelhub/follower.h"
+#include "kernelhub/jupyter.h"
 #include "kernelhub/sandbox_verbs.h"
 #include "protocol/frame.h"
 #include "protocol/verb.h"
@@ -346,7 +347,8 @@ static void answer_verb(struct keeper *k, const struct verb_request *r)
 {
     static const char IMAGES[] =
         ",\"images\":[{\"template\":\"slim\",\"image\":\"slim\",\"digest\":"
-        "\"sha256:1\",\"kernelspecs\":{\"python3\":{\"argv\":[\"python3\"],\"language\":\"python\"}}}]";
+        "\"sha256:1\",\"kernelspecs\":{\"python3\":{\"argv\":[\"python3\"],\"language\":\"python\"}"
+        "}}]";
     static const char HELLO[] = ",\"version\":2,\"keeper_epoch\":1,\"boot_id\":"
                                 "\"11111111-1111-4222-8333-444455556666\"";
     CLEANUP_BUF struct buf out = BUF_INIT(4096);
@@ -455,6 +457,36 @@ static void a_catalog_of_before_does_not_stand_for_the_images_of_now(void **stat
     got_done(&g);
 }
 
+static void a_kernelspec_names_its_logos_and_gives_their_bytes(void **state)
+{
+    static const char IMAGES[] = "{\"images\":[{\"template\":\"slim\",\"image\":\"slim\","
+                                 "\"digest\":\"sha256:0\",\"kernelspecs\":{"
+                                 "\"python3\":{\"language\":\"python\"},\"bash\":{\"language\":"
+                                 "\"bash\"}},\"logos\":{\"python3\":"
+                                 "{\"logo-64x64.png\":\"iVBORw0KGgoh\",\"logo-svg.svg\":\"PHN2Zy8+"
+                                 "\",\"logo-32x32.png\":\"no base64\"}}}]}";
+    struct hub_fixture *f = *state;
+    CLEANUP_BUF struct buf out = BUF_INIT(65536), bytes = BUF_INIT(65536), again = BUF_INIT(65536);
+    char tag[JUPYTER_LOGO_TAG_CHARS + 1], other[sizeof tag];
+    catalog_load(f->hub->catalog, slice_str(IMAGES));
+    jupyter_write_specs(f->hub, &out);
+    assert_true(json_valid(buf_slice(&out)));
+    assert_non_null(strstr(out.data,
+                           "\"resources\":{\"logo-64x64\":\"/kernelspecs/python3/logo-64x64.png\","
+                           "\"logo-svg\":\"/kernelspecs/python3/logo-svg.svg\","));
+    assert_non_null(strstr(out.data, "\"resources\":{}"));
+    assert_true(jupyter_write_logo(f->hub, "python3", "logo-64x64.png", &bytes, tag));
+    assert_true(bytes.len == 9 && memcmp(bytes.data, "\x89PNG\r\n\x1a\n!", 9) == 0);
+    assert_true(jupyter_write_logo(f->hub, "python3", "logo-svg.svg", &again, other));
+    assert_true(slice_is(buf_slice(&again), "<svg/>"));
+    assert_int_equal(strlen(tag), JUPYTER_LOGO_TAG_CHARS);
+    assert_string_not_equal(tag, other);
+    assert_false(jupyter_write_logo(f->hub, "python3", "logo-32x32.png", &again, tag));
+    assert_false(jupyter_write_logo(f->hub, "python3", "kernel.js", &again, tag));
+    assert_false(jupyter_write_logo(f->hub, "bash", "logo-svg.svg", &again, tag));
+    assert_false(jupyter_write_logo(f->hub, "none", "logo-svg.svg", &again, tag));
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -473,6 +505,7 @@ int main(void)
         WITH_HUB(a_feed_that_has_ended_is_read_once),
         WITH_HUB(the_catalog_is_remembered_without_waiting_for_the_disk),
         WITH_HUB(a_catalog_of_before_does_not_stand_for_the_images_of_now),
+        WITH_HUB(a_kernelspec_names_its_logos_and_gives_their_bytes),
         WITH_HUB(what_is_open_in_a_session_that_has_ended_ends_at_recovery),
         WITH_HUB(revoked_and_expired_keys_and_removed_users_are_shut_out_and_no_others),
     };

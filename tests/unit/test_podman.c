@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "sandbox/jansson_owner.h"
 #include "sandbox/podman.h"
 #include "tests/unit/scratch.h"
 
@@ -152,6 +153,20 @@ static void a_refusal_is_no_reason_to_ask_again(void **state)
     expect_all(s);
 }
 
+static void a_list_that_fails_while_an_image_goes_is_asked_for_again(void **state)
+{
+    static const struct step STEPS[] = { { "GET /v4.0.0/libpod/images/json",
+                                           "500 Internal Server Error",
+                                           "{\"cause\":\"image not known\",\"message\":\"no\"}" },
+                                         { "GET /v4.0.0/libpod/images/json", "200 OK", "[]" } };
+    struct service *s = *state;
+    CLEANUP(json_decref) json_t *found = NULL;
+    struct err e = ERR_INIT;
+    begin(s, STEPS, ARRAY_LEN(STEPS));
+    assert_int_equal(podman_list_images(s->podman, "label", &found, &e), 0);
+    expect_all(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +174,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_container_that_may_have_been_made_is_removed_first, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(one_that_always_ends_is_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_list_that_fails_while_an_image_goes_is_asked_for_again,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_refusal_is_no_reason_to_ask_again, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

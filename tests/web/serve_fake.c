@@ -1,7 +1,7 @@
 /* Serves the API from a fake hub, for tests that want a real socket: prints its port, ends on
  * SIGTERM or SIGINT (draining first for half a second) or when stdin is closed.
  *
- *     serve_fake [server/KEY=VALUE …] */
+ *     serve_fake [server/KEY=VALUE …] [store=stuck] [secret=TEXT] [later=SECONDS] */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +47,10 @@ static void set(struct hub *hub, const char *option)
     };
     if (strcmp(option, "store=stuck") == 0)
         fake_hub_stick(hub);
+    if (strncmp(option, "secret=", 7) == 0)
+        fake_hub_set_secret(hub, option + 7);
+    if (strncmp(option, "later=", 6) == 0)
+        fake_hub_set_later(hub, atoll(option + 6));
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++) {
         size_t n = strlen(KEYS[i].name);
         if (strncmp(option, KEYS[i].name, n) == 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import struct
 import time
@@ -42,6 +43,30 @@ def test_errors_are_as_jupyter_server_says_them(server: Any) -> None:
     assert server.ask("PUT", "/api/kernels").status == 405
     assert server.ask("GET", "/api/v1/nothing").error["code"] == "not_found"
     assert server.ask("GET", "/apix").error["code"] == "not_found"
+
+
+def test_a_logo_is_a_picture_and_runs_nothing(server: Any) -> None:
+    def ask(path: str, token: str = "kh_admin", **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+        connection = server.connection()
+        connection.request("GET", f"/kernelspecs/{path}?token={token}", headers={k.replace("_", "-"): v for k, v in headers.items()})
+        reply = connection.getresponse()
+        return reply, reply.read()
+
+    for path, kind, begin in (("python3/logo-64x64.png", "image/png", b"\x89PNG"), ("python3/logo-svg.svg", "image/svg+xml", b"<svg")):
+        reply, body = ask(path)
+        assert (reply.status, reply.headers["Content-Type"]) == (200, kind) and body.startswith(begin)
+        assert reply.headers["Content-Security-Policy"] == "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+        assert reply.headers["X-Content-Type-Options"] == "nosniff"
+        assert reply.headers.get_all("Cache-Control") == ["private, max-age=3600"]
+        etag = reply.headers["ETag"]
+        for known in (etag, f'"x", W/{etag}'):
+            again, nothing = ask(path, If_None_Match=known)
+            assert (again.status, nothing, again.headers["ETag"]) == (304, b"", etag)
+        assert ask(path, If_None_Match='"x"')[0].status == 200
+    for path in ("python3/logo-32x32.png", "python3/kernel.js", "none/logo-svg.svg", "python3/..%2Flogo-svg.svg"):
+        reply = server.ask("GET", f"/kernelspecs/{path}")
+        assert reply.status == 404 and set(reply.json) == {"message", "reason", "request_id"}
+    assert ask("python3/logo-svg.svg", token="wrong")[0].status == 403
 
 
 def test_any_query_and_a_slash_at_the_end_are_taken(server: Any) -> None:

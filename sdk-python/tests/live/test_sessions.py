@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import kernelhub
@@ -20,6 +22,18 @@ def test_a_session_is_made_listed_restarted_and_deleted(hub, session):
     assert session not in [one.name for one in hub.sessions.list()]
     with pytest.raises(kernelhub.NotFoundError):
         mine.info()
+
+
+def test_a_session_leaves_a_notebook(hub, session, tmp_path):
+    hub.execute("print('ü')", session=session, check=True)
+    mine = hub.session(session)
+    mine.delete()
+    (cell,) = mine.notebook()["cells"]
+    assert cell["outputs"] == [{"output_type": "stream", "name": "stdout", "text": "ü\n"}]
+    mine.save_notebook(tmp_path / "a.ipynb", outputs=False)
+    saved = json.loads((tmp_path / "a.ipynb").read_text())
+    assert [(c["source"], c["outputs"]) for c in saved["cells"]] == [("print('ü')", [])]
+    assert hub.notebook(session, until="2001-01-01T00:00:00Z")["cells"] == []
 
 
 def test_two_sessions_share_nothing(hub, session):

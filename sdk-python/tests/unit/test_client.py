@@ -8,6 +8,7 @@ import pytest
 from fake import (
     TOKEN,
     URL,
+    Cut,
     FakeHub,
     a_run,
     error_reply,
@@ -255,6 +256,31 @@ def test_sessions(driver):
         "DELETE /api/v1/sessions/a%2Fb",
     ]
     assert hub.bodies() == [{"name": "a/b", "language": "r"}]
+
+
+def test_a_notebook_is_a_dict_or_a_file(driver, tmp_path):
+    book = {"cells": [], "nbformat": 4}
+    at = datetime(2026, 11, 21, 10, tzinfo=timezone.utc)
+    path = tmp_path / "ü.ipynb"
+    hub = FakeHub(httpx.Response(200, json=book), httpx.Response(200, json=book))
+    assert driver.call(hub, lambda c: c.notebook("a/b", since=at, outputs=False)) == book
+    assert driver.call(hub, lambda c: c.session("a").notebook()) == book
+    assert hub.lines() == [
+        "GET /api/v1/sessions/a%2Fb/notebook?since=2026-11-21T10%3A00%3A00Z&outputs=0",
+        "GET /api/v1/sessions/a/notebook",
+    ]
+    body = b'{"cells":[]}'
+    cut, whole = (httpx.Response(200, stream=Cut(body, at)) for at in (5, None))
+    driver.call(FakeHub(cut, whole), lambda c: c.session("a").save_notebook(path))
+    assert path.read_bytes() == body, "a broken connection is no notebook: it is asked for again"
+    with pytest.raises(kernelhub.NotFoundError):
+        driver.call(
+            FakeHub(error_reply(404, "not_found")), lambda c: c.sessions.save_notebook("a", path)
+        )
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == body
+    with pytest.raises(TypeError, match="limit"):
+        driver.call(FakeHub(), lambda c: c.notebook("a", limit=3))
 
 
 def test_a_session_runs_code_in_itself(driver):
