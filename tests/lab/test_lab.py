@@ -6,6 +6,7 @@ import re
 import time
 from typing import Any
 
+import nbformat
 import pytest
 from integration_conftest import kill
 
@@ -143,7 +144,7 @@ def test_a_cell_is_whole_after_the_network_or_the_hub_was_lost(page: Any, lab: A
     assert output(page, 0).splitlines() == WHOLE
 
 
-def test_what_a_reloaded_page_forgot_is_in_the_history(page: Any, lab: Any, service: Any) -> None:
+def test_what_a_reloaded_page_forgot_is_in_the_history_and_in_the_notebook(page: Any, lab: Any, service: Any) -> None:
     url = lab.write("reload.ipynb", LINES.replace("line", "again"))
     opened(page, url)
     run(page)
@@ -155,3 +156,6 @@ def test_what_a_reloaded_page_forgot_is_in_the_history(page: Any, lab: Any, serv
         time.sleep(0.2)
     record = service.client().get(f"/api/v1/executions/{ran['execution_id']}").json()
     assert re.findall(r"again (\d+)", record["stdout"]) == [str(i) for i in range(40)]
+    exported = nbformat.reads(service.client().get(f"/api/v1/sessions/{ran['session']}/notebook").text, as_version=4)
+    (cell,) = [c for c in exported.cells if c.source == ran["code"]]
+    assert re.findall(r"again (\d+)", "".join(o.text for o in cell.outputs)) == [str(i) for i in range(40)]
