@@ -22,7 +22,7 @@
 #define MAX_HELD_BYTES (1u << 20)
 #define MAX_DEATHS     5 /* each within STABLE_US of the one before */
 #define STABLE_US      10000000
-#define ENDED_US         120000000 /* a cell that ended longer ago has been heard of */
+#define ENDED_US       120000000 /* a cell that ended longer ago has been heard of */
 
 static void asked_free(void **p)
 {
@@ -325,6 +325,15 @@ void front_send(struct front *f, const struct kernel_ws_message *m)
         shut_down(f, m); /* f may be gone */
     else
         pass_on(f, m);
+}
+
+const struct uuid *front_execution(const struct front *f, const char *msg_id)
+{
+    const struct asked *a = zhashx_lookup(f->session->jupyter->asked, msg_id);
+    if (a)
+        return uuid_is_set(&a->execution_id) ? &a->execution_id : NULL;
+    const struct execution *x = zhashx_lookup(f->session->hub->executions, msg_id);
+    return x && x->session == f->session ? &x->id : NULL;
 }
 
 /* ---- life ---- */

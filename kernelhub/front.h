@@ -29,4 +29,7 @@ void front_has_room(struct front *f);
 /* A message of the client. What cannot be done is answered as the kernel would. */
 void front_send(struct front *f, const struct kernel_ws_message *m);
 
+/* The execution that a client's message, or the hub's own, with this msg_id made at the front's session; NULL: none that is known. */
+const struct uuid *front_execution(const struct front *f, const char *msg_id);
+
 #endif

@@ -229,3 +229,12 @@ bool kernel_ws_write(struct buf *out, enum kernel_ws protocol, enum link_channel
     write_json(out, channel, parts, false);
     return false;
 }
+
+size_t kernel_ws_text_bytes(const struct slice *parts)
+{
+    enum { AROUND = 160 };            /* the names of write_json */
+    size_t n = AROUND + parts[0].len; /* the header's msg_id and msg_type stand there again */
+    for (size_t i = 0; i < N_PARTS; i++)
+        n += parts[i].len;
+    return n;
+}

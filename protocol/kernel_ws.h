@@ -32,4 +32,7 @@ bool kernel_ws_read(enum kernel_ws protocol, bool is_binary, struct slice frame,
 bool kernel_ws_write(struct buf *out, enum kernel_ws protocol, enum link_channel channel, const struct slice *parts,
                      size_t n_parts);
 
+/* No text frame of these four parts is longer. */
+size_t kernel_ws_text_bytes(const struct slice *parts);
+
 #endif

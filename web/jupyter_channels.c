@@ -3,14 +3,20 @@
  *     kernel ──► front ──on_message──► waiting ──on_room──► websocket      (each at its client's own speed)
  *     websocket ──on_text, on_binary──► kernel_ws_read ──► front_send
  *
+ * What a client cannot take is made to fit it (kernel_peer.h, protocol/jupyter_fit.h).
+ *
  * The bound: over MAX_WAITING_BYTES what the kernel publishes is left out for this client, and a line on its stderr says so once there
  * is room again; all of it is in the history. Replies are few and always wait; over twice the bound the socket is closed. */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/front.h"
 #include "kernelhub/jupyter.h"
+#include "protocol/jupyter_fit.h"
 #include "web/jupyter_api.h"
+#include "web/kernel_peer.h"
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/websocket.h"
@@ -18,6 +24,7 @@
 
 #define MAX_WAITING_BYTES (32u << 20)
 #define FEW_WAITING_BYTES (1u << 20)
+#define HOLD_MS           9000         /* for the kernel; clients wait 10 s for their 101 */
 #define MAX_FRAME_BYTES   (160u << 20) /* a kernel's message, and what is written around it */
 
 struct waiting {
@@ -31,9 +38,11 @@ struct channels {
     struct request *request;
     struct front *front; /* NULL: the session has ended */
     enum kernel_ws protocol;
+    struct kernel_peer peer;
     zlistx_t *waiting; /* struct waiting, owned */
     size_t waiting_bytes;
     uint64_t n_left_out, n_nonsense;
+    bool said_no_buffers, said_too_long;
     bool is_full;             /* nothing more is taken: what waits is sent, then it closes */
     enum ws_close close_code; /* JupyterLab comes again after 1012, and not after 1000 */
 };
@@ -64,20 +73,92 @@ static void add(struct channels *c, enum link_channel channel, const struct slic
     websocket_wake(c->socket);
 }
 
-/* As a kernel would say it. */
-static void say_left_out(struct channels *c)
+/* As a kernel would say it. parent: a header, or {}. */
+static void say_on_stderr(struct channels *c, struct slice parent, const char *text)
 {
-    CLEANUP_BUF struct buf header = BUF_INIT(1024), content = BUF_INIT(1024);
+    CLEANUP_BUF struct buf header = BUF_INIT(1024), content = BUF_INIT(4096);
     struct uuid id = uuid_new();
     jupyter_write_header(&header, id.text, "stream", "kernelhub", 1000 * zclock_time());
-    buf_addf(&content,
-             "{\"name\":\"stderr\",\"text\":\"[kernelhub: this client was too slow, %llu messages "
-             "are left out here; the history has them]\\n\"}",
-             (unsigned long long)c->n_left_out);
-    const struct slice parts[] = { buf_slice(&header), SLICE_LITERAL("{}"), SLICE_LITERAL("{}"),
+    buf_add_str(&content, "{\"name\":\"stderr\",\"text\":");
+    json_quote_str(&content, text);
+    buf_add_char(&content, '}');
+    const struct slice parts[] = { buf_slice(&header), parent, SLICE_LITERAL("{}"),
                                    buf_slice(&content) };
-    c->n_left_out = 0;
     add(c, LINK_IOPUB, parts, 4);
+}
+
+static void say_left_out(struct channels *c)
+{
+    char text[256];
+    (void)snprintf(text, sizeof text,
+                   "[kernelhub: this client was too slow, %llu messages are left out here; the "
+                   "history has them]\n",
+                   (unsigned long long)c->n_left_out);
+    c->n_left_out = 0;
+    say_on_stderr(c, SLICE_LITERAL("{}"), text);
+}
+
+/* ---- what does not fit ---- */
+
+struct fitting {
+    struct channels *channels;
+    enum link_channel channel;
+};
+
+static void say_fitted(void *arg, const struct slice *parts, size_t n)
+{
+    const struct fitting *f = arg;
+    add(f->channels, f->channel, parts, n);
+}
+
+static void write_where(const struct channels *c, struct slice parent, char *ret, size_t size)
+{
+    struct jupyter_header names = { .msg_id = "" };
+    (void)jupyter_read_header(parent, &names); /* none: no cell is known */
+    const struct uuid *execution = c->front ? front_execution(c->front, names.msg_id) : NULL;
+    if (execution)
+        (void)snprintf(ret, size, "GET /api/v1/executions/%s has it", execution->text);
+    else
+        (void)snprintf(ret, size, "the session's history may have it");
+}
+
+/* Once a connection each. */
+static void say_what_is_missing(struct channels *c, enum jupyter_fitted fitted, struct slice parent,
+                                const char *where)
+{
+    char text[512];
+    bool *said = fitted == JUPYTER_FITTED_NOT ? &c->said_too_long : &c->said_no_buffers;
+    if (fitted == JUPYTER_FITTED || *said)
+        return;
+    *said = true;
+    if (fitted == JUPYTER_FITTED_NOT)
+        (void)snprintf(text, sizeof text,
+                       "[kernelhub: a message is left out here, for this connection takes at most "
+                       "%zu bytes in one; %s]\n",
+                       c->peer.max_frame_bytes, where);
+    else
+        (void)snprintf(text, sizeof text,
+                       "[kernelhub: binary data (a widget's buffers) is left out here, for this "
+                       "connection cannot take it: see docs/jupyter.md]\n");
+    say_on_stderr(c, parent, text);
+}
+
+static void add_fitted(struct channels *c, enum link_channel channel, const struct slice *parts,
+                       size_t n)
+{
+    char where[128];
+    struct fitting fitting = { c, channel };
+    const struct jupyter_fit fit = { .takes_buffers = c->peer.takes_binary,
+                                     .max_frame_bytes = c->peer.max_frame_bytes,
+                                     .where = where,
+                                     .say = say_fitted,
+                                     .arg = &fitting };
+    if (c->protocol == KERNEL_WS_V1 || jupyter_fits(&fit, parts, n)) {
+        add(c, channel, parts, n);
+        return;
+    }
+    write_where(c, parts[1], where, sizeof where);
+    say_what_is_missing(c, jupyter_fit(&fit, parts, n), parts[1], where);
 }
 
 static void on_message(void *arg, enum link_channel channel, const struct slice *parts, size_t n)
@@ -89,7 +170,7 @@ static void on_message(void *arg, enum link_channel channel, const struct slice 
     }
     if (c->n_left_out)
         say_left_out(c);
-    add(c, channel, parts, n);
+    add_fitted(c, channel, parts, n);
     c->is_full = c->waiting_bytes > 2 * (size_t)MAX_WAITING_BYTES;
     c->close_code = WS_CLOSE_RESTART;
 }
@@ -157,6 +238,18 @@ static void on_binary(void *arg, struct slice bytes)
     take(arg, true, bytes);
 }
 
+/* Jupyter Server in between passes its clients' frames on, all as text. */
+static void on_either(void *arg, struct slice frame)
+{
+    take(arg, frame.len && frame.data[0] == '\0', frame); /* the first byte of a number of parts */
+}
+
+static struct kernel_peer peer_of(const struct request *r)
+{
+    return kernel_peer_of(MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, "User-Agent"),
+                          query_get(&r->query, "session_id"));
+}
+
 static enum kernel_ws protocol_of(const struct request *r)
 {
     const char *offered =
@@ -174,6 +267,7 @@ static void *begin(struct websocket *w, struct request *r)
     c->socket = w;
     c->request = r;
     c->protocol = protocol_of(r);
+    c->peer = peer_of(r);
     c->waiting = zlistx_new();
     zlistx_set_destructor(c->waiting, waiting_free);
     if (s)
@@ -192,31 +286,72 @@ static void on_end(void *arg, bool client_left)
     free(c);
 }
 
+/* ---- before the 101 ---- */
+
+/* A request that waits for its kernel. */
+struct held {
+    struct request *request;
+    int timer;
+};
+
+static void held_free(struct held *h)
+{
+    loop_timer_end(hub_loop(h->request->site->hub), h->timer);
+    request_work(h->request, NULL, NULL);
+    free(h);
+}
+
+static void on_request_done(void *work, bool completed)
+{
+    held_free(work);
+}
+
 /* The kernel is there: clients count on its answer as soon as the socket is open. */
 static void on_kernel(void *arg, const struct err *e, struct slice json)
 {
-    static const struct websocket_use USE = { .begin = begin,
-                                              .on_text = on_text,
-                                              .on_binary = on_binary,
-                                              .on_room = on_room,
-                                              .on_end = on_end };
-    struct request *r = arg;
+    static const struct websocket_use USE = { begin, on_text, on_binary, false, on_room, on_end };
+    static const struct websocket_use EITHER = { begin, on_text, on_either, true, on_room, on_end };
+    struct held *h = arg;
+    struct request *r = h->request;
+    bool is_v1 = protocol_of(r) == KERNEL_WS_V1;
+    held_free(h);
     r->wait = NULL;
     if (e)
         reply_error(r, e);
     else
-        websocket_accept_as(r, &USE, protocol_of(r) == KERNEL_WS_V1 ? KERNEL_WS_V1_NAME : NULL);
+        websocket_accept_as(r, !is_v1 && peer_of(r).sends_binary_as_text ? &EITHER : &USE,
+                            is_v1 ? KERNEL_WS_V1_NAME : NULL);
+}
+
+/* Its kernel goes on starting; a 503 makes JupyterLab and Jupyter Server come again. */
+static int on_held_too_long(struct loop *loop, int timer, void *arg)
+{
+    const struct held *h = arg;
+    struct request *r = h->request;
+    struct err e = ERR_INIT;
+    if (!r->wait)
+        return 0; /* it was told something else already: the service stops */
+    wait_cancel(TAKE(r->wait));
+    r->hint = "it goes on starting: connect again";
+    (void)err_set(&e, ERR_UNAVAILABLE, "kernel %.36s is still starting", request_part(r, 0));
+    reply_error(r, &e);
+    return 0;
 }
 
 void jupyter_api_channels(struct request *r)
 {
     struct err e = ERR_INIT;
     struct session *s = jupyter_find_kernel(r->site->hub, r->user, request_part(r, 0));
-    if (s) {
-        request_wait(r, jupyter_await(s, on_kernel, r));
+    if (!s) {
+        (void)err_set(&e, ERR_NOT_FOUND, "there is no kernel %s",
+                      log_quote(slice_str(request_part(r, 0))));
+        reply_error(r, &e);
         return;
     }
-    (void)err_set(&e, ERR_NOT_FOUND, "there is no kernel %s",
-                  log_quote(slice_str(request_part(r, 0))));
-    reply_error(r, &e);
+    struct held *h = calloc(1, sizeof *h);
+    assert(h);
+    h->request = r;
+    h->timer = loop_timer(hub_loop(r->site->hub), HOLD_MS, on_held_too_long, h);
+    request_work(r, h, on_request_done);
+    request_wait(r, jupyter_await(s, on_kernel, h));
 }

@@ -472,7 +472,8 @@ static void refuse(struct request *r, enum ws_handshake_result why, const struct
 static void answer(struct request *r, const struct websocket_use *use, const char *key,
                    const char *protocol)
 {
-    const struct ws_wire_events events = { on_text, use->on_binary ? on_binary : NULL, on_pong };
+    const struct ws_wire_events events = { on_text, use->on_binary ? on_binary : NULL, on_pong,
+                                           use->any_kind };
     char accept[WS_ACCEPT_CHARS + 1];
     struct websocket *w = calloc(1, sizeof *w);
     assert(w);

@@ -17,6 +17,7 @@ struct websocket_use {
     void *(*begin)(struct websocket *w, struct request *r); /* the request stays until after on_end */
     void (*on_text)(void *arg, struct slice text);
     void (*on_binary)(void *arg, struct slice bytes); /* NULL: such a message closes the socket */
+    bool any_kind; /* text comes by on_binary, too, and unchecked */
     void (*on_room)(void *arg); /* there is room: now is the time to say what waits */
     /* Nothing can be sent any more; frees arg. client_left: it was the client's doing, or its network's, not ours. */
     void (*on_end)(void *arg, bool client_left);

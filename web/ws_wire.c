@@ -4,7 +4,9 @@
  *     ws_wire_text ──► wslay's queue ──► wslay_event_send ──► out ──► ws_wire_out
  *
  * wslay does not collect messages for us: it would allocate what a frame's head merely announces, and about a
- * hundred bytes for each frame of a message that comes in frames of one byte. */
+ * hundred bytes for each frame of a message that comes in frames of one byte.
+ *
+ * It checks every text, too. Where that is not wanted, text frames become binary ones on their way to it. */
 #include "web/ws_wire.h"
 
 #include <assert.h>
@@ -20,11 +22,19 @@
 #define REASON_BYTES 123
 #define MAX_HEAD     14
 
+/* Where in a frame of the client the next byte stands. */
+struct in_frame {
+    uint8_t head[MAX_HEAD];
+    size_t n_head;
+    uint64_t payload_left;
+};
+
 struct ws_wire {
     struct ws_wire_events events;
     void *arg;
     struct wslay_event_context *wslay;
     struct slice in;
+    struct in_frame at; /* of any_kind only */
     struct buf message; /* the data frames so far */
     struct buf out;
     size_t out_at;         /* sent */
@@ -44,6 +54,41 @@ static void let_go(struct buf *b)
 
 /* ---- in ---- */
 
+/* The bytes of a frame's head that begins so; at least two are known. */
+static size_t head_bytes(const uint8_t *head)
+{
+    unsigned n = head[1] & 0x7f;
+    return 2 + (n == 127 ? 8 : n == 126 ? 2 : 0) + (head[1] & 0x80 ? 4 : 0);
+}
+
+static uint64_t payload_bytes(const uint8_t *head)
+{
+    uint64_t n = head[1] & 0x7f;
+    size_t end = n == 127 ? 10 : n == 126 ? 4 : 2;
+    for (size_t i = 2; i < end; i++)
+        n = (i > 2 ? n << 8 : 0) | head[i];
+    return n;
+}
+
+static void make_binary(struct in_frame *at, uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        if (at->payload_left) {
+            size_t skip = at->payload_left < n - i ? (size_t)at->payload_left : n - i;
+            at->payload_left -= skip;
+            i += skip;
+            continue;
+        }
+        if (at->n_head == 0 && (bytes[i] & 0x0f) == WSLAY_TEXT_FRAME)
+            bytes[i] = (uint8_t)((bytes[i] & 0xf0) | WSLAY_BINARY_FRAME);
+        at->head[at->n_head++] = bytes[i++];
+        if (at->n_head >= 2 && at->n_head == head_bytes(at->head)) {
+            at->payload_left = payload_bytes(at->head);
+            at->n_head = 0;
+        }
+    }
+}
+
 static ssize_t on_want_bytes(wslay_event_context_ptr wslay, uint8_t *to, size_t max, int flags,
                              void *arg)
 {
@@ -55,6 +100,8 @@ static ssize_t on_want_bytes(wslay_event_context_ptr wslay, uint8_t *to, size_t 
     }
     memcpy(to, w->in.data, n);
     w->in = slice_of(w->in.data + n, w->in.len - n);
+    if (w->events.any_kind)
+        make_binary(&w->at, to, n);
     return (ssize_t)n;
 }
 
@@ -114,11 +161,7 @@ void ws_wire_take(struct ws_wire *w, struct slice bytes)
 /* How many bytes of the frame that begins in `data` are not in there. */
 static uint64_t left_of_frame(const uint8_t *data, size_t len)
 {
-    uint64_t n = data[1] & 0x7f;
-    size_t head = n == 127 ? 10 : n == 126 ? 4 : 2;
-    for (size_t i = 2; i < head; i++)
-        n = (i > 2 ? n << 8 : 0) | data[i];
-    return n - (len - head);
+    return payload_bytes(data) - (len - head_bytes(data));
 }
 
 /* wslay hands over a frame's head whole, then its payload in pieces. When the framing was broken it

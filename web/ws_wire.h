@@ -23,6 +23,7 @@ struct ws_wire_events {
     void (*on_text)(void *arg, struct slice text); /* valid UTF-8, valid during the call */
     void (*on_binary)(void *arg, struct slice bytes); /* NULL: such a message closes with 1003 */
     void (*on_pong)(void *arg, struct slice payload);
+    bool any_kind; /* text is as good as binary, and not checked: all messages come by on_binary */
 };
 
 struct ws_wire;

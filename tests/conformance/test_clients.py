@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -86,6 +87,14 @@ def test_nbclient_says_which_cell_failed(open_service: Any, gateway_url: Any) ->
         run_notebook("1/0", "print('never')")
     with pytest.raises((CellExecutionError, DeadKernelError)):
         run_notebook("import os; os._exit(1)")
+
+
+def test_nbclient_hears_the_next_cell_after_a_message_with_buffers(open_service: Any, gateway_url: Any) -> None:
+    """It reads text only: at a binary frame its thread that listens would end."""
+    gateway_url(open_service.url)
+    comm = "from comm import create_comm\nc = create_comm('x', data={'state': {'n': 1}, 'buffer_paths': [['a']]}, buffers=[b'\\xff'])\nprint('still')"
+    outputs = [c.outputs for c in run_notebook(comm, "print('next')").cells]
+    assert "still\n" in "".join(o.text for o in outputs[0]) and outputs[1][0].text == "next\n"
 
 
 def joined(outputs: list[Any]) -> list[Any]:
@@ -185,7 +194,7 @@ def run_script(script: str, url: str, token: str, *more: str) -> list[str]:
 
 def services(url: str, token: str, *more: str) -> None:
     assert run_script("services.js", url, token, *more) == [
-        "specs", "started", "executed", "comm", "interrupted", "input", "restarted", "reconnected", "changed", "shut down"
+        "specs", "started", "executed", "comm", "large", "interrupted", "input", "restarted", "reconnected", "changed", "shut down"
     ]  # fmt: skip
 
 
@@ -198,8 +207,12 @@ def test_jupyterlab_services(service: Any) -> None:
 
 
 def test_jupyterlab_services_through_jupyter_server(front: Front) -> None:
-    """Without buffers: its gateway connection ends at the first binary frame, from either side."""
-    services(front.url, front.token, "no-buffers")
+    """It ends its connection at a binary frame and at one above 10 MiB, so it gets neither; what a page sends it passes on as text."""
+    services(front.url, front.token, "gateway")
+    said = Path(front.log.name).read_text()
+    lost = re.findall(r"Lost connection to Gateway: (\S+)", said)
+    assert len(lost) == len(set(lost)), said  # a kernel's, once, when it is deleted
+    assert "Exception reading message" not in said
 
 
 def test_the_front_shows_our_kernelspecs(front: Front, service: Any) -> None:

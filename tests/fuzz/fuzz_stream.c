@@ -1,5 +1,5 @@
 /* What a client sends over a WebSocket. The first byte says which reader: 'w' the frames and the messages in them (the second
- * byte is how they are cut), 'o' one message, 'h' a header of the handshake.
+ * byte is how they are cut), 'a' the same where text and binary are one, 'o' one message, 'h' a header of the handshake.
  *
  * Properties: any cut of the bytes gives the same messages (but wslay looks at a close frame's reason piece by piece, so a broken
  * one ends the socket now or at its end); every message is valid UTF-8 within its limit; what is read of one has
@@ -83,11 +83,12 @@ static void drain(struct ws_wire *w)
         ws_wire_sent(w, out.len > 3 ? out.len - 1 : out.len);
 }
 
-static void hear(struct heard *h, struct slice bytes, size_t step)
+static void hear(struct heard *h, struct slice bytes, size_t step, bool any_kind)
 {
-    static const struct ws_wire_events EVENTS = { on_text, on_binary, on_pong };
+    const struct ws_wire_events events = { any_kind ? NULL : on_text, on_binary, on_pong,
+                                           any_kind };
     *h = (struct heard){ .texts = BUF_INIT(64u << 20) };
-    h->wire = ws_wire_new(MAX_MESSAGE, &EVENTS, h);
+    h->wire = ws_wire_new(MAX_MESSAGE, &events, h);
     for (size_t at = 0; at < bytes.len; at += step) {
         size_t n = bytes.len - at < step ? bytes.len - at : step;
         ws_wire_take(h->wire, slice_of(bytes.data + at, n));
@@ -96,14 +97,14 @@ static void hear(struct heard *h, struct slice bytes, size_t step)
     ws_wire_free(h->wire);
 }
 
-static void fuzz_wire(struct slice s)
+static void fuzz_wire(struct slice s, bool any_kind)
 {
     struct heard whole, cut;
     if (s.len < 2)
         return;
     struct slice bytes = slice_of(s.data + 1, s.len - 1);
-    hear(&whole, bytes, bytes.len);
-    hear(&cut, bytes, (uint8_t)s.data[0] % 17 + 1);
+    hear(&whole, bytes, bytes.len, any_kind);
+    hear(&cut, bytes, (uint8_t)s.data[0] % 17 + 1, any_kind);
     check(slice_equal(buf_slice(&whole.texts), buf_slice(&cut.texts)));
     check(whole.n_pongs == cut.n_pongs);
     buf_done(&whole.texts);
@@ -138,8 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data + 1, size - 1);
     text[size - 1] = '\0';
     struct slice s = slice_of(text, size - 1);
-    if (data[0] == 'w')
-        fuzz_wire(s);
+    if (data[0] == 'w' || data[0] == 'a')
+        fuzz_wire(s, data[0] == 'a');
     else if (data[0] == 'o')
         fuzz_op(s);
     else if (data[0] == 'h')

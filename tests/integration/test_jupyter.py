@@ -54,7 +54,7 @@ def test_an_image_that_an_older_keeper_looked_into_gets_its_logos(service: Servi
 class Channels:
     """A client of one kernel's WebSocket."""
 
-    def __init__(self, service: Service, kernel: str, session: str = "", v1: bool = False, token: str | None = None) -> None:
+    def __init__(self, service: Service, kernel: str, session: str = "", v1: bool = False, token: str | None = None, agent: str = "test", headers: dict[str, str] | None = None) -> None:
         self.v1 = v1
         self.session = session or uuid.uuid4().hex
         query = f"?token={service.key if token is None else token}" + (f"&session_id={session}" if session else "")
@@ -65,6 +65,8 @@ class Channels:
                 subprotocols=[V1] if v1 else None,  # type: ignore[list-item]
                 max_size=None,
                 proxy=None,
+                user_agent_header=agent or None,
+                additional_headers=headers,
             )
         )
         assert self.ws.subprotocol == (V1 if v1 else None)
@@ -259,7 +261,7 @@ def test_a_cell_says_what_a_kernel_says(service: Service, api: httpx.Client, v1:
 
 @pytest.mark.parametrize("v1", [False, True])
 def test_buffers_travel_both_ways(service: Service, api: httpx.Client, v1: bool) -> None:
-    with Channels(service, new_kernel(api), v1=v1) as c:
+    with Channels(service, new_kernel(api), session=uuid.uuid4().hex, v1=v1) as c:
         code = """
 k = get_ipython().kernel
 def on_open(comm, opened):

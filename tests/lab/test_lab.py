@@ -6,6 +6,7 @@ import re
 import time
 from typing import Any
 
+import nbformat
 import pytest
 from integration_conftest import kill
 
@@ -71,6 +72,38 @@ def test_a_slider_moves_a_value_in_the_kernel(page: Any, lab: Any) -> None:
     wait_for_output(page, 1, "it is 7")
 
 
+def test_what_its_server_cannot_pass_on_says_so_and_the_page_goes_on(page: Any, lab: Any) -> None:
+    """Binary frames and those above 10 MiB would end the connection of a Jupyter Server to its gateway."""
+    image = "import ipywidgets\nipywidgets.Image(value=bytes(range(256)) * 40, format='png')"
+    large = "from IPython.display import display\ndisplay({'image/png': 'x' * 12_000_000, 'text/plain': 'Figure'}, raw=True)"
+    opened(page, lab.write("large.ipynb", image, large, "print('next')"))
+    run(page)
+    wait_for_output(page, 0, "[kernelhub: binary data")
+    run(page)
+    wait_for_output(page, 1, "Figure\n[kernelhub: image/png, 12000002 bytes]")
+    run(page)
+    wait_for_output(page, 2, "next")
+    counts(page, 2, "[3]:")
+    said = (lab.folder / "lab.log").read_text()
+    assert "Lost connection" not in said and "Exception reading message" not in said
+
+
+def test_a_file_is_uploaded_to_a_widget(page: Any, lab: Any, tmp_path: Any) -> None:
+    """What a page sends with buffers its server passes on as text, whatever is in it."""
+    (tmp_path / "a.bin").write_bytes(bytes(range(256)))
+    code = "import ipywidgets\nf = ipywidgets.FileUpload()\nf"
+    opened(page, lab.write("upload.ipynb", code, "print('it is', bytes(f.value[0].content) == bytes(range(256)))"))
+    run(page)
+    button = page.wait_for_selector(".jupyter-button:has-text('Upload')", timeout=LONG)
+    with page.expect_file_chooser() as chosen:
+        button.click()
+    chosen.value.set_files(str(tmp_path / "a.bin"))
+    page.wait_for_selector(".jupyter-button:has-text('(1)')", timeout=LONG)
+    page.click(".jp-Cell >> nth=1 >> .cm-content")
+    run(page)
+    wait_for_output(page, 1, "it is True")
+
+
 def test_a_loop_is_interrupted_and_a_kernel_restarted(page: Any, lab: Any) -> None:
     opened(page, lab.write("stop.ipynb", "kept = 1\nimport time\nprint('on', flush=True)\nwhile True: time.sleep(0.1)", "print('never')", "kept"))
     run(page)
@@ -111,7 +144,7 @@ def test_a_cell_is_whole_after_the_network_or_the_hub_was_lost(page: Any, lab: A
     assert output(page, 0).splitlines() == WHOLE
 
 
-def test_what_a_reloaded_page_forgot_is_in_the_history(page: Any, lab: Any, service: Any) -> None:
+def test_what_a_reloaded_page_forgot_is_in_the_history_and_in_the_notebook(page: Any, lab: Any, service: Any) -> None:
     url = lab.write("reload.ipynb", LINES.replace("line", "again"))
     opened(page, url)
     run(page)
@@ -123,3 +156,6 @@ def test_what_a_reloaded_page_forgot_is_in_the_history(page: Any, lab: Any, serv
         time.sleep(0.2)
     record = service.client().get(f"/api/v1/executions/{ran['execution_id']}").json()
     assert re.findall(r"again (\d+)", record["stdout"]) == [str(i) for i in range(40)]
+    exported = nbformat.reads(service.client().get(f"/api/v1/sessions/{ran['session']}/notebook").text, as_version=4)
+    (cell,) = [c for c in exported.cells if c.source == ran["code"]]
+    assert re.findall(r"again (\d+)", "".join(o.text for o in cell.outputs)) == [str(i) for i in range(40)]

@@ -48,6 +48,7 @@ struct run {
 struct session {
     char name[256], language[64];
     const struct user *user;
+    struct hub *hub;
 };
 
 struct hub {
@@ -563,6 +564,18 @@ static int on_stored(struct loop *loop, int id, void *arg)
     }
     timed_free(w);
     return 0;
+}
+
+bool fake_hub_is_slow(const struct session *s)
+{
+    return strcmp(s->name, "slow") == 0;
+}
+
+struct wait *fake_hub_wait(struct session *s, reply_fn done, void *arg)
+{
+    struct wait *w = wait_new(s->hub, NULL, done, arg);
+    answer_later(w, 60000, on_stored);
+    return w;
 }
 
 struct wait *hub_when_stored(struct hub *h, reply_fn done, void *arg)
@@ -1104,6 +1117,7 @@ struct wait *session_create(struct hub *h, struct user *u, const struct session_
         s = h->sessions[i] = calloc(1, sizeof *s);
         assert(s);
         s->user = u;
+        s->hub = h;
         (void)snprintf(s->name, sizeof s->name, "%s", name);
         (void)snprintf(s->language, sizeof s->language, "%s", language ? language : "python");
     }

@@ -15,6 +15,8 @@
 #define FAKE_KEY_2    "kh_user"
 #define FAKE_KEY_2_ID "6fd31de2-3f2b-4b4f-a5e3-9d5d27f3f4c2"
 
+struct session;
+
 struct hub *fake_hub_new(struct loop *loop);
 void fake_hub_set(struct hub *h, enum config_key key, const char *text, int64_t number);
 void fake_hub_stick(struct hub *h); /* its store can write nothing any more */
@@ -24,5 +26,7 @@ unsigned fake_hub_interrupts(const struct hub *h);
 unsigned fake_hub_followers(const struct hub *h); /* open now */
 unsigned fake_hub_waits(const struct hub *h);     /* open now */
 void fake_files_free(void); /* what was submitted and has not been done (fake_files.c) */
+bool fake_hub_is_slow(const struct session *s);   /* called "slow" */
+struct wait *fake_hub_wait(struct session *s, reply_fn done, void *arg); /* a minute */
 
 #endif

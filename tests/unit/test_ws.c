@@ -101,7 +101,7 @@ static void on_binary(void *arg, struct slice bytes)
 
 static void binary_messages_are_for_who_takes_them(void **state)
 {
-    static const struct ws_wire_events EVENTS = { on_text, on_binary, on_pong };
+    static const struct ws_wire_events EVENTS = { on_text, on_binary, on_pong, false };
     TAKE_IN("\x82\x81" MASK "x");
     SENDS("\x88\x13\x03\xebmessages are text");
     ws_wire_free(wire);
@@ -110,6 +110,33 @@ static void binary_messages_are_for_who_takes_them(void **state)
     assert_string_equal(heard, "binary|x|binary|\xffy|t|");
     ws_wire_binary(wire, SLICE_LITERAL("\xff\0"));
     SENDS("\x82\x02\xff\0");
+}
+
+static void text_may_be_as_good_as_binary_and_is_not_checked(void **state)
+{
+    static const struct ws_wire_events EVENTS = { NULL, on_binary, on_pong, true };
+    char expected[512];
+    CLEANUP_BUF struct buf frames = BUF_INIT(1024);
+    buf_add_slice(&frames,
+                  SLICE_LITERAL("\x01\x81" MASK "\xff\x89\x81" MASK "p\x80\x82" MASK "\x81\x82"
+                                "\x82\x81" MASK "b\x81\x80" MASK "\x8a\x80" MASK
+                                "\x81\xfe\0\xc8" MASK));
+    memset(buf_room(&frames, 200), 0x81, 200); /* each of these bytes could begin a frame */
+    frames.len += 200;
+    buf_add_slice(&frames, SLICE_LITERAL("\x81\x81" MASK "t"));
+    (void)snprintf(expected, sizeof expected,
+                   "binary|\xff\x81\x82|binary|b|binary||pong|binary|%.*s|binary|t|", 200,
+                   frames.data + frames.len - 207);
+    for (size_t step = 1; step <= frames.len; step++) {
+        ws_wire_free(wire);
+        wire = ws_wire_new(1000, &EVENTS, NULL);
+        heard[0] = '\0';
+        for (size_t at = 0; at < frames.len; at += step)
+            ws_wire_take(
+                wire, slice_of(frames.data + at, frames.len - at < step ? frames.len - at : step));
+        assert_string_equal(heard, expected);
+        SENDS("\x8a\x01p");
+    }
 }
 
 static void fragments_are_one_message_with_control_frames_between(void **state)
@@ -199,6 +226,8 @@ int main(void)
         cmocka_unit_test(origins_are_ours_or_named),
         cmocka_unit_test_setup_teardown(a_message_is_taken_and_one_is_sent, make, unmake),
         cmocka_unit_test_setup_teardown(binary_messages_are_for_who_takes_them, make, unmake),
+        cmocka_unit_test_setup_teardown(text_may_be_as_good_as_binary_and_is_not_checked, make,
+                                        unmake),
         cmocka_unit_test_setup_teardown(fragments_are_one_message_with_control_frames_between, make,
                                         unmake),
         cmocka_unit_test_setup_teardown(broken_framing_closes_with_1002, make, unmake),

@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ws_client import request
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -25,6 +27,7 @@ BINARY = os.environ.get("KERNELHUB_SERVE_FAKE", str(ROOT / "tests/web/serve_fake
 SANITIZER = {"ASAN_OPTIONS": "quarantine_size_mb=4:thread_local_quarantine_size_kb=64"}
 KEY = "kh_admin"
 KEY_2 = "kh_user"
+SLOW = "/api/kernels/slow/channels"
 
 
 class Reply:
@@ -136,6 +139,32 @@ class Server:
 
     def resident_bytes(self) -> int:
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Held:
+    """Asks for the channels of a kernel that takes a minute to start, from the first test on: the answer takes nine seconds."""
+
+    def __init__(self, folder: Any) -> None:
+        self.server = Server(folder / "log")
+        assert self.server.ask("POST", "/api/kernels", {"name": "slow"}).status == 201
+        self.reply, self.seconds = b"", 0.0
+        self.thread = threading.Thread(target=self.wait)
+        self.thread.start()
+
+    def wait(self) -> None:
+        began = time.monotonic()
+        with self.server.raw(request(path=SLOW)) as s:
+            while b"}" not in self.reply and (piece := s.recv(1 << 16)):
+                self.reply += piece
+        self.seconds = time.monotonic() - began
+
+
+@pytest.fixture(scope="session", autouse=True)
+def held(leaves_nothing: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
+    made = Held(tmp_path_factory.mktemp("held"))
+    yield made
+    assert made.server.stop() == 0
+    made.thread.join()
 
 
 @pytest.fixture

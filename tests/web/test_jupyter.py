@@ -9,7 +9,8 @@ import time
 from typing import Any
 
 import pytest
-from ws_client import BINARY, TEXT, Client
+from conftest import SLOW, Held
+from ws_client import BINARY, TEXT, Client, request
 
 V1 = "v1.kernel.websocket.jupyter.org"
 PATH = "/api/kernels/python3/channels"
@@ -153,3 +154,26 @@ def test_a_client_that_does_not_read_costs_bounded_memory_and_is_told(kernel: An
     assert len(texts) - 1 + left_out == 2000
     stalled.close()
     quick.close()
+
+
+def test_a_kernel_that_takes_long_to_start_is_a_503_before_clients_give_up(held: Held) -> None:
+    waiting = held.server.metric("kernelhub_test_waits")
+    gone = held.server.raw(request(path=SLOW))
+    held.server.until(lambda: held.server.metric("kernelhub_test_waits") == waiting + 1)
+    gone.close()
+    held.server.until(lambda: held.server.metric("kernelhub_test_waits") == waiting)
+    held.thread.join(20)
+    head, body = held.reply.split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in head.lower() and 8.5 < held.seconds < 10
+    error = json.loads(body)
+    assert error["message"] == "kernel slow is still starting" and "connect again" in error["reason"]
+    assert held.server.metric("kernelhub_test_waits") == 0
+
+
+def test_who_waits_for_a_kernel_hears_that_the_service_stops(start: Any) -> None:
+    server = start()
+    assert server.ask("POST", "/api/kernels", {"name": "slow"}).status == 201
+    waiting = server.raw(request(path=SLOW))
+    server.until(lambda: server.metric("kernelhub_test_waits") == 1)
+    server.drain()
+    assert waiting.recv(1 << 16).startswith(b"HTTP/1.1 503 ")
