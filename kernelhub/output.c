@@ -301,12 +301,7 @@ static void put_bundle(struct output *o, const struct uuid *id, struct slice bun
 void output_put_aside(struct output *o, const struct uuid *id, struct slice fields, struct buf *out,
                       output_blob_fn put, void *arg)
 {
-    /* fields are ,"data":{…},"metadata":…: read them as the object they would be behind a brace */
-    CLEANUP_BUF struct buf object = BUF_INIT(fields.len + 2);
-    buf_add_char(&object, '{');
-    buf_add(&object, fields.data + 1, fields.len - 1);
-    buf_add_char(&object, '}');
-    struct json_iter it = json_iter(buf_slice(&object));
+    struct json_iter it = json_iter_members(fields);
     while (json_next(&it)) {
         buf_add_str(out, ",\"");
         buf_add_slice(out, it.key);
