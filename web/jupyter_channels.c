@@ -114,10 +114,7 @@ static void give(struct channels *c)
     struct waiting *w;
     while (websocket_has_room(c->socket) && (w = zlistx_detach(c->waiting, NULL)) != NULL) {
         c->waiting_bytes -= w->len;
-        if (w->is_binary)
-            websocket_binary(c->socket, slice_of(w->data, w->len));
-        else
-            websocket_text(c->socket, slice_of(w->data, w->len));
+        websocket_give(c->socket, w->is_binary, TAKE(w->data), w->len);
         waiting_free((void **)&w);
     }
 }

@@ -281,9 +281,9 @@ void websocket_text(struct websocket *w, struct slice text)
     websocket_wake(w);
 }
 
-void websocket_binary(struct websocket *w, struct slice bytes)
+void websocket_give(struct websocket *w, bool is_binary, char *data, size_t len)
 {
-    ws_wire_binary(w->wire, bytes);
+    ws_wire_give(w->wire, is_binary, data, len);
     liveness_sent(&w->liveness);
     w->all->n_out++;
     websocket_wake(w);
