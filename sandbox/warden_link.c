@@ -202,6 +202,18 @@ static void say_own_version(struct warden_link *l)
     (void)write_some(l, &iov, 1); /* the first bytes of a connection: they fit */
 }
 
+static bool has_feature(struct slice hello, const char *name)
+{
+    struct slice list;
+    if (!json_member(hello, "features", &list))
+        return false;
+    struct json_iter it = json_iter(list);
+    while (json_next(&it))
+        if (it.value.len >= 2 && slice_is(slice_of(it.value.data + 1, it.value.len - 2), name))
+            return true;
+    return false;
+}
+
 /* The hub's HELLO: what it has is dropped, ours is said, the rest goes again. */
 static bool on_hello(struct warden_link *l, const struct link_frame *f)
 {
@@ -223,6 +235,7 @@ static bool on_hello(struct warden_link *l, const struct link_frame *f)
     (void)json_member_string(f->parts[0], "epoch", &epoch); /* absent: it knows none */
     (void)json_member_int(f->parts[0], "last", &last);      /* absent: 0 */
     keep_rewind(l->keep);
+    keep_set_large_beside(l->keep, has_feature(f->parts[0], LINK_LARGE_BESIDE));
     if (uuid_parse(epoch, &theirs) && uuid_equal(&theirs, &l->epoch) &&
         (last < 0 || !keep_ack(l->keep, (uint64_t)last)))
         return false;
