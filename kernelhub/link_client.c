@@ -7,12 +7,14 @@
 #include <sys/un.h>
 
 #include "base/log.h"
+#include "protocol/frame.h"
 
-#define READ_BYTES    (256u * 1024)
-#define MAX_OUT_BYTES (64u << 20)
-#define ACK_BYTES     (64u * 1024)  /* acknowledge at once after so much */
-#define ACK_MS        20            /* ... and else this late, or with the next order */
-#define KEEP_IN_BYTES (512u * 1024) /* a bigger buffer is given back when it is empty */
+#define READ_BYTES       (256u * 1024)
+#define MAX_OUT_BYTES    (64u << 20)
+#define LARGER_THAN_COME 8
+#define ACK_BYTES        (64u * 1024)  /* acknowledge at once after so much */
+#define ACK_MS           20            /* ... and else this late, or with the next order */
+#define KEEP_IN_BYTES    (512u * 1024) /* a bigger buffer is given back when it is empty */
 
 struct link_client {
     struct hub *hub;
@@ -345,9 +347,17 @@ void link_client_resume(struct link_client *l)
         handle_all(l);
 }
 
+/* A large frame gets its whole room at once, when so much of it has come that it is more than announced. */
+static char *room_to_read(struct link_client *l)
+{
+    size_t missing = frame_bytes_missing(buf_slice(&l->in));
+    bool is_more_than_announced = missing <= LARGER_THAN_COME * l->in.len;
+    return buf_room(&l->in, missing > READ_BYTES && is_more_than_announced ? missing : READ_BYTES);
+}
+
 static void on_readable(struct link_client *l)
 {
-    char *room = buf_room(&l->in, READ_BYTES);
+    char *room = room_to_read(l);
     ssize_t n = room ? recv(l->fd, room, READ_BYTES, MSG_DONTWAIT) : -1;
     if (n == 0 || (n < 0 && (!room || (errno != EAGAIN && errno != EINTR)))) {
         fail(l, n == 0 ? "the warden closed the link" : "the link broke", false);

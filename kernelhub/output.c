@@ -276,8 +276,8 @@ static void put_value(struct output *o, const struct uuid *id, struct slice key,
         json_unescape(&text, slice_of(value.data + 1, value.len - 2));
     else
         buf_add_slice(&text, value);
-    put(arg, o->n_blobs, media_type, buf_slice(&text));
     buf_addf(out, "{\"ref\":\"" REF "\",\"bytes\":%zu}", id->text, o->n_blobs, text.len);
+    put(arg, o->n_blobs, media_type, &text);
     o->n_blobs++;
 }
 

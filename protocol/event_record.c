@@ -245,6 +245,10 @@ static const struct {
     { "input_request", from_input },
 };
 
+enum {
+    FRAME_BYTES = 64
+}; /* the names of an event's members may be longer than those of the message */
+
 /* Mended or quoted it may be longer than it came, and half a record is none. */
 static void become_gap(size_t n_bytes, enum event_type *ret_type, struct buf *fields)
 {
@@ -269,6 +273,8 @@ bool event_from_message(const char *msg_type, struct slice content, enum event_t
     for (size_t i = 0; i < ARRAY_LEN(MESSAGES); i++) {
         if (strcmp(msg_type, MESSAGES[i].msg_type) != 0)
             continue;
+        if (content.len + FRAME_BYTES <= fields->max_bytes)
+            (void)buf_room(fields, content.len + FRAME_BYTES); /* once; a failure is told below */
         bool is_event = MESSAGES[i].render(content, ret_type, fields);
         if (fields->failed)
             become_gap(n_bytes, ret_type, fields);
