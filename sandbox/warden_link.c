@@ -11,6 +11,8 @@
 #define READ_BYTES      (64u << 10)
 #define IOVECS          64
 #define WRITES_PER_WAKE 16
+/* The system may give less. Each time it is full two processes take turns. */
+#define SEND_BUFFER_BYTES (1 << 20)
 
 struct warden_link {
     struct loop *loop;
@@ -86,6 +88,8 @@ static int on_dial(struct loop *loop, zmq_pollitem_t *item, void *arg)
         return 0;
     }
     hang_up(l, "another connection came");
+    int much = SEND_BUFFER_BYTES;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &much, sizeof much); /* a nicety */
     l->fd = TAKE_FD(fd);
     l->hello_timer = loop_timer(loop, WARDEN_LINK_HELLO_MS, on_no_hello, l);
     watch(l, false);
