@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/json_chars.h"
+
 struct cursor {
     const unsigned char *at;
     const unsigned char *end;
@@ -23,28 +25,6 @@ static void skip_space(struct cursor *c)
 static bool is_digit(const struct cursor *c)
 {
     return c->at < c->end && *c->at >= '0' && *c->at <= '9';
-}
-
-/* Length of the UTF-8 sequence at s (Unicode table 3-7), 0 when it is not one. */
-static size_t utf8_len(const unsigned char *s, const unsigned char *end)
-{
-    size_t left = (size_t)(end - s);
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf)
-        return left >= 2 && (s[1] & 0xc0) == 0x80 ? 2 : 0;
-    if (s[0] >= 0xe0 && s[0] <= 0xef) {
-        unsigned char low = s[0] == 0xe0 ? 0xa0 : 0x80, high = s[0] == 0xed ? 0x9f : 0xbf;
-        return left >= 3 && s[1] >= low && s[1] <= high && (s[2] & 0xc0) == 0x80 ? 3 : 0;
-    }
-    if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        unsigned char low = s[0] == 0xf0 ? 0x90 : 0x80, high = s[0] == 0xf4 ? 0x8f : 0xbf;
-        return left >= 4 && s[1] >= low && s[1] <= high && (s[2] & 0xc0) == 0x80 &&
-                       (s[3] & 0xc0) == 0x80
-                   ? 4
-                   : 0;
-    }
-    return 0;
 }
 
 static bool hex4(const unsigned char *s, const unsigned char *end, unsigned *ret)
@@ -90,7 +70,7 @@ static bool scan_escape(struct cursor *c)
 /* The cursor stands behind the opening quote; afterwards behind the closing one. */
 static bool scan_string(struct cursor *c)
 {
-    while (c->at < c->end) {
+    while ((c->at = json_chars_plain(c->at, c->end)) < c->end) {
         unsigned char ch = *c->at;
         if (ch == '"') {
             c->at++;
@@ -105,7 +85,7 @@ static bool scan_string(struct cursor *c)
         } else if (ch < 0x80) {
             c->at++;
         } else {
-            size_t n = utf8_len(c->at, c->end);
+            size_t n = json_chars_utf8(c->at, c->end);
             if (n == 0)
                 return false;
             c->at += n;
@@ -278,6 +258,11 @@ struct json_iter json_iter(struct slice value)
     return it;
 }
 
+struct json_iter json_iter_members(struct slice members)
+{
+    return (struct json_iter){ .rest = members, .is_object = true, .ok = true };
+}
+
 static bool stop(struct json_iter *it)
 {
     it->ok = false;
@@ -329,6 +314,23 @@ bool json_member(struct slice object, const char *key, struct slice *ret)
         }
     }
     return false;
+}
+
+void json_members(struct slice object, const char *const *names, size_t n, struct slice *ret)
+{
+    struct json_iter it = json_iter(object);
+    size_t left = n;
+    for (size_t i = 0; i < n; i++)
+        ret[i] = slice_of(NULL, 0);
+    while (it.is_object && left && json_next(&it)) {
+        size_t i = 0;
+        while (i < n && (ret[i].data || !slice_is(it.key, names[i])))
+            i++;
+        if (i == n)
+            continue;
+        ret[i] = it.value;
+        left--;
+    }
 }
 
 bool json_member_string(struct slice object, const char *key, struct slice *ret)
@@ -425,8 +427,8 @@ void json_unescape(struct buf *out, struct slice raw)
     struct cursor c = cursor_of(raw);
     while (c.at < c.end) {
         const unsigned char *plain = c.at;
-        while (c.at < c.end && *c.at != '\\')
-            c.at++;
+        const unsigned char *found = memchr(plain, '\\', (size_t)(c.end - plain));
+        c.at = found ? found : c.end;
         buf_add(out, plain, (size_t)(c.at - plain));
         if (c.end - c.at < 2)
             break;
@@ -475,8 +477,9 @@ void json_quote(struct buf *out, struct slice text)
     while (c.at < c.end) {
         const unsigned char *plain = c.at;
         size_t n = 1;
-        while (c.at < c.end && *c.at >= 0x20 && *c.at != '"' && *c.at != '\\') {
-            n = utf8_len(c.at, c.end);
+        while ((c.at = json_chars_plain(c.at, c.end)) < c.end && *c.at >= 0x20 && *c.at != '"' &&
+               *c.at != '\\') {
+            n = json_chars_utf8(c.at, c.end);
             if (n == 0)
                 break;
             c.at += n;
@@ -514,7 +517,9 @@ bool json_splice(struct buf *out, struct slice value)
     while (at < end) {
         const char *plain = at;
         if (in_string) {
-            while (at < end && *at != '"')
+            while ((at = (const char *)json_chars_plain((const unsigned char *)at,
+                                                        (const unsigned char *)end)) < end &&
+                   *at != '"')
                 at += *at == '\\' ? 2 : 1;
             if (at < end)
                 at++;
@@ -560,7 +565,7 @@ void json_mend(struct buf *out, struct slice text)
         const unsigned char *plain = c.at;
         size_t n = 1;
         while (c.at < c.end && *c.at != '"' && (!in_string || (*c.at >= 0x20 && *c.at != '\\'))) {
-            n = in_string ? utf8_len(c.at, c.end) : 1;
+            n = in_string ? json_chars_utf8(c.at, c.end) : 1;
             if (n == 0)
                 break;
             c.at += n;

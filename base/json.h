@@ -32,9 +32,13 @@ struct json_iter {
 };
 
 struct json_iter json_iter(struct slice value);
+/* The same for members that stand without their braces, as those of an event: ,"a":1,"b":2 */
+struct json_iter json_iter_members(struct slice members);
 bool json_next(struct json_iter *it);
 
 bool json_member(struct slice object, const char *key, struct slice *ret);          /* any value */
+/* The first member of each name, all in one walk: a large object is read once. ret has n slices; absent: empty. */
+void json_members(struct slice object, const char *const *names, size_t n, struct slice *ret);
 bool json_member_string(struct slice object, const char *key, struct slice *ret);   /* raw, between the quotes */
 bool json_member_int(struct slice object, const char *key, int64_t *ret);           /* integers only */
 bool json_member_bool(struct slice object, const char *key, bool *ret);

@@ -256,7 +256,7 @@ void execution_say_started(struct execution *x, struct store_mark mark)
 
 static const struct store_mark NO_MARK;
 
-static void put_blob(void *arg, unsigned n, const char *media_type, struct slice text)
+static void put_blob(void *arg, unsigned n, const char *media_type, struct buf *text)
 {
     struct execution *x = arg;
     store_add_blob(x->hub->store, feed_number(x->feed), n, media_type, text);

@@ -138,7 +138,7 @@ static void publish(struct session *s, const char *parent_id, const char *msg_ty
 void fronts_on_message(struct session *s, const struct link_frame *f)
 {
     struct jupyter *j = s->jupyter;
-    struct jupyter_header names, parent;
+    struct jupyter_header parent;
     struct slice parts[LINK_MAX_PARTS];
     if (f->n_parts < JUPYTER_N_PARTS || (zlistx_size(j->fronts) == 0 && zhashx_size(j->asked) == 0))
         return;
@@ -148,13 +148,12 @@ void fronts_on_message(struct session *s, const struct link_frame *f)
         return;
     for (size_t i = 0; i < f->n_parts; i++)
         parts[i] = i < JUPYTER_N_PARTS ? mended.part[i] : f->parts[i];
-    (void)jupyter_read_header(parts[0], &names); /* mended: it is one */
-    (void)jupyter_read_header(parts[1], &parent);
+    (void)jupyter_read_header(parts[1], &parent); /* mended: it is an object */
     struct asked *a = zhashx_lookup(j->asked, parent.msg_id);
     if (is_iopub) {
-        publish(s, parent.msg_id, names.msg_type, parts, f->n_parts);
+        publish(s, parent.msg_id, mended.names.msg_type, parts, f->n_parts);
         if (a)
-            note_idle(a, names.msg_type, parts[3]);
+            note_idle(a, mended.names.msg_type, parts[3]);
         return;
     }
     if (!a)

@@ -7,12 +7,14 @@
 #include <sys/un.h>
 
 #include "base/log.h"
+#include "protocol/frame.h"
 
-#define READ_BYTES    (256u * 1024)
-#define MAX_OUT_BYTES (64u << 20)
-#define ACK_BYTES     (64u * 1024)  /* acknowledge at once after so much */
-#define ACK_MS        20            /* ... and else this late, or with the next order */
-#define KEEP_IN_BYTES (512u * 1024) /* a bigger buffer is given back when it is empty */
+#define READ_BYTES       (256u * 1024)
+#define MAX_OUT_BYTES    (64u << 20)
+#define LARGER_THAN_COME 8
+#define ACK_BYTES        (64u * 1024)  /* acknowledge at once after so much */
+#define ACK_MS           20            /* ... and else this late, or with the next order */
+#define KEEP_IN_BYTES    (512u * 1024) /* a bigger buffer is given back when it is empty */
 
 struct link_client {
     struct hub *hub;
@@ -23,10 +25,11 @@ struct link_client {
     uint64_t seen;      /* highest number handled */
     uint64_t committed; /* highest number whose writes are in the store */
     uint64_t acked;
-    size_t pending; /* marks taken and not yet committed */
-    size_t unacked_bytes;
-    int ack_timer;      /* -1: none is owed */
-    uint64_t last_here; /* highest number of this connection */
+    size_t pending;             /* marks taken and not yet committed */
+    size_t unacked_bytes;       /* seen since the last ACK */
+    size_t unacked_large_bytes; /* of these, what is bigger than the window */
+    int ack_timer;              /* -1: none is owed */
+    uint64_t last_here;         /* highest number of this connection */
     bool greeted, heard;
     const char *broken; /* the rule that was broken */
     bool paused;        /* frames stay in `in`, and bytes in the socket */
@@ -128,7 +131,7 @@ static void encode_ack(struct link_client *l)
         return;
     struct link_frame ack = { .type = LINK_ACK, .number = may_acknowledge(l) };
     l->acked = ack.number;
-    l->unacked_bytes = 0;
+    l->unacked_bytes = l->unacked_large_bytes = 0;
     link_encode(&l->out, &ack);
 }
 
@@ -170,12 +173,14 @@ int link_client_connect(struct link_client *l, const char *path, const char *epo
         return -1;
     }
     l->acked = l->committed;
-    l->unacked_bytes = 0;
+    l->unacked_bytes = l->unacked_large_bytes = 0;
     l->last_here = 0;
     l->greeted = false;
     l->broken = NULL;
     CLEANUP_BUF struct buf json = BUF_INIT(512);
-    buf_addf(&json, "{\"version\":%d,\"newest\":%d,\"epoch\":\"%s\",\"last\":%llu}",
+    buf_addf(&json,
+             "{\"version\":%d,\"newest\":%d,\"epoch\":\"%s\",\"last\":%llu,\"features\":"
+             "[\"" LINK_LARGE_BESIDE "\"]}",
              LINK_OLDEST_VERSION, LINK_VERSION, epoch, (unsigned long long)l->committed);
     struct link_frame hello = { .type = LINK_HELLO, .n_parts = 1, .parts = { buf_slice(&json) } };
     link_encode(&l->out, &hello); /* before any ACK */
@@ -246,6 +251,14 @@ void link_client_committed(struct link_client *l, uint64_t number)
         acknowledge(l);
 }
 
+/* It does not wait for us: more than the window is under way, or a second frame that is bigger than that. */
+static bool is_too_much(const struct link_client *l, size_t bytes)
+{
+    if (bytes > LINK_WINDOW_BYTES)
+        return l->unacked_large_bytes > 0;
+    return l->unacked_bytes - l->unacked_large_bytes + bytes > LINK_WINDOW_BYTES;
+}
+
 /* What no warden sends, NULL: nothing of that kind. A warden may leave out what we had before this connection. */
 static const char *find_fault(const struct link_client *l, const struct link_frame *f)
 {
@@ -260,8 +273,7 @@ static const char *find_fault(const struct link_client *l, const struct link_fra
         return "its numbers go backwards";
     if (f->number > l->seen + 1)
         return "its numbers have a hole";
-    if (f->number > l->seen && l->unacked_bytes &&
-        l->unacked_bytes + link_encoded_bytes(f) > LINK_WINDOW_BYTES)
+    if (f->number > l->seen && is_too_much(l, link_encoded_bytes(f)))
         return "it does not wait for us";
     return NULL;
 }
@@ -277,7 +289,9 @@ static void on_frame(struct link_client *l, const struct link_frame *f)
         if (f->number <= l->seen)
             return; /* sent again after a reconnect */
         l->seen = f->number;
-        l->unacked_bytes += link_encoded_bytes(f);
+        size_t bytes = link_encoded_bytes(f);
+        l->unacked_bytes += bytes;
+        l->unacked_large_bytes += bytes > LINK_WINDOW_BYTES ? bytes : 0;
     }
     l->handler.on_frame(l->handler.arg, f);
 }
@@ -333,9 +347,17 @@ void link_client_resume(struct link_client *l)
         handle_all(l);
 }
 
+/* A large frame gets its whole room at once, when so much of it has come that it is more than announced. */
+static char *room_to_read(struct link_client *l)
+{
+    size_t missing = frame_bytes_missing(buf_slice(&l->in));
+    bool is_more_than_announced = missing <= LARGER_THAN_COME * l->in.len;
+    return buf_room(&l->in, missing > READ_BYTES && is_more_than_announced ? missing : READ_BYTES);
+}
+
 static void on_readable(struct link_client *l)
 {
-    char *room = buf_room(&l->in, READ_BYTES);
+    char *room = room_to_read(l);
     ssize_t n = room ? recv(l->fd, room, READ_BYTES, MSG_DONTWAIT) : -1;
     if (n == 0 || (n < 0 && (!room || (errno != EAGAIN && errno != EINTR)))) {
         fail(l, n == 0 ? "the warden closed the link" : "the link broke", false);

@@ -276,8 +276,8 @@ static void put_value(struct output *o, const struct uuid *id, struct slice key,
         json_unescape(&text, slice_of(value.data + 1, value.len - 2));
     else
         buf_add_slice(&text, value);
-    put(arg, o->n_blobs, media_type, buf_slice(&text));
     buf_addf(out, "{\"ref\":\"" REF "\",\"bytes\":%zu}", id->text, o->n_blobs, text.len);
+    put(arg, o->n_blobs, media_type, &text);
     o->n_blobs++;
 }
 
@@ -301,12 +301,7 @@ static void put_bundle(struct output *o, const struct uuid *id, struct slice bun
 void output_put_aside(struct output *o, const struct uuid *id, struct slice fields, struct buf *out,
                       output_blob_fn put, void *arg)
 {
-    /* fields are ,"data":{…},"metadata":…: read them as the object they would be behind a brace */
-    CLEANUP_BUF struct buf object = BUF_INIT(fields.len + 2);
-    buf_add_char(&object, '{');
-    buf_add(&object, fields.data + 1, fields.len - 1);
-    buf_add_char(&object, '}');
-    struct json_iter it = json_iter(buf_slice(&object));
+    struct json_iter it = json_iter_members(fields);
     while (json_next(&it)) {
         buf_add_str(out, ",\"");
         buf_add_slice(out, it.key);

@@ -38,9 +38,9 @@ void output_gap_said(struct output *o);
 bool output_next(struct output *o, enum event_type *ret_type, char **ret_fields, size_t *ret_len, int64_t *ret_unix_us); /* caller frees */
 
 /* Copies the fields of a display or result, with each MIME value above OUTPUT_INLINE_BYTES replaced by {"ref","bytes"}. put is called
- * with the value's text for each, n counts on from o->n_blobs. */
+ * with the value's text for each and may take it away, n counts on from o->n_blobs. */
 #define OUTPUT_INLINE_BYTES (256u * 1024)
-typedef void (*output_blob_fn)(void *arg, unsigned n, const char *media_type, struct slice text);
+typedef void (*output_blob_fn)(void *arg, unsigned n, const char *media_type, struct buf *text);
 void output_put_aside(struct output *o, const struct uuid *execution_id, struct slice fields, struct buf *out, output_blob_fn put, void *arg);
 
 /* Whether a MIME value is what output_put_aside writes for this execution, to the letter: then which blob it names. A kernel cannot

@@ -124,8 +124,9 @@ typedef void (*store_event_fn)(void *arg, uint64_t seq, struct slice line);
 void store_add_event(struct store *s, int64_t feed, const struct event_head *head, struct slice fields,
                      struct store_mark mark, bool late, store_event_fn done, void *arg);
 
-/* Appends a large output to the feed's blob file; n (from 0, the caller counts per feed) names it. */
-void store_add_blob(struct store *s, int64_t feed, unsigned n, const char *media_type, struct slice bytes);
+/* Appends a large output to the feed's blob file; n (from 0, the caller counts per feed) names it. Takes what is in `bytes`, which has
+ * not failed, and leaves it empty. */
+void store_add_blob(struct store *s, int64_t feed, unsigned n, const char *media_type, struct buf *bytes);
 
 /* Behind the insert of its execution, in the same commit (store_hold); when that was there before, nothing is written. */
 void store_add_callback(struct store *s, const struct callback_row *r);

@@ -133,12 +133,18 @@ void store_release(struct store *s)
     send_batch(s);
 }
 
+static void free_op(struct op *op)
+{
+    free(op->owned);
+    free(op);
+}
+
 static void free_ops(struct op_queue *ops)
 {
     struct op *next;
     for (struct op *op = ops->first; op; op = next) {
         next = op->next;
-        free(op);
+        free_op(op);
     }
     *ops = (struct op_queue){ 0 };
 }
@@ -152,7 +158,7 @@ static void answer_batch(struct store *s)
         s->flight_ops--;
         s->flight_bytes -= op->bytes;
         op->type->answer(s, op, b);
-        free(op);
+        free_op(op);
     }
     b->ops = (struct op_queue){ 0 };
     if (b->lines.capacity > 1024 * 1024)

@@ -245,21 +245,20 @@ static void answer_nobody(struct store *s, struct op *o, struct batch *b)
 }
 
 void store_add_blob(struct store *s, int64_t feed, unsigned n, const char *media_type,
-                    struct slice bytes)
+                    struct buf *bytes)
 {
     static const struct op_type TYPE = { run_blob, answer_nobody, false };
-    size_t type_bytes = strlen(media_type) + 1;
-    struct blob_op *op = malloc(sizeof *op + type_bytes + bytes.len);
-    assert(op);
+    size_t type_bytes = strlen(media_type) + 1, len = bytes->len;
+    struct blob_op *op = malloc(sizeof *op + type_bytes);
+    char *data = buf_take(bytes);
+    assert(op && data);
     *op = (struct blob_op){
-        .op = { .type = &TYPE, .bytes = sizeof *op + type_bytes + bytes.len },
+        .op = { .type = &TYPE, .bytes = sizeof *op + type_bytes + len, .owned = data },
         .feed = feed,
         .n = n,
         .media_type = memcpy(op->text, media_type, type_bytes),
-        .bytes = slice_of(op->text + type_bytes, bytes.len),
+        .bytes = slice_of(data, len),
     };
-    if (bytes.len)
-        memcpy(op->text + type_bytes, bytes.data, bytes.len);
     store_send(s, &op->op);
 }
 

@@ -55,7 +55,7 @@ struct op_type {
     bool slow; /* may take milliseconds: only in the writer's thread */
 };
 
-struct op { /* first member of each kind of op; one malloc, freed with free() */
+struct op { /* first member of each kind of op; one malloc, freed with free(), and what it owns */
     struct op *next;
     const struct op_type *type;
     size_t bytes;
@@ -63,6 +63,7 @@ struct op { /* first member of each kind of op; one malloc, freed with free() */
     bool late; /* it sends no batch off, for STORE_LATE_MS */
     bool with_next; /* no batch ends behind it, when another follows */
     void *arg;
+    char *owned; /* from malloc; NULL: nothing */
 };
 
 struct op_queue {

@@ -87,18 +87,27 @@ void event_record_write(struct buf *out, uint64_t seq, const struct event_head *
     buf_add_char(out, '}');
 }
 
-/* Appends ,"name":VALUE with the content's member of that name, or `otherwise`. */
-static void add_member(struct buf *out, const char *name, struct slice content, const char *member,
-                       enum json_type want, const char *otherwise)
+/* Appends ,"name":VALUE, or `otherwise` when it is of another type, or nothing. */
+static void add_value(struct buf *out, const char *name, struct slice v, enum json_type want,
+                      const char *otherwise)
 {
-    struct slice v;
-    buf_addf(out, ",\"%s\":", name);
-    bool found = json_member(content, member, &v);
-    enum json_type type = found ? json_type(v) : JSON_NONE;
+    enum json_type type = json_type(v);
+    buf_add_str(out, ",\"");
+    buf_add_str(out, name);
+    buf_add_str(out, "\":");
     if (type == want || (want == JSON_TRUE && type == JSON_FALSE))
         (void)json_splice(out, v); /* falls back to a string by itself */
     else
         buf_add_str(out, otherwise);
+}
+
+/* The same with the content's member of that name. */
+static void add_member(struct buf *out, const char *name, struct slice content, const char *member,
+                       enum json_type want, const char *otherwise)
+{
+    struct slice v = { 0 };
+    (void)json_member(content, member, &v); /* absent: nothing */
+    add_value(out, name, v, want, otherwise);
 }
 
 static bool from_stream(struct slice content, enum event_type *ret_type, struct buf *out)
@@ -151,23 +160,25 @@ static void add_data(struct slice bundle, struct buf *out)
     buf_add_char(out, '}');
 }
 
-static void add_bundle(struct slice content, struct buf *out)
+enum { DATA, METADATA, N_BUNDLE, TRANSIENT = N_BUNDLE, EXECUTION_COUNT = N_BUNDLE, N_PARTS };
+
+static void add_bundle(const struct slice *parts, struct buf *out)
 {
-    struct slice data;
-    bool found = json_member(content, "data", &data) && json_type(data) == JSON_OBJECT;
+    struct slice data = parts[DATA];
     buf_add_str(out, ",\"data\":");
-    add_data(found ? data : SLICE_LITERAL("{}"), out);
-    add_member(out, "metadata", content, "metadata", JSON_OBJECT, "{}");
+    add_data(json_type(data) == JSON_OBJECT ? data : SLICE_LITERAL("{}"), out);
+    add_value(out, "metadata", parts[METADATA], JSON_OBJECT, "{}");
 }
 
 static bool from_display(struct slice content, enum event_type *ret_type, struct buf *out,
                          bool update)
 {
-    struct slice transient, id;
+    static const char *const NAMES[N_PARTS] = { "data", "metadata", "transient" };
+    struct slice parts[N_PARTS], id;
     *ret_type = EVENT_DISPLAY;
-    add_bundle(content, out);
-    if (json_member(content, "transient", &transient) &&
-        json_member(transient, "display_id", &id) && json_type(id) == JSON_STRING) {
+    json_members(content, NAMES, N_PARTS, parts);
+    add_bundle(parts, out);
+    if (json_member(parts[TRANSIENT], "display_id", &id) && json_type(id) == JSON_STRING) {
         buf_add_str(out, ",\"display_id\":");
         (void)json_splice(out, id);
     }
@@ -188,9 +199,12 @@ static bool from_update(struct slice content, enum event_type *ret_type, struct 
 
 static bool from_result(struct slice content, enum event_type *ret_type, struct buf *out)
 {
+    static const char *const NAMES[N_PARTS] = { "data", "metadata", "execution_count" };
+    struct slice parts[N_PARTS];
     *ret_type = EVENT_RESULT;
-    add_bundle(content, out);
-    add_member(out, "execution_count", content, "execution_count", JSON_NUMBER, "null");
+    json_members(content, NAMES, N_PARTS, parts);
+    add_bundle(parts, out);
+    add_value(out, "execution_count", parts[EXECUTION_COUNT], JSON_NUMBER, "null");
     return true;
 }
 
@@ -231,6 +245,10 @@ static const struct {
     { "input_request", from_input },
 };
 
+enum {
+    FRAME_BYTES = 64
+}; /* the names of an event's members may be longer than those of the message */
+
 /* Mended or quoted it may be longer than it came, and half a record is none. */
 static void become_gap(size_t n_bytes, enum event_type *ret_type, struct buf *fields)
 {
@@ -255,6 +273,8 @@ bool event_from_message(const char *msg_type, struct slice content, enum event_t
     for (size_t i = 0; i < ARRAY_LEN(MESSAGES); i++) {
         if (strcmp(msg_type, MESSAGES[i].msg_type) != 0)
             continue;
+        if (content.len + FRAME_BYTES <= fields->max_bytes)
+            (void)buf_room(fields, content.len + FRAME_BYTES); /* once; a failure is told below */
         bool is_event = MESSAGES[i].render(content, ret_type, fields);
         if (fields->failed)
             become_gap(n_bytes, ret_type, fields);

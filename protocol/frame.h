@@ -14,6 +14,9 @@
  * *ret_used the bytes to drop, header included. max_bytes bounds the body. Empty bodies are BAD. */
 enum decode frame_decode(struct slice stream, size_t max_bytes, struct slice *ret, size_t *ret_used);
 
+/* How many bytes the frame that begins the stream still lacks; of one whose length has not come, those of the length. */
+size_t frame_bytes_missing(struct slice stream);
+
 void frame_put_length(char at[FRAME_HEADER_BYTES], uint32_t length);
 
 #endif

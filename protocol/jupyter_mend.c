@@ -81,31 +81,44 @@ static void write_without_nan(struct slice text, struct buf *out)
 static void mend_part(struct slice *part, struct buf *made)
 {
     struct slice text = *part;
-    if (!json_valid(text)) {
+    bool is_valid = json_valid(text);
+    if (!is_valid) {
         CLEANUP_BUF struct buf mended = BUF_INIT(6 * text.len);
         json_mend(&mended, text);
         buf_init(made, 6 * text.len + 64);
         write_without_nan(buf_slice(&mended), made);
         text = mended.failed || made->failed ? slice_of(NULL, 0) : buf_slice(made);
+        is_valid = json_valid(text);
     }
-    *part = json_type(text) == JSON_OBJECT && json_valid(text) ? text : SLICE_LITERAL("{}");
+    *part = is_valid && json_type(text) == JSON_OBJECT ? text : SLICE_LITERAL("{}");
 }
 
-static bool is_met(const struct need *need, struct slice object)
+static bool fits(const struct need *need, struct slice value)
 {
-    struct slice value;
-    if (!json_member(object, need->name, &value))
-        return false;
     enum json_type type = json_type(value);
     return type == need->type || (need->type == JSON_TRUE && type == JSON_FALSE);
 }
 
+/* One walk for all: a large object is read once. Of a member that is there twice the first counts. */
 static bool are_met(const struct need *needs, size_t n, struct slice object)
 {
-    for (size_t i = 0; i < n && needs[i].name; i++)
-        if (!is_met(&needs[i], object))
+    unsigned seen = 0;
+    size_t n_needs = 0, n_met = 0;
+    while (n_needs < n && needs[n_needs].name)
+        n_needs++;
+    struct json_iter it = json_iter(object);
+    while (n_met < n_needs && json_next(&it)) {
+        size_t i = 0;
+        while (i < n_needs && !slice_is(it.key, needs[i].name))
+            i++;
+        if (i == n_needs || (seen & 1u << i))
+            continue;
+        if (!fits(&needs[i], it.value))
             return false;
-    return true;
+        seen |= 1u << i;
+        n_met++;
+    }
+    return n_met == n_needs;
 }
 
 static bool is_named(const struct need *needs, size_t n, struct slice key)
@@ -123,9 +136,9 @@ static void fill_in(const struct need *needs, size_t n, struct slice *part, stru
     struct buf out = BUF_INIT(part->len + 1024);
     const char *between = "{";
     for (size_t i = 0; i < n && needs[i].name; i++) {
-        struct slice value = slice_str(needs[i].stand_in);
-        if (is_met(&needs[i], *part))
-            (void)json_member(*part, needs[i].name, &value); /* it is there */
+        struct slice value = slice_str(needs[i].stand_in), is;
+        if (json_member(*part, needs[i].name, &is) && fits(&needs[i], is))
+            value = is;
         buf_addf(&out, "%s\"%s\":", between, needs[i].name);
         buf_add_slice(&out, value);
         between = ",";
@@ -147,7 +160,7 @@ static void fill_in(const struct need *needs, size_t n, struct slice *part, stru
 
 bool jupyter_mend(const struct slice *parts, bool is_iopub, struct jupyter_mended *ret)
 {
-    struct jupyter_header names;
+    struct jupyter_header *names = &ret->names;
     *ret = (struct jupyter_mended){ .part = { { 0 } } };
     for (size_t i = 0; i < JUPYTER_N_PARTS; i++) {
         ret->part[i] = parts[i];
@@ -155,10 +168,10 @@ bool jupyter_mend(const struct slice *parts, bool is_iopub, struct jupyter_mende
     }
     fill_in(HEADER_NEEDS, ARRAY_LEN(HEADER_NEEDS), &ret->part[HEADER], &ret->made[HEADER]);
     /* only now: of a member that was there twice one is left */
-    if (!jupyter_read_header(ret->part[HEADER], &names) || !names.msg_type[0])
+    if (!jupyter_read_header(ret->part[HEADER], names) || !names->msg_type[0])
         return false;
     for (size_t i = 0; is_iopub && i < ARRAY_LEN(CONTENT_NEEDS); i++)
-        if (strcmp(names.msg_type, CONTENT_NEEDS[i].msg_type) == 0)
+        if (strcmp(names->msg_type, CONTENT_NEEDS[i].msg_type) == 0)
             fill_in(CONTENT_NEEDS[i].needs, MAX_NEEDS, &ret->part[CONTENT], &ret->made[CONTENT]);
     bool failed = false;
     for (size_t i = 0; i < JUPYTER_N_PARTS; i++)

@@ -6,12 +6,14 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "protocol/jupyter_message.h"
 
 enum { JUPYTER_N_PARTS = 4 }; /* header, parent_header, metadata, content */
 
 struct jupyter_mended {
     struct slice part[JUPYTER_N_PARTS]; /* of what was given, or of `made` */
     struct buf made[JUPYTER_N_PARTS];
+    struct jupyter_header names; /* of its header */
 };
 
 /* Mends: what is no JSON (NaN and Infinity become null, broken text U+FFFD), parts that are no objects, a header without

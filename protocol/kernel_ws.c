@@ -5,7 +5,8 @@
 
 #include "base/json.h"
 
-enum { N_PARTS = 4 }; /* header, parent_header, metadata, content */
+enum { N_PARTS = 4 };       /* header, parent_header, metadata, content */
+enum { FRAME_BYTES = 200 }; /* what either protocol writes around them */
 
 static const struct slice NOTHING = { "{}", 2 };
 
@@ -134,8 +135,9 @@ static void write_json(struct buf *out, enum link_channel channel, const struct 
     buf_add_slice(out, parts[2]);
     buf_add_str(out, ",\"content\":");
     buf_add_slice(out, parts[3]);
-    buf_addf(out, "%s,\"channel\":\"%s\"}", has_buffers ? "" : ",\"buffers\":[]",
-             link_channel_name(channel));
+    buf_add_str(out, has_buffers ? ",\"channel\":\"" : ",\"buffers\":[],\"channel\":\"");
+    buf_add_str(out, link_channel_name(channel));
+    buf_add_str(out, "\"}");
 }
 
 static void put_u32be(char *at, uint64_t v)
@@ -215,9 +217,20 @@ bool kernel_ws_read(enum kernel_ws protocol, bool is_binary, struct slice frame,
     return ok && read_names(ret);
 }
 
+/* At most: so that the buffer is made once. */
+static size_t frame_bytes(const struct slice *parts, size_t n_parts)
+{
+    size_t n = FRAME_BYTES + parts[0].len + 8 * n_parts; /* the header's names stand there twice */
+    for (size_t i = 0; i < n_parts; i++)
+        n += parts[i].len;
+    return n;
+}
+
 bool kernel_ws_write(struct buf *out, enum kernel_ws protocol, enum link_channel channel,
                      const struct slice *parts, size_t n_parts)
 {
+    if (!buf_room(out, frame_bytes(parts, n_parts)))
+        return protocol == KERNEL_WS_V1;
     if (protocol == KERNEL_WS_V1) {
         write_v1(out, channel, parts, n_parts);
         return true;

@@ -7,7 +7,8 @@
  * `number` counts what the warden sends that must not be lost (KERNEL, MESSAGE, END, GAP): from 1,
  * without holes, per warden epoch. The hub answers LINK_ACK with the highest number it has
  * committed; the warden keeps everything above it and sends it again after a reconnect. At most
- * LINK_WINDOW_BYTES are under way unacknowledged. Frames that carry no number have 0.
+ * LINK_WINDOW_BYTES are under way unacknowledged, and one frame that is bigger than that: beside them when the hub's HELLO has
+ * LINK_LARGE_BESIDE among its features, else alone. Frames that carry no number have 0.
  *
  * Within one connection numbers go up; what the hub had already may be missing, nothing else.
  *
@@ -28,13 +29,14 @@
 #define LINK_OLDEST_VERSION  1 /* what we still speak: LINK_VERSION - 1, once there is one */
 #define LINK_MAX_FRAME_BYTES (96u << 20) /* a kernel's message may be 64 MiB and some */
 #define LINK_WINDOW_BYTES    (8u << 20)
+#define LINK_LARGE_BESIDE    "large_beside"
 #define LINK_MAX_PARTS       512
 #define LINK_MAX_COMMANDS    16 /* that run in one sandbox */
 
 enum link_type {
     /* hub → warden */
-    LINK_HELLO = 1,     /* part 0: {"version":oldest,"newest":V,"epoch":E or "","last":N}: N = highest number committed of
-                         * warden epoch E (both ways; the warden's is described below) */
+    LINK_HELLO = 1,     /* part 0: {"version":oldest,"newest":V,"epoch":E or "","last":N,"features":[…]}: N = highest number
+                         * committed of warden epoch E (both ways; the warden's is described below) */
     LINK_START = 2,     /* kernel: start it, part 0 = {"argv":[…],"env":{…},"cwd":"/workspace","transport":"ipc"|"tcp",
                          * "interrupt_mode":"signal"|"message","ready_timeout_ms":N,"execution_grace_ms":N}.
                          * argv may hold {connection_file}. If the kernel runs it is ended first (restart). Answers

@@ -8,6 +8,9 @@
 
 #include "base/uuid.h"
 
+/* Of init's end. The system may give less; each time it is full two processes take turns. */
+#define SEND_BUFFER_BYTES (1 << 20)
+
 /* A message that waits for the kernel to be there. */
 struct waiting {
     size_t n;
@@ -194,6 +197,8 @@ int channel_dial(struct channel *c, struct err *e)
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&c->address, sizeof c->address) < 0)
         return err_errno(e, ERR_INTERNAL, "dial channel %s", link_channel_name(c->which));
+    int much = SEND_BUFFER_BYTES;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &much, sizeof much); /* a nicety */
     return TAKE_FD(fd);
 }
 

@@ -44,6 +44,8 @@ struct keep {
     struct entry *open[64]; /* GAPs that still count; a full table opens one for no execution */
     size_t n_open;
     size_t in_flight_bytes;     /* of the frames before `next` */
+    size_t large_bytes;         /* of these, what is bigger than the window: one frame, or none */
+    bool large_beside;          /* ... and that does not count in it */
     uint64_t last, acked, sent; /* numbers; sent: completely written at least once */
     bool dropping;
 
@@ -143,6 +145,18 @@ static void add_to_head(struct keep *k, struct entry *e)
         k->next = e;
 }
 
+static size_t large_bytes_of(const struct keep *k, const struct entry *e)
+{
+    return e->len > k->window_bytes ? e->len : 0;
+}
+
+/* What is large and under way takes no room from what comes behind it. */
+static bool head_has_room(const struct keep *k)
+{
+    size_t beside = k->large_beside ? k->large_bytes : 0;
+    return k->head.bytes - beside < k->head_bytes;
+}
+
 /* Nothing stands between head and tail: the spool holds nothing and gets nothing at this moment. */
 static bool is_short(const struct keep *k)
 {
@@ -151,7 +165,7 @@ static bool is_short(const struct keep *k)
 
 static void append(struct keep *k, struct entry *e)
 {
-    if (is_short(k) && !k->tail.first && k->head.bytes < k->head_bytes)
+    if (is_short(k) && !k->tail.first && head_has_room(k))
         add_to_head(k, e);
     else
         chain_add(&k->tail, e);
@@ -246,7 +260,7 @@ static void hand(struct keep *k, enum spool_what what, uint64_t at, size_t len)
 
 static bool can_read(const struct keep *k)
 {
-    return k->written > k->read_to && k->head.bytes < k->head_bytes;
+    return k->written > k->read_to && head_has_room(k);
 }
 
 /* Is there a batch worth a write, and room for its first frame at least? */
@@ -304,7 +318,7 @@ static void move_on(struct keep *k)
 {
     if (!k->spool)
         return;
-    while (is_short(k) && k->tail.first && k->head.bytes < k->head_bytes)
+    while (is_short(k) && k->tail.first && head_has_room(k))
         add_to_head(k, chain_take(&k->tail));
     if (k->busy)
         return;
@@ -457,10 +471,12 @@ static void release(struct keep *k)
         struct entry *e = k->head.first;
         if (e == k->next && k->offset > 0)
             break;
-        if (e == k->next)
+        if (e == k->next) {
             k->next = e->next; /* committed from an earlier connection: no need to send it again */
-        else
+        } else {
             k->in_flight_bytes -= e->len;
+            k->large_bytes -= large_bytes_of(k, e);
+        }
         entry_free(chain_take(&k->head));
     }
     move_on(k);
@@ -481,21 +497,36 @@ void keep_rewind(struct keep *k)
 {
     k->next = k->head.first;
     k->offset = 0;
-    k->in_flight_bytes = 0;
+    k->in_flight_bytes = k->large_bytes = 0;
     release(k);
+}
+
+void keep_set_large_beside(struct keep *k, bool large_beside)
+{
+    k->large_beside = large_beside;
+}
+
+/* Behind so much that is under way, of which `large` is bigger than the window. */
+static bool may_go(const struct keep *k, const struct entry *e, size_t in_flight, size_t large)
+{
+    if (!k->large_beside)
+        return in_flight == 0 || in_flight + e->len <= k->window_bytes; /* a large one goes alone */
+    if (e->len > k->window_bytes)
+        return large == 0;
+    return in_flight - large + e->len <= k->window_bytes;
 }
 
 size_t keep_gather(struct keep *k, struct iovec *iov, size_t n)
 {
-    size_t in_flight = k->in_flight_bytes, count = 0, offset = k->offset;
+    size_t in_flight = k->in_flight_bytes, large = k->large_bytes, count = 0, offset = k->offset;
     for (struct entry *e = k->next; e && count < n; e = e->next) {
         if (e->gap)
             freeze(k, &k->head, e);
-        /* a frame bigger than the window goes alone */
-        if (in_flight > 0 && in_flight + e->len > k->window_bytes && offset == 0)
+        if (offset == 0 && !may_go(k, e, in_flight, large))
             break;
         iov[count++] = (struct iovec){ .iov_base = e->data + offset, .iov_len = e->len - offset };
         in_flight += e->len;
+        large += large_bytes_of(k, e);
         offset = 0;
     }
     return count;
@@ -515,6 +546,7 @@ void keep_sent(struct keep *k, size_t bytes)
         k->offset = 0;
         k->next = e->next;
         k->in_flight_bytes += e->len;
+        k->large_bytes += large_bytes_of(k, e);
         if (e->number > k->sent)
             k->sent = e->number;
     }

@@ -43,6 +43,10 @@ bool keep_ack(struct keep *k, uint64_t number);
 /* A new connection: everything not acknowledged is to be sent again, from its beginning. */
 void keep_rewind(struct keep *k);
 
+/* Whether the hub takes one frame that is bigger than the window beside a full window. Else such a frame goes alone: after all before it
+ * is acknowledged, and with nothing behind it until it is itself. Before anything is sent over a connection. */
+void keep_set_large_beside(struct keep *k, bool large_beside);
+
 /* Points up to n iovecs at what may be sent now and returns how many. Valid until the next call of
  * another function. */
 size_t keep_gather(struct keep *k, struct iovec *iov, size_t n);

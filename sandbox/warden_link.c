@@ -11,6 +11,8 @@
 #define READ_BYTES      (64u << 10)
 #define IOVECS          64
 #define WRITES_PER_WAKE 16
+/* The system may give less. Each time it is full two processes take turns. */
+#define SEND_BUFFER_BYTES (1 << 20)
 
 struct warden_link {
     struct loop *loop;
@@ -86,6 +88,8 @@ static int on_dial(struct loop *loop, zmq_pollitem_t *item, void *arg)
         return 0;
     }
     hang_up(l, "another connection came");
+    int much = SEND_BUFFER_BYTES;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &much, sizeof much); /* a nicety */
     l->fd = TAKE_FD(fd);
     l->hello_timer = loop_timer(loop, WARDEN_LINK_HELLO_MS, on_no_hello, l);
     watch(l, false);
@@ -202,6 +206,18 @@ static void say_own_version(struct warden_link *l)
     (void)write_some(l, &iov, 1); /* the first bytes of a connection: they fit */
 }
 
+static bool has_feature(struct slice hello, const char *name)
+{
+    struct slice list;
+    if (!json_member(hello, "features", &list))
+        return false;
+    struct json_iter it = json_iter(list);
+    while (json_next(&it))
+        if (it.value.len >= 2 && slice_is(slice_of(it.value.data + 1, it.value.len - 2), name))
+            return true;
+    return false;
+}
+
 /* The hub's HELLO: what it has is dropped, ours is said, the rest goes again. */
 static bool on_hello(struct warden_link *l, const struct link_frame *f)
 {
@@ -223,6 +239,7 @@ static bool on_hello(struct warden_link *l, const struct link_frame *f)
     (void)json_member_string(f->parts[0], "epoch", &epoch); /* absent: it knows none */
     (void)json_member_int(f->parts[0], "last", &last);      /* absent: 0 */
     keep_rewind(l->keep);
+    keep_set_large_beside(l->keep, has_feature(f->parts[0], LINK_LARGE_BESIDE));
     if (uuid_parse(epoch, &theirs) && uuid_equal(&theirs, &l->epoch) &&
         (last < 0 || !keep_ack(l->keep, (uint64_t)last)))
         return false;

@@ -25,6 +25,7 @@
 #define MAX_WAITING_BYTES (32u << 20)
 #define FEW_WAITING_BYTES (1u << 20)
 #define HOLD_MS           9000         /* for the kernel; clients wait 10 s for their 101 */
+#define LARGE_BYTES       (1u << 20)
 #define MAX_FRAME_BYTES   (160u << 20) /* a kernel's message, and what is written around it */
 
 struct waiting {
@@ -55,6 +56,16 @@ static void waiting_free(void **p)
     *p = NULL;
 }
 
+static void give(struct channels *c)
+{
+    struct waiting *w;
+    while (websocket_has_room(c->socket) && (w = zlistx_detach(c->waiting, NULL)) != NULL) {
+        c->waiting_bytes -= w->len;
+        websocket_give(c->socket, w->is_binary, TAKE(w->data), w->len);
+        waiting_free((void **)&w);
+    }
+}
+
 static void add(struct channels *c, enum link_channel channel, const struct slice *parts, size_t n)
 {
     struct buf out = BUF_INIT(MAX_FRAME_BYTES);
@@ -71,6 +82,10 @@ static void add(struct channels *c, enum link_channel channel, const struct slic
     c->waiting_bytes += len;
     (void)zlistx_add_end(c->waiting, w); /* aborts for want of memory */
     websocket_wake(c->socket);
+    if (len > LARGE_BYTES) { /* the client takes it while the hub makes an event of it */
+        give(c);
+        websocket_push(c->socket);
+    }
 }
 
 /* As a kernel would say it. parent: a header, or {}. */
@@ -188,19 +203,6 @@ static bool has_room(void *arg)
 {
     const struct channels *c = arg;
     return !c->is_full && c->waiting_bytes < FEW_WAITING_BYTES;
-}
-
-static void give(struct channels *c)
-{
-    struct waiting *w;
-    while (websocket_has_room(c->socket) && (w = zlistx_detach(c->waiting, NULL)) != NULL) {
-        c->waiting_bytes -= w->len;
-        if (w->is_binary)
-            websocket_binary(c->socket, slice_of(w->data, w->len));
-        else
-            websocket_text(c->socket, slice_of(w->data, w->len));
-        waiting_free((void **)&w);
-    }
 }
 
 static void on_room(void *arg)

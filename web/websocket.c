@@ -27,13 +27,14 @@
 #include "web/request.h"
 #include "web/ws_handshake.h"
 
-#define MAX_READY      64 /* per wake */
-#define READ_BYTES     (16 * 1024)
-#define MAX_READ_BYTES (64 * 1024)  /* of one socket, per wake */
-#define MAX_SENT_BYTES (256 * 1024) /* of one socket, per wake */
-#define MAX_TICK_MS    5000
-#define CLOSING_MS     5000 /* for the close frame and what waits before it */
-#define LINGER_MS      2000
+#define MAX_READY        64 /* per wake */
+#define READ_BYTES       (16 * 1024)
+#define MAX_READ_BYTES   (64 * 1024)  /* of one socket, per wake */
+#define MAX_SENT_BYTES   (256 * 1024) /* of one socket, per wake */
+#define MAX_PUSHED_BYTES (4u << 20)
+#define MAX_TICK_MS      5000
+#define CLOSING_MS       5000 /* for the close frame and what waits before it */
+#define LINGER_MS        2000
 
 enum state { ASKED, OPEN, CLOSING, LINGERING, GONE };
 
@@ -166,22 +167,40 @@ static void receive(struct websocket *w)
     }
 }
 
+/* One piece of what waits: how much the socket took, -1 with errno. */
+static ssize_t send_piece(struct websocket *w, struct slice out)
+{
+    ssize_t n = send(w->fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0)
+        return n;
+    ws_wire_sent(w->wire, (size_t)n);
+    w->n_bytes += (size_t)n;
+    return n;
+}
+
 /* Sends what waits. False when the socket takes no more, or is gone. */
 static bool flush(struct websocket *w, size_t *sent)
 {
     for (struct slice out; (out = ws_wire_out(w->wire)).len;) {
-        ssize_t n = send(w->fd, out.data, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = send_piece(w, out);
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             vanish(w);
         if (n < 0)
             return false;
-        ws_wire_sent(w->wire, (size_t)n);
-        w->n_bytes += (size_t)n;
         *sent += (size_t)n;
         if ((size_t)n < out.len)
             return false;
     }
     return true;
+}
+
+void websocket_push(struct websocket *w)
+{
+    struct slice out;
+    size_t sent = 0;
+    for (; w->state == OPEN && sent < MAX_PUSHED_BYTES; sent += out.len)
+        if ((out = ws_wire_out(w->wire)).len == 0 || send_piece(w, out) != (ssize_t)out.len)
+            return;
 }
 
 static void send_more(struct websocket *w)
@@ -281,9 +300,9 @@ void websocket_text(struct websocket *w, struct slice text)
     websocket_wake(w);
 }
 
-void websocket_binary(struct websocket *w, struct slice bytes)
+void websocket_give(struct websocket *w, bool is_binary, char *data, size_t len)
 {
-    ws_wire_binary(w->wire, bytes);
+    ws_wire_give(w->wire, is_binary, data, len);
     liveness_sent(&w->liveness);
     w->all->n_out++;
     websocket_wake(w);

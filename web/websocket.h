@@ -29,7 +29,11 @@ void websocket_accept(struct request *r, const struct websocket_use *use);
 void websocket_accept_as(struct request *r, const struct websocket_use *use, const char *protocol);
 
 void websocket_text(struct websocket *w, struct slice text); /* copied; send no more than there is room for */
-void websocket_binary(struct websocket *w, struct slice bytes);
+/* The same without a copy: it frees data, which came from malloc. */
+void websocket_give(struct websocket *w, bool is_binary, char *data, size_t len);
+/* Gives the socket now what it takes, for what is done next takes long. Calls nothing back: that the client is gone is found in the loop's
+ * next turn. */
+void websocket_push(struct websocket *w);
 bool websocket_has_room(const struct websocket *w);
 bool websocket_has_sent_all(const struct websocket *w);
 void websocket_wake(struct websocket *w); /* on_room comes in the loop's next turn, if there is room */

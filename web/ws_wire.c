@@ -1,7 +1,10 @@
-/* wslay keeps what waits to be sent and knows the frames; bytes move through two buffers of ours:
+/* What comes in goes through wslay, and what it answers by itself; our messages are whole frames that are not masked, so they need no
+ * more than a head (RFC 6455, 5.2), and a large one is sent from where it lies:
  *
  *     ws_wire_take ──► in ──► wslay_event_recv ──► message ──► on_text
- *     ws_wire_text ──► wslay's queue ──► wslay_event_send ──► out ──► ws_wire_out
+ *     ws_wire_ping, ws_wire_close, pongs ──► wslay_event_send ──► out ──┐
+ *     ws_wire_text, ws_wire_give ──► messages ──head, small ones──► out ─┴─► ws_wire_out
+ *                                             ──a large one's payload──────► ws_wire_out
  *
  * wslay does not collect messages for us: it would allocate what a frame's head merely announces, and about a
  * hundred bytes for each frame of a message that comes in frames of one byte.
@@ -14,8 +17,11 @@
 #include <wslay/wslay.h>
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 
 #define OUT_BYTES    (64u * 1024)
+#define SMALL_BYTES  (16u * 1024)  /* such a message is copied behind others */
+#define PIECE_BYTES  (256u * 1024) /* of a large one, at a time */
 #define ROOM_BYTES   (64u * 1024)
 #define ROOM_COUNT   256
 #define KEEP_BYTES   4096
@@ -29,6 +35,14 @@ struct in_frame {
     uint64_t payload_left;
 };
 
+/* A message that waits, or is being sent. */
+struct ws_message {
+    struct ws_message *next;
+    bool is_binary;
+    size_t len;
+    char *data;
+};
+
 struct ws_wire {
     struct ws_wire_events events;
     void *arg;
@@ -37,10 +51,14 @@ struct ws_wire {
     struct in_frame at; /* of any_kind only */
     struct buf message; /* the data frames so far */
     struct buf out;
-    size_t out_at;         /* sent */
-    uint64_t payload_left; /* of the frame that wslay is writing; 0: a head comes next */
-    bool is_control;       /* the frame that is coming in */
-    bool is_broken;        /* wslay gave up on the framing */
+    size_t out_at;                   /* sent */
+    uint64_t payload_left;           /* of the frame that wslay is writing; 0: a head comes next */
+    struct ws_message *first, *last; /* wait */
+    size_t n_messages, message_bytes;
+    struct ws_message *large; /* its head is in `out`, or sent */
+    size_t large_at;
+    bool is_control; /* the frame that is coming in */
+    bool is_broken;  /* wslay gave up on the framing */
     bool is_closing;
 };
 
@@ -190,30 +208,93 @@ static ssize_t on_bytes(wslay_event_context_ptr wslay, const uint8_t *data, size
     return (ssize_t)n;
 }
 
-static void queue(struct ws_wire *w, uint8_t opcode, struct slice s)
+static void message_free(struct ws_message *m)
 {
-    struct wslay_event_msg m = { .opcode = opcode,
-                                 .msg = (const uint8_t *)s.data,
-                                 .msg_length = s.len };
-    if (w->is_closing)
+    if (m)
+        free(m->data);
+    free(m);
+}
+
+static struct ws_message *next_message(struct ws_wire *w)
+{
+    struct ws_message *m = w->first;
+    w->first = m->next;
+    if (!w->first)
+        w->last = NULL;
+    w->n_messages--;
+    w->message_bytes -= m->len;
+    return m;
+}
+
+void ws_wire_give(struct ws_wire *w, bool is_binary, char *data, size_t len)
+{
+    if (w->is_closing) {
+        free(data);
         return;
-    if (wslay_event_queue_msg(w->wslay, &m) == WSLAY_ERR_NOMEM)
+    }
+    struct ws_message *m = calloc(1, sizeof *m);
+    if (!m)
         abort();
+    *m = (struct ws_message){ .is_binary = is_binary, .len = len, .data = data };
+    if (w->last)
+        w->last->next = m;
+    else
+        w->first = m;
+    w->last = m;
+    w->n_messages++;
+    w->message_bytes += len;
 }
 
 void ws_wire_text(struct ws_wire *w, struct slice text)
 {
-    queue(w, WSLAY_TEXT_FRAME, text);
+    char *data = malloc(text.len + 1);
+    if (!data)
+        abort();
+    if (text.len)
+        memcpy(data, text.data, text.len);
+    ws_wire_give(w, false, data, text.len);
 }
 
-void ws_wire_binary(struct ws_wire *w, struct slice bytes)
+static void write_head(struct buf *out, const struct ws_message *m)
 {
-    queue(w, WSLAY_BINARY_FRAME, bytes);
+    buf_add_char(out, (char)(0x80 | (m->is_binary ? WSLAY_BINARY_FRAME : WSLAY_TEXT_FRAME)));
+    if (m->len < 126) {
+        buf_add_char(out, (char)m->len);
+    } else if (m->len <= UINT16_MAX) {
+        const char length[] = { 126, (char)(m->len >> 8), (char)m->len };
+        buf_add(out, length, sizeof length);
+    } else {
+        buf_add_char(out, 127);
+        buf_add_u64be(out, m->len);
+    }
+}
+
+/* A close goes before what waits, and nothing after it. */
+static void refill(struct ws_wire *w)
+{
+    let_go(&w->out);
+    w->out_at = 0;
+    (void)wslay_event_send(w->wslay); /* fails only for want of memory; then nothing comes */
+    while (!w->is_closing && w->first && w->out.len < OUT_BYTES && !w->large) {
+        struct ws_message *m = next_message(w);
+        write_head(&w->out, m);
+        if (m->len > SMALL_BYTES) {
+            w->large = m;
+            w->large_at = 0;
+        } else {
+            buf_add(&w->out, m->data, m->len);
+            message_free(m);
+        }
+    }
 }
 
 void ws_wire_ping(struct ws_wire *w, struct slice payload)
 {
-    queue(w, WSLAY_PING, payload);
+    const struct wslay_event_msg m = { .opcode = WSLAY_PING,
+                                       .msg = (const uint8_t *)payload.data,
+                                       .msg_length = payload.len };
+    if (!w->is_closing && wslay_event_queue_msg(w->wslay, &m) == WSLAY_ERR_NOMEM)
+        abort();
 }
 
 void ws_wire_close(struct ws_wire *w, enum ws_close code, const char *reason)
@@ -230,30 +311,42 @@ void ws_wire_close(struct ws_wire *w, enum ws_close code, const char *reason)
 
 struct slice ws_wire_out(struct ws_wire *w)
 {
-    if (w->out_at == w->out.len) {
-        let_go(&w->out);
-        w->out_at = 0;
-        (void)wslay_event_send(w->wslay); /* fails only for want of memory; then nothing comes */
-    }
-    if (w->out_at == w->out.len)
+    if (w->out_at == w->out.len && !w->large)
+        refill(w);
+    if (w->out_at < w->out.len)
+        return slice_of(w->out.data + w->out_at, w->out.len - w->out_at);
+    if (!w->large)
         return slice_of(NULL, 0);
-    return slice_of(w->out.data + w->out_at, w->out.len - w->out_at);
+    size_t left = w->large->len - w->large_at;
+    return slice_of(w->large->data + w->large_at, left < PIECE_BYTES ? left : PIECE_BYTES);
 }
 
 void ws_wire_sent(struct ws_wire *w, size_t n)
 {
-    w->out_at += n;
+    if (w->out_at < w->out.len) {
+        w->out_at += n;
+        return;
+    }
+    w->large_at += n;
+    if (w->large_at == w->large->len)
+        message_free(TAKE(w->large));
+}
+
+static size_t bytes_left(const struct ws_wire *w)
+{
+    return w->out.len - w->out_at + (w->large ? w->large->len - w->large_at : 0);
 }
 
 bool ws_wire_has_room(const struct ws_wire *w)
 {
-    return wslay_event_get_queued_msg_length(w->wslay) + w->out.len - w->out_at < ROOM_BYTES &&
-           wslay_event_get_queued_msg_count(w->wslay) < ROOM_COUNT;
+    return wslay_event_get_queued_msg_length(w->wslay) + w->message_bytes + bytes_left(w) <
+               ROOM_BYTES &&
+           wslay_event_get_queued_msg_count(w->wslay) + w->n_messages < ROOM_COUNT;
 }
 
 bool ws_wire_is_empty(const struct ws_wire *w)
 {
-    return w->out.len == w->out_at && wslay_event_get_queued_msg_count(w->wslay) == 0;
+    return bytes_left(w) == 0 && !w->first && wslay_event_get_queued_msg_count(w->wslay) == 0;
 }
 
 bool ws_wire_is_closing(const struct ws_wire *w)
@@ -290,6 +383,9 @@ void ws_wire_free(struct ws_wire *w)
     if (!w)
         return;
     wslay_event_context_free(w->wslay);
+    while (w->first)
+        message_free(next_message(w));
+    message_free(w->large);
     buf_done(&w->message);
     buf_done(&w->out);
     free(w);

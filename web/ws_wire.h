@@ -35,14 +35,14 @@ void ws_wire_free(struct ws_wire *w); /* NULL is fine */
 /* Bytes from the client, cut anywhere. What comes after its close, or after ours, is dropped. */
 void ws_wire_take(struct ws_wire *w, struct slice bytes);
 
-/* Copies; nothing happens once a close is on its way. */
-void ws_wire_text(struct ws_wire *w, struct slice text);
-void ws_wire_binary(struct ws_wire *w, struct slice bytes);
+/* Nothing happens once a close is on its way. */
+void ws_wire_text(struct ws_wire *w, struct slice text); /* copies */
+void ws_wire_give(struct ws_wire *w, bool is_binary, char *data, size_t len); /* frees data, which came from malloc */
 void ws_wire_ping(struct ws_wire *w, struct slice payload); /* at most 125 bytes */
 /* Takes no more messages either way. `reason` (at most 123 bytes) is for people. Does nothing when one is under way. */
 void ws_wire_close(struct ws_wire *w, enum ws_close code, const char *reason);
 
-/* What to send now, at most about 64 KiB of what waits; empty: nothing waits. ws_wire_sent takes n bytes of it off. */
+/* What to send now, at most 256 KiB of what waits; empty: nothing waits. ws_wire_sent takes n bytes of it off. */
 struct slice ws_wire_out(struct ws_wire *w);
 void ws_wire_sent(struct ws_wire *w, size_t n);
 

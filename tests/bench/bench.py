@@ -20,7 +20,9 @@ from typing import Any, Callable
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
+import jupyter  # noqa: E402
 import report  # noqa: E402
+import report_jupyter  # noqa: E402
 from bare import BareKernel, PodmanApi  # noqa: E402
 from conftest import BUILD, Service  # noqa: E402
 import machine  # noqa: E402
@@ -28,6 +30,7 @@ from machine import Memory, describe  # noqa: E402
 
 IMAGE = "slim"
 WAYS = ("raw", "rest", "sse")
+PARTS = ("pass", "cold", "bulk")
 BULK = {
     "1e5 displays": "show = get_ipython().display_pub.publish\nfor i in range(100000): show({'text/plain': str(i)})",
     "1e5 printed lines": "for i in range(100000): print(i)",
@@ -81,8 +84,7 @@ class Bench:
             r for p in (self.service.state / "keeper/records").iterdir() if (r := json.loads(p.read_text()))["sandbox_id"] == self.sandbox_id
         )
         self.init_pid, self.warden_pid, self.image_id = record["pid"], record["warden_pid"], record["image_id"]
-        children = Path(f"/proc/{self.init_pid}/task/{self.init_pid}/children").read_text().split()
-        self.kernel_pid = int(children[0])
+        self.kernel_pid = machine.children(self.init_pid)[0]
         self.kernel_argv = Path(f"/proc/{self.kernel_pid}/cmdline").read_text().split("\0")[:-1]
         env = Path(f"/proc/{self.kernel_pid}/environ").read_text().split("\0")[:-1]
         self.kernel_env = dict(e.split("=", 1) for e in env if not e.startswith("KERNELHUB_"))
@@ -216,12 +218,12 @@ class Bench:
     def memory(self) -> dict[str, Memory]:
         return {name: Memory.of(pid) for name, pid in self.roles().items()}
 
-    def run(self, only: list[str] | None) -> dict[str, Any]:
+    def run(self, only: list[str]) -> dict[str, Any]:
         parts = {"pass": self.latency, "cold": self.cold_starts, "bulk": self.bulk}
         self.find_kernel()
         result: dict[str, Any] = {"machine": describe(Path(self.service.binary), self.first), "memory": {"idle": self.memory()}}
         hub = self.service.pid_of("hub")
-        for name in only or parts:
+        for name in only:
             say(name)
             result[name] = parts[name]()
             if self.service.pid_of("hub") != hub:
@@ -236,29 +238,49 @@ def say(text: str) -> None:
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few samples: to see that it works")
-    parser.add_argument("--only", action="append", choices=("pass", "cold", "bulk"), help="a part; more than once for more")
-    parser.add_argument("--first", action="store_true", help="let both sides go before all others: for a machine that others use too")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/BENCHMARKS.md")
-    parser.add_argument("--raw", metavar="FILE", help="leave all samples there, as JSON")
-    options = parser.parse_args()
-    if options.write and options.only:
-        parser.error("--write wants the whole of it")
+def bench(options: argparse.Namespace, parts: list[str]) -> dict[str, Any]:
     service = Service("limits/max_output_bytes=256M", "template/default=" + IMAGE)
     try:
         service.start()
-        result = Bench(service, options.quick, options.first).run(options.only)
+        return Bench(service, options.quick, options.first).run(parts)
     finally:
         service.destroy()
-    text = report.write(result)
-    print(text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few samples: to see that it works")
+    parser.add_argument("--only", action="append", choices=(*PARTS, "jupyter"), help="a part; more than once for more")
+    parser.add_argument("--first", action="store_true", help="let both sides go before all others: for a machine that others use too (not jupyter)")
+    parser.add_argument("--jupyter", metavar="PYTHON", help="a Python that has jupyter_server and ipykernel; else the newest are installed for the run")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/BENCHMARKS.md")
+    parser.add_argument("--raw", metavar="FILE", help="leave all samples there, as JSON")
+    options = parser.parse_args()
+    only = options.only or [*PARTS, "jupyter"]
+    parts = [p for p in PARTS if p in only]
+    if options.write and parts and parts != list(PARTS):
+        parser.error("--write wants the whole of it, or jupyter alone")
+    page = HERE.parents[1] / "docs/BENCHMARKS.md"
+    results: dict[str, Any] = {}
+    wrong = 0
+    if parts:
+        results["bench"] = bench(options, parts)
+        text = report.write(results["bench"])
+        print(text)
+        wrong |= report.judge(results["bench"])
+        if options.write:
+            report.put_into(page, text)
+    if "jupyter" in only:
+        say("jupyter")
+        results["jupyter"] = {"machine": describe(BUILD / "cmd/kernelhub", False), **jupyter.compare(find, options.jupyter, options.quick)}
+        text = report_jupyter.write(results["jupyter"])
+        print(text)
+        wrong |= report_jupyter.judge(results["jupyter"])
+        if options.write:
+            report.put_into(page, text, report_jupyter.BEGIN, report_jupyter.END)
     if options.raw:
-        Path(options.raw).write_text(json.dumps(result, default=vars))
-    if options.write:
-        report.put_into(HERE.parents[1] / "docs/BENCHMARKS.md", text)
-    return report.judge(result)
+        Path(options.raw).write_text(json.dumps(results, default=vars))
+    return wrong
 
 
 if __name__ == "__main__":

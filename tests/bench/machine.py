@@ -47,6 +47,10 @@ def describe(binary: Path, first: bool) -> list[str]:
     ]
 
 
+def children(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def cpu_group(pid: int) -> Path:
     """Of the controller "cpu", in cgroup v1 or v2."""
     lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]

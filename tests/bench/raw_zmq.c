@@ -29,12 +29,10 @@ struct message {
     struct jupyter_header header, parent;
 };
 
-static void *open_socket(struct raw_zmq *z, int type, const char *endpoint, int which)
+static void *open_socket(struct raw_zmq *z, int type, const char *address)
 {
-    char address[256];
     int none = 0, retry_ms = 1;
     void *s = zmq_socket(z->context, type);
-    (void)snprintf(address, sizeof address, "ipc://%s-%d", endpoint, which);
     if (!s || zmq_setsockopt(s, ZMQ_LINGER, &none, sizeof none) < 0 ||
         zmq_setsockopt(s, ZMQ_RCVHWM, &none, sizeof none) < 0 ||
         zmq_setsockopt(s, ZMQ_RECONNECT_IVL, &retry_ms, sizeof retry_ms) < 0 ||
@@ -46,14 +44,22 @@ static void *open_socket(struct raw_zmq *z, int type, const char *endpoint, int 
 
 struct raw_zmq *raw_zmq_open(const char *endpoint, const char *key)
 {
+    char shell[256], iopub[256];
+    (void)snprintf(shell, sizeof shell, "ipc://%s-1", endpoint);
+    (void)snprintf(iopub, sizeof iopub, "ipc://%s-2", endpoint);
+    return raw_zmq_open_at(shell, iopub, key);
+}
+
+struct raw_zmq *raw_zmq_open_at(const char *shell, const char *iopub, const char *key)
+{
     struct raw_zmq *z = calloc(1, sizeof *z);
     if (!z || sodium_init() < 0)
         sample_fail("no memory");
     z->context = zmq_ctx_new();
     z->key = key;
     z->session = uuid_new();
-    z->shell = open_socket(z, ZMQ_DEALER, endpoint, 1);
-    z->iopub = open_socket(z, ZMQ_SUB, endpoint, 2);
+    z->shell = open_socket(z, ZMQ_DEALER, shell);
+    z->iopub = open_socket(z, ZMQ_SUB, iopub);
     return z;
 }
 

@@ -11,6 +11,8 @@ struct raw_zmq;
 /* `endpoint` is the sockets' path without "-1" (shell) and "-2" (iopub). The kernel need not listen
  * yet. Returns at once. */
 struct raw_zmq *raw_zmq_open(const char *endpoint, const char *key);
+/* The same by two addresses of ZeroMQ, whatever their transport. */
+struct raw_zmq *raw_zmq_open_at(const char *shell, const char *iopub, const char *key);
 void raw_zmq_close(struct raw_zmq *z);
 
 /* Asks kernel_info until the kernel answers and iopub flows. With `once`, one request that waits.

@@ -185,9 +185,9 @@ def judge(result: dict[str, Any]) -> int:
     return 0 if all(value <= limit for value, limit, _ in promises(result).values()) else 1
 
 
-def put_into(path: Path, text: str) -> None:
+def put_into(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Between the marks; what people wrote around them stays."""
     old = path.read_text()
-    before, _, rest = old.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    before, _, rest = old.partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")

@@ -293,6 +293,67 @@ static void members_are_found_by_name(void **state)
     assert_string_equal(text, "1234567");
 }
 
+static void many_members_are_found_in_one_walk_and_the_first_of_a_name_counts(void **state)
+{
+    static const char *const NAMES[] = { "a", "missing", "b" };
+    struct slice v[COUNT(NAMES)];
+    json_members(S("{\"x\":0,\"b\":{\"a\":1},\"a\":[2],\"b\":3,\"a\":4}"), NAMES, COUNT(NAMES), v);
+    assert_true(slice_is(v[0], "[2]"));
+    assert_null(v[1].data);
+    assert_true(slice_is(v[2], "{\"a\":1}"));
+    json_members(S("[\"a\",\"b\"]"), NAMES, COUNT(NAMES), v);
+    assert_true(!v[0].data && !v[1].data && !v[2].data);
+}
+
+static void members_without_braces_are_walked_like_an_object(void **state)
+{
+    static const char *const WANT[] = { "{\"x\":[1]}", "2" };
+    struct json_iter it = json_iter_members(S(",\"a\":{\"x\":[1]},\"b\":2"));
+    size_t n = 0;
+    for (; json_next(&it); n++) {
+        assert_true(slice_is(it.value, WANT[n]));
+        assert_int_equal(it.key.data[0], 'a' + (int)n);
+    }
+    assert_int_equal(n, COUNT(WANT));
+    it = json_iter_members(S(""));
+    assert_false(json_next(&it));
+}
+
+/* The scanner takes plain text in steps of sixteen. */
+static void a_special_byte_is_seen_wherever_it_stands(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_good;
+    } SPECIAL[] = { { "\x1f", false }, { "\x01", false },    { "\\", false },
+                    { "\\n", true },   { "\\u0000", false }, { "\x80", false },
+                    { "\xff", false }, { "\xc3\xa4", true }, { "\x7f", true },
+                    { " ", true },     { "\"", false } };
+    for (size_t i = 0; i < COUNT(SPECIAL); i++) {
+        size_t len = strlen(SPECIAL[i].text);
+        for (size_t before = 0; before < 36; before++) {
+            for (size_t after = 0; after < 36; after++) {
+                char *exact = malloc(before + len + after + 2), *at = exact;
+                *at++ = '"';
+                memset(at, 'a', before);
+                memcpy(at + before, SPECIAL[i].text, len);
+                memset(at + before + len, 'q', after); /* no escape begins with q */
+                at += before + len + after;
+                *at++ = '"';
+                struct slice value = slice_of(exact, (size_t)(at - exact));
+                assert_int_equal(json_valid(value), SPECIAL[i].is_good);
+                CLEANUP_BUF struct buf quoted = BUF_INIT(1000), plain = BUF_INIT(1000);
+                json_quote(&quoted, value);
+                assert_true(json_valid(buf_slice(&quoted)));
+                json_unescape(&plain, slice_of(quoted.data + 1, quoted.len - 2));
+                if (SPECIAL[i].text[0] > 0)
+                    assert_true(slice_equal(buf_slice(&plain), value));
+                free(exact);
+            }
+        }
+    }
+}
+
 static void an_array_is_walked_in_order(void **state)
 {
     static const char *const WANT[] = { "1", "\"a,]\"", "[]", "{\"x\":[1]}", "null" };
@@ -376,6 +437,9 @@ int main(void)
         cmocka_unit_test(numbers_beyond_a_machine_word_are_json),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(members_are_found_by_name),
+        cmocka_unit_test(many_members_are_found_in_one_walk_and_the_first_of_a_name_counts),
+        cmocka_unit_test(members_without_braces_are_walked_like_an_object),
+        cmocka_unit_test(a_special_byte_is_seen_wherever_it_stands),
         cmocka_unit_test(an_array_is_walked_in_order),
         cmocka_unit_test(walking_what_is_broken_stops_early),
         cmocka_unit_test(types_are_told_by_the_first_character),

@@ -170,6 +170,40 @@ static void a_frame_bigger_than_the_window_goes_alone(void **state)
     assert_string_equal(tell(buf_slice(&out), text), "3:5");
 }
 
+static void beside_a_frame_bigger_than_the_window_others_go_when_the_hub_takes_that(void **state)
+{
+    char text[4096];
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, NULL);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    keep_set_large_beside(k, true);
+    add(k, LINK_MESSAGE, &ONE, 3000);
+    add(k, LINK_MESSAGE, &ONE, 11000);
+    add(k, LINK_MESSAGE, &ONE, 3000);
+    add(k, LINK_MESSAGE, &ONE, 3000);
+    add(k, LINK_MESSAGE, &ONE, 3000); /* above the window */
+    drain(k, &out, 1000);
+    assert_string_equal(tell(buf_slice(&out), text), "1:5 2:5 3:5 4:5");
+    assert_true(keep_ack(k, 1));
+    add(k, LINK_MESSAGE, &ONE, 11000); /* a second one waits for the first */
+    add(k, LINK_MESSAGE, &ONE, 10);
+    buf_reset(&out);
+    drain(k, &out, 1000);
+    assert_string_equal(tell(buf_slice(&out), text), "5:5");
+    assert_true(keep_ack(k, 2));
+    buf_reset(&out);
+    drain(k, &out, 1000);
+    assert_string_equal(tell(buf_slice(&out), text), "6:5 7:5");
+    keep_rewind(k);
+    keep_set_large_beside(k, false); /* an older hub */
+    buf_reset(&out);
+    drain(k, &out, 1000);
+    assert_string_equal(tell(buf_slice(&out), text), "3:5 4:5 5:5");
+    assert_true(keep_ack(k, 5));
+    buf_reset(&out);
+    drain(k, &out, 1000);
+    assert_string_equal(tell(buf_slice(&out), text), "6:5");
+}
+
 static struct slice part_of(struct slice stream, uint64_t number, struct link_frame *f)
 {
     size_t used;
@@ -451,6 +485,7 @@ int main(void)
         cmocka_unit_test(an_ack_of_what_was_never_sent_is_refused),
         cmocka_unit_test(the_window_holds_back_until_the_ack),
         cmocka_unit_test(a_frame_bigger_than_the_window_goes_alone),
+        cmocka_unit_test(beside_a_frame_bigger_than_the_window_others_go_when_the_hub_takes_that),
         cmocka_unit_test(when_it_is_full_one_gap_per_execution_says_how_much_is_missing),
         cmocka_unit_test(a_gap_that_was_sent_stays_as_it_was_and_a_new_one_counts_on),
         cmocka_unit_test(gaps_of_very_many_executions_are_bounded),

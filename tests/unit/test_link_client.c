@@ -17,6 +17,8 @@ struct ends {
     bool sends_first; /* the handler sends an order before it takes its mark */
     bool pauses;      /* the handler pauses the link */
     uint64_t mark;
+    const char *fault; /* the rule that was broken */
+    bool expects_fault;
 };
 
 static void on_frame(void *arg, const struct link_frame *f)
@@ -37,7 +39,8 @@ static void on_frame(void *arg, const struct link_frame *f)
 static void on_closed(void *arg, const char *why, bool broke_rules)
 {
     struct ends *x = arg;
-    assert_false(broke_rules);
+    if (broke_rules)
+        x->fault = why;
     x->n_closed++;
 }
 
@@ -69,6 +72,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct ends *x = *state;
+    assert_true(!x->fault || x->expects_fault);
     link_client_free(x->link);
     link_clients_close(&x->hub);
     close_fd_at(&x->warden);
@@ -185,6 +189,52 @@ static void an_ack_goes_with_the_next_order(void **state)
     assert_string_equal(heard(x, &acked), "has"); /* not once more */
 }
 
+static void say_bytes(struct ends *x, uint64_t number, size_t bytes)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT(LINK_MAX_FRAME_BYTES);
+    char *text = calloc(1, bytes);
+    struct link_frame m = { .type = LINK_MESSAGE, .number = number, .n_parts = 1 };
+    m.parts[0] = slice_of(text, bytes);
+    link_encode(&out, &m);
+    int n_before = x->n_frames;
+    for (size_t at = 0; at < out.len && !x->fault;) {
+        ssize_t n = send(x->warden, out.data + at, out.len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n > 0)
+            at += (size_t)n;
+        run_ms(x, 0);
+    }
+    while (x->n_frames == n_before && !x->fault)
+        run_ms(x, 1);
+    free(text);
+}
+
+static void beside_the_window_there_is_one_frame_that_is_bigger(void **state)
+{
+    struct ends *x = *state;
+    x->expects_fault = true;
+    greet(x);
+    say_bytes(x, 1, LINK_WINDOW_BYTES / 2);
+    say_bytes(x, 2, LINK_WINDOW_BYTES + 1);
+    say_bytes(x, 3, LINK_WINDOW_BYTES / 4);
+    assert_int_equal(x->n_frames, 3);
+    assert_null(x->fault);
+    say_bytes(x, 4, LINK_WINDOW_BYTES + 1);
+    assert_int_equal(x->n_frames, 3);
+    assert_string_equal(x->fault, "it does not wait for us");
+}
+
+static void more_than_the_window_is_too_much(void **state)
+{
+    struct ends *x = *state;
+    x->expects_fault = true;
+    greet(x);
+    say_bytes(x, 1, LINK_WINDOW_BYTES + 1);
+    say_bytes(x, 2, LINK_WINDOW_BYTES / 2);
+    assert_null(x->fault);
+    say_bytes(x, 3, LINK_WINDOW_BYTES / 2);
+    assert_string_equal(x->fault, "it does not wait for us");
+}
+
 /* Frames behind one that paused the link wait for it, those in the hub's memory and those in the socket; so does the end. */
 static void a_paused_link_handles_nothing(void **state)
 {
@@ -247,6 +297,8 @@ int main(void)
         WITH_ENDS(what_is_not_committed_is_not_acknowledged),
         WITH_ENDS(an_order_from_inside_a_handler_acknowledges_nothing),
         WITH_ENDS(an_ack_goes_with_the_next_order),
+        WITH_ENDS(beside_the_window_there_is_one_frame_that_is_bigger),
+        WITH_ENDS(more_than_the_window_is_too_much),
         WITH_ENDS(a_paused_link_handles_nothing),
         WITH_ENDS(a_pause_outlives_the_connection),
     };

@@ -261,11 +261,11 @@ static void after_a_restart_a_ring_is_left_whatever_was_counted(void **state)
     output_done(&o);
 }
 
-static void count_blob(void *arg, unsigned n, const char *media_type, struct slice text)
+static void count_blob(void *arg, unsigned n, const char *media_type, struct buf *text)
 {
     assert_int_equal(n, *(unsigned *)arg);
     assert_string_equal(media_type, "image/png");
-    assert_int_equal(text.len, 300000);
+    assert_int_equal(text->len, 300000);
     (*(unsigned *)arg)++;
 }
 

@@ -124,6 +124,15 @@ static void a_record_is_folded_from_row_and_events(void **state)
     got_done(&g);
 }
 
+static void add_blob(struct fixture *f, int64_t feed, unsigned n, const char *media_type,
+                     struct slice bytes)
+{
+    CLEANUP_BUF struct buf copy = BUF_INIT(1 << 20);
+    buf_add_slice(&copy, bytes);
+    store_add_blob(f->store, feed, n, media_type, &copy);
+    assert_null(copy.data);
+}
+
 static void blobs_are_read_back_by_number_and_only_by_their_user(void **state)
 {
     struct fixture *f = *state;
@@ -133,9 +142,9 @@ static void blobs_are_read_back_by_number_and_only_by_their_user(void **state)
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (char)(i * 7);
     store_insert_execution(f->store, &row, NULL, NULL);
-    store_add_blob(f->store, row.feed, 0, "image/png", slice_of(bytes, sizeof bytes));
-    store_add_blob(f->store, row.feed, 1, "text/html", SLICE_LITERAL("<b>"));
-    store_add_blob(f->store, row.feed, 2, "text/plain", SLICE_LITERAL(""));
+    add_blob(f, row.feed, 0, "image/png", slice_of(bytes, sizeof bytes));
+    add_blob(f, row.feed, 1, "text/html", SLICE_LITERAL("<b>"));
+    add_blob(f, row.feed, 2, "text/plain", SLICE_LITERAL(""));
     fixture_flush(f);
     for (int i = 3; i >= 0; i--) {
         g.came = 0;
@@ -192,7 +201,7 @@ static void add_long(struct fixture *f, const struct execution_row *row, unsigne
     buf_add_char(&fields, '\0');
     add(f, row->feed, 1, EVENT_STDOUT, fields.data);
     fields.data[300000 + 9] = '\0';
-    store_add_blob(f->store, row->feed, blob, "text/plain", slice_of(fields.data + 9, 300000));
+    add_blob(f, row->feed, blob, "text/plain", slice_of(fields.data + 9, 300000));
     buf_done(&fields);
 }
 
@@ -245,7 +254,7 @@ static void an_object_in_place_of_a_text_makes_nothing_unreadable(void **state)
     struct execution_row row = fixture_execution(f->store, 1);
     CLEANUP_BUF struct buf expected = BUF_INIT(1000);
     store_insert_execution(f->store, &row, NULL, NULL);
-    store_add_blob(f->store, row.feed, 0, "text/plain", SLICE_LITERAL("aside"));
+    add_blob(f, row.feed, 0, "text/plain", SLICE_LITERAL("aside"));
     for (size_t i = 0; i < ARRAY_LEN(VALUES); i++) {
         char fields[200];
         (void)snprintf(fields, sizeof fields, ",\"data\":{\"text/plain\":%s}", VALUES[i]);
@@ -580,7 +589,7 @@ static void fill_for_retention(struct fixture *f, int64_t newest_us)
         store_insert_execution(f->store, &row, NULL, NULL);
         for (int k = 0; k < 20; k++)
             add(f, row.feed, i, EVENT_STDOUT, ",\"text\":\"some text or other\"");
-        store_add_blob(f->store, row.feed, 0, "text/plain", SLICE_LITERAL("0123456789"));
+        add_blob(f, row.feed, 0, "text/plain", SLICE_LITERAL("0123456789"));
     }
     fixture_flush(f);
     assert_int_equal(count_files(f), 510);

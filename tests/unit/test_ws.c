@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -108,7 +109,7 @@ static void binary_messages_are_for_who_takes_them(void **state)
     wire = ws_wire_new(1000, &EVENTS, NULL);
     TAKE_IN("\x82\x81" MASK "x\x02\x81" MASK "\xff\x80\x81" MASK "y\x81\x81" MASK "t");
     assert_string_equal(heard, "binary|x|binary|\xffy|t|");
-    ws_wire_binary(wire, SLICE_LITERAL("\xff\0"));
+    ws_wire_give(wire, true, memcpy(malloc(2), "\xff\0", 2), 2);
     SENDS("\x82\x02\xff\0");
 }
 
@@ -202,13 +203,65 @@ static void a_large_message_goes_out_in_pieces_and_room_is_told(void **state)
     ws_wire_text(wire, slice_of(large, sizeof large));
     assert_false(ws_wire_has_room(wire));
     for (struct slice out; (out = ws_wire_out(wire)).len;) {
-        assert_true(out.len <= 129 * 1024);
+        assert_true(out.len <= 256 * 1024);
         size_t n = out.len > 1000 ? out.len - 7 : out.len;
         ws_wire_sent(wire, n);
         total += n;
     }
     assert_int_equal(total, sizeof large + 10);
     assert_true(ws_wire_has_room(wire));
+}
+
+static void control_frames_go_between_messages_and_never_into_one(void **state)
+{
+    enum { LARGE = 70000, MIDDLE = 300 };
+    static char want[LARGE + MIDDLE + 100], got[sizeof want];
+    size_t n = 0, n_got = 0;
+    char *large = malloc(LARGE), *middle = malloc(MIDDLE);
+    memset(large, 'x', LARGE);
+    memset(middle, 'y', MIDDLE);
+    memcpy(want,
+           "\x81\x01"
+           "a\x82\x7f\0\0\0\0\0\x01\x11\x70",
+           n = 13);
+    memcpy(want + n, large, LARGE);
+    memcpy(want + (n += LARGE),
+           "\x89\x01p\x81\x01"
+           "b\x81\x7e\x01\x2c",
+           10);
+    memcpy(want + (n += 10), middle, MIDDLE);
+    n += MIDDLE;
+    ws_wire_text(wire, SLICE_LITERAL("a"));
+    ws_wire_give(wire, true, large, LARGE);
+    ws_wire_text(wire, SLICE_LITERAL("b"));
+    ws_wire_give(wire, false, middle, MIDDLE);
+    for (struct slice out; (out = ws_wire_out(wire)).len;) {
+        size_t part = out.len > 20000 ? 20000 : out.len;
+        assert_true(n_got + part <= sizeof got);
+        memcpy(got + n_got, out.data, part);
+        n_got += part;
+        ws_wire_sent(wire, part);
+        if (n_got == 13 + 2 * 20000)
+            ws_wire_ping(wire, SLICE_LITERAL("p"));
+    }
+    assert_true(ws_wire_is_empty(wire));
+    assert_int_equal(n_got, n);
+    assert_memory_equal(got, want, n);
+}
+
+static void a_close_waits_for_the_message_that_is_being_sent_and_no_other(void **state)
+{
+    enum { LARGE = 70000 };
+    size_t total = 0;
+    struct slice out;
+    ws_wire_give(wire, true, calloc(1, LARGE), LARGE);
+    ws_wire_text(wire, SLICE_LITERAL("never sent"));
+    ws_wire_sent(wire, ws_wire_out(wire).len); /* the head */
+    ws_wire_close(wire, WS_CLOSE_NORMAL, "");
+    for (; (out = ws_wire_out(wire)).data[0] == 0 && total < LARGE; total += out.len)
+        ws_wire_sent(wire, out.len);
+    assert_int_equal(total, LARGE);
+    SENDS("\x88\x02\x03\xe8");
 }
 
 static void many_small_answers_leave_no_room(void **state)
@@ -238,6 +291,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(our_close_says_why_once, make, unmake),
         cmocka_unit_test_setup_teardown(a_large_message_goes_out_in_pieces_and_room_is_told, make,
                                         unmake),
+        cmocka_unit_test_setup_teardown(control_frames_go_between_messages_and_never_into_one, make,
+                                        unmake),
+        cmocka_unit_test_setup_teardown(
+            a_close_waits_for_the_message_that_is_being_sent_and_no_other, make, unmake),
         cmocka_unit_test_setup_teardown(many_small_answers_leave_no_room, make, unmake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
