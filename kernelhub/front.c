@@ -22,7 +22,7 @@
 #define MAX_HELD_BYTES (1u << 20)
 #define MAX_DEATHS     5 /* each within STABLE_US of the one before */
 #define STABLE_US      10000000
-#define ENDED_US         120000000 /* a cell that ended longer ago has been heard of */
+#define ENDED_US       120000000 /* a cell that ended longer ago has been heard of */
 
 static void asked_free(void **p)
 {
@@ -179,15 +179,34 @@ static void send_frame(struct session *s, struct link_frame *frame)
     sandbox_send(s->sandbox, frame);
 }
 
+/* Kernels do not answer what they do not know: of so many requests the older ones get no answer any more. */
+static void forget_old_requests(struct jupyter *j)
+{
+    if (zhashx_size(j->asked) < MAX_ASKED || j->n_asked - j->swept_at < MAX_ASKED / 4)
+        return;
+    j->swept_at = j->n_asked;
+    zlistx_t *ids = zhashx_keys(j->asked);
+    assert(ids);
+    for (const char *id = zlistx_first(ids); id; id = zlistx_next(ids)) {
+        const struct asked *a = zhashx_lookup(j->asked, id);
+        if (!a->is_cell && j->n_asked - a->number > MAX_ASKED / 2)
+            zhashx_delete(j->asked, id);
+    }
+    zlistx_destroy(&ids);
+}
+
 struct asked *front_ask(struct front *f, const char *msg_id, bool is_cell)
 {
     struct jupyter *j = f->session->jupyter;
+    j->n_asked++;
+    forget_old_requests(j);
     if (zhashx_size(j->asked) >= MAX_ASKED)
         return NULL;
     struct asked *a = calloc(1, sizeof *a);
     if (!a)
         abort();
     a->front = f;
+    a->number = j->n_asked;
     a->is_cell = is_cell;
     memcpy(a->client, f->client, sizeof a->client);
     zhashx_update(j->asked, msg_id, a);
@@ -202,6 +221,14 @@ static bool is_request(const char *msg_type)
     return n >= sizeof SUFFIX && strcmp(msg_type + n - (sizeof SUFFIX - 1), SUFFIX) == 0;
 }
 
+/* Its client decides how many there are. */
+static void warn_once(struct front *f, const char *why)
+{
+    if (f->n_dropped++ == 0)
+        log_warning("jupyter client=%s: messages dropped: %s", log_quote(slice_str(f->client)),
+                    why);
+}
+
 static void pass_on(struct front *f, const struct kernel_ws_message *m)
 {
     struct session *s = f->session;
@@ -213,8 +240,7 @@ static void pass_on(struct front *f, const struct kernel_ws_message *m)
     for (size_t i = 0; i < m->m.n_buffers; i++)
         frame.parts[JUPYTER_N_PARTS + i] = m->m.buffers[i];
     if (is_request(m->names.msg_type) && !front_ask(f, m->names.msg_id, false)) {
-        log_warning("jupyter client=%s: %d requests have no answer yet, the limit",
-                    log_quote(slice_str(f->client)), MAX_ASKED);
+        warn_once(f, "too many requests have no answer yet");
         return;
     }
     if (reaches_kernel(s)) {
@@ -227,8 +253,7 @@ static void pass_on(struct front *f, const struct kernel_ws_message *m)
     if (f->held.failed) { /* this one is dropped, those before it stay */
         f->held.failed = false;
         f->held.len = before;
-        log_warning("jupyter client=%s: message dropped, the kernel is not there",
-                    log_quote(slice_str(f->client)));
+        warn_once(f, "the kernel is not there");
     }
 }
 

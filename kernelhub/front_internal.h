@@ -15,12 +15,14 @@ struct front {
     char client[FRONT_CLIENT_BYTES];
     void *place;         /* in the session's fronts */
     struct buf held;     /* LINK_MESSAGE frames for a kernel that starts */
+    uint64_t n_dropped;  /* messages that the kernel never got */
     zlistx_t *catch_ups; /* struct catch_up, owned */
 };
 
 /* A request's, in jupyter.asked under its msg_id. */
 struct asked {
     struct front *front; /* NULL: it is away */
+    uint64_t number;     /* how many were asked before */
     char client[FRONT_CLIENT_BYTES];
     bool
         is_cell; /* stays until its execution has ended, and a while longer when its client may come again */

@@ -1,7 +1,75 @@
 /* Jupyter's clients inside the hub: what they ask, and what is kept of it. */
 #include "hub_fixture.h"
-#include "kernelhub/jupyter.h"
+#include "kernelhub/front_internal.h"
 #include "kernelhub/wait.h"
+
+struct client {
+    struct front *front;
+    struct buf said; /* the contents of all messages */
+};
+
+static void on_message(void *arg, enum link_channel channel, const struct slice *parts, size_t n)
+{
+    struct client *c = arg;
+    buf_add_slice(&c->said, parts[3]);
+}
+
+static bool has_room(void *arg)
+{
+    return true;
+}
+
+static void on_end(void *arg, const char *reason, bool is_replaced)
+{
+    struct client *c = arg;
+    c->front = NULL;
+}
+
+static struct session *open_session(struct hub_fixture *f)
+{
+    struct session *s;
+    struct err e;
+    assert_int_equal(session_open(f->hub, f->user, "a", "python", NULL, NULL, false, &s, &e), 0);
+    return s;
+}
+
+static void client_open(struct client *c, struct hub_fixture *f, struct session *s)
+{
+    static const struct front_events EVENTS = { on_message, has_room, on_end };
+    buf_init(&c->said, 1u << 20);
+    c->front = front_open(s, f->user, "client", &EVENTS, c);
+}
+
+static void say(struct client *c, const char *msg_type, int n)
+{
+    char text[256];
+    struct kernel_ws_message m;
+    (void)snprintf(text, sizeof text,
+                   "{\"header\":{\"msg_id\":\"m-%d\",\"msg_type\":\"%s\",\"session\":\"client\"},"
+                   "\"content\":{\"code\":\"1\"}}",
+                   n, msg_type);
+    assert_true(kernel_ws_read(KERNEL_WS_DEFAULT, false, slice_str(text), &m));
+    front_send(c->front, &m);
+}
+
+static void a_client_whose_requests_are_never_answered_can_still_run_cells(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client c;
+    struct session *s = open_session(f);
+    client_open(&c, f, s);
+    for (int i = 0; i < 20000; i++)
+        say(&c, "unknown_request", i);
+    assert_in_range(zhashx_size(s->jupyter->asked), 1000, 4096);
+    assert_non_null(zhashx_lookup(s->jupyter->asked, "m-19999"));
+    assert_null(zhashx_lookup(s->jupyter->asked, "m-1"));
+    say(&c, "execute_request", 20000);
+    hub_fixture_settle(f);
+    assert_null(c.said.data ? strstr(c.said.data, "Refused") : NULL);
+    assert_int_equal(zlistx_size(s->queue), 1);
+    session_close(s, "the test is over");
+    buf_done(&c.said);
+}
 
 /* Whoever asked for a kernel has gone, it has not started yet: the next hub goes on with it. */
 static void a_start_that_nobody_waits_for_outlives_the_hub(void **state)
@@ -24,6 +92,7 @@ static void a_start_that_nobody_waits_for_outlives_the_hub(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_HUB(a_client_whose_requests_are_never_answered_can_still_run_cells),
         WITH_HUB(a_start_that_nobody_waits_for_outlives_the_hub),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
