@@ -133,6 +133,14 @@ static void nonsense_is_refused(void **state)
     for (size_t i = 0; i < ARRAY_LEN(TEXTS); i++)
         assert_false(read_text(TEXTS[i]));
     assert_false(kernel_ws_read(KERNEL_WS_V1, false, slice_str("{}"), &got));
+    char large[KERNEL_WS_MAX_HEADER_BYTES + 100];
+    static const int BYTES = KERNEL_WS_MAX_HEADER_BYTES - 36; /* of what stands around it */
+    for (int more = 0; more < 2; more++) {
+        (void)snprintf(large, sizeof large,
+                       "{\"header\":{\"msg_id\":\"a\",\"msg_type\":\"t\",\"x\":\"%0*d\"}}",
+                       BYTES + more, 0);
+        assert_int_equal(read_text(large), !more);
+    }
     static const unsigned char TABLES[][24] = {
         { 0 },                                                   /* no parts */
         { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },      /* too many */
