@@ -5,6 +5,9 @@
 #include "base/json.h"
 #include "protocol/jupyter_message.h"
 
+#define MAX_MEND_BYTES                                                                             \
+    (4u << 20) /* nobody's loop shall stand still for what a hostile kernel makes up */
+
 enum { HEADER, PARENT, METADATA, CONTENT };
 
 /* A member that has to be there, and what stands in for it. */
@@ -51,37 +54,51 @@ static const struct {
     { "comm_close", { { "comm_id", JSON_STRING, "\"\"" }, { "data", JSON_OBJECT, "{}" } } },
 };
 
+/* How many bytes of a number that JSON has not are there; 0: none. */
+static size_t no_number(const char *at, size_t left)
+{
+    static const char *const WORDS[] = { "NaN", "-Infinity", "Infinity" };
+    for (size_t w = 0; w < ARRAY_LEN(WORDS); w++) {
+        size_t n = strlen(WORDS[w]);
+        if (left >= n && memcmp(at, WORDS[w], n) == 0)
+            return n;
+    }
+    return 0;
+}
+
+/* Behind the string that begins at `at`. */
+static size_t skip_string(struct slice text, size_t at)
+{
+    for (at++; at < text.len && text.data[at] != '"'; at++)
+        at += text.data[at] == '\\';
+    return at < text.len ? at + 1 : text.len;
+}
+
 /* Python writes NaN, Infinity and -Infinity for numbers that JSON has not. Outside of strings only. */
 static void write_without_nan(struct slice text, struct buf *out)
 {
-    static const char *const WORDS[] = { "NaN", "-Infinity", "Infinity" };
-    bool in_string = false;
+    size_t begin = 0;
     for (size_t i = 0; i < text.len;) {
-        size_t word = 0;
-        for (size_t w = 0; !in_string && w < ARRAY_LEN(WORDS) && !word; w++) {
-            size_t n = strlen(WORDS[w]);
-            if (text.len - i >= n && memcmp(text.data + i, WORDS[w], n) == 0)
-                word = n;
-        }
-        if (word) {
-            buf_add_str(out, "null");
-            i += word;
-            continue;
-        }
         char c = text.data[i];
-        size_t n = in_string && c == '\\' && i + 1 < text.len ? 2 : 1;
-        if (c == '"')
-            in_string = !in_string;
-        buf_add(out, text.data + i, n);
-        i += n;
+        size_t n = c == 'N' || c == '-' || c == 'I' ? no_number(text.data + i, text.len - i) : 0;
+        if (n) {
+            buf_add(out, text.data + begin, i - begin);
+            buf_add_str(out, "null");
+            begin = i += n;
+        } else {
+            i = c == '"' ? skip_string(text, i) : i + 1;
+        }
     }
+    buf_add(out, text.data + begin, text.len - begin);
 }
 
 /* *part becomes an object that json_valid passes. */
 static void mend_part(struct slice *part, struct buf *made)
 {
     struct slice text = *part;
-    if (!json_valid(text)) {
+    if (text.len > MAX_MEND_BYTES && !json_valid(text)) {
+        text = slice_of(NULL, 0);
+    } else if (!json_valid(text)) {
         CLEANUP_BUF struct buf mended = BUF_INIT(6 * text.len);
         json_mend(&mended, text);
         buf_init(made, 6 * text.len + 64);
@@ -116,10 +133,43 @@ static bool is_named(const struct need *needs, size_t n, struct slice key)
     return false;
 }
 
+static bool has_wrong(const struct need *needs, size_t n, struct slice object)
+{
+    struct slice value;
+    for (size_t i = 0; i < n && needs[i].name; i++)
+        if (json_member(object, needs[i].name, &value) && !is_met(&needs[i], object))
+            return true;
+    return false;
+}
+
+/* What is missing stands before all that is there, as it stands. */
+static void fill_in_large(const struct need *needs, size_t n, struct slice *part, struct buf *made)
+{
+    struct buf out = BUF_INIT(part->len + 1024);
+    size_t brace = (size_t)((const char *)memchr(part->data, '{', part->len) - part->data);
+    buf_add_char(&out, '{');
+    for (size_t i = 0; i < n && needs[i].name; i++)
+        if (!is_met(&needs[i], *part))
+            buf_addf(&out, "\"%s\":%s,", needs[i].name, needs[i].stand_in);
+    buf_add(&out, part->data + brace + 1, part->len - brace - 1); /* it is not empty */
+    buf_done(made);
+    *made = out;
+    *part = buf_slice(made);
+}
+
 static void fill_in(const struct need *needs, size_t n, struct slice *part, struct buf *made)
 {
     if (are_met(needs, n, *part))
         return;
+    if (part->len > MAX_MEND_BYTES && !has_wrong(needs, n, *part)) {
+        struct json_iter first = json_iter(*part);
+        if (json_next(&first)) {
+            fill_in_large(needs, n, part, made);
+            return;
+        }
+    }
+    if (part->len > MAX_MEND_BYTES)
+        *part = SLICE_LITERAL("{}");
     struct buf out = BUF_INIT(part->len + 1024);
     const char *between = "{";
     for (size_t i = 0; i < n && needs[i].name; i++) {
