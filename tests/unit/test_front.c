@@ -86,6 +86,26 @@ static void a_start_that_nobody_waits_for_outlives_the_hub(void **state)
     assert_int_equal(g.came, 0);
 }
 
+static void a_change_that_is_refused_changes_nothing(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    char id[37], none[37];
+    struct jupyter_wish wish = { .kernel_name = "python3", .path = "a.ipynb" };
+    wait_cancel(jupyter_start_session(f->hub, f->user, &wish, got_json, &g));
+    assert_non_null(jupyter_find_path(f->hub, f->user, "a.ipynb", id));
+    const struct uuid unknown = uuid_new();
+    wish = (struct jupyter_wish){ .kernel_id = unknown.text, .path = "b.ipynb" };
+    assert_null(jupyter_change_session(f->hub, f->user, id, &wish, got_json, &g));
+    assert_string_not_equal(g.error, "");
+    assert_null(jupyter_find_path(f->hub, f->user, "b.ipynb", none));
+    assert_non_null(jupyter_find_path(f->hub, f->user, "a.ipynb", none));
+    wish.kernel_id = jupyter_find_session(f->hub, f->user, id)->jupyter->kernel_id.text;
+    wait_cancel(jupyter_change_session(f->hub, f->user, id, &wish, got_json, &g));
+    assert_non_null(jupyter_find_path(f->hub, f->user, "b.ipynb", none));
+    got_done(&g);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -93,6 +113,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_HUB(a_client_whose_requests_are_never_answered_can_still_run_cells),
+        WITH_HUB(a_change_that_is_refused_changes_nothing),
         WITH_HUB(a_start_that_nobody_waits_for_outlives_the_hub),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
