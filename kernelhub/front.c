@@ -59,16 +59,15 @@ size_t fronts_count(const struct session *s)
 
 /* ---- to the clients ---- */
 
-static void deliver(struct session *s, struct front *only, enum link_channel channel,
+/* Not what a front gets from the store; what comms say is not in there. */
+static void publish(struct session *s, const char *parent_id, const char *msg_type,
                     const struct slice *parts, size_t n)
 {
     zlistx_t *fronts = s->jupyter->fronts;
-    if (only) {
-        only->events.on_message(only->arg, channel, parts, n);
-        return;
-    }
+    bool is_comm = strncmp(msg_type, "comm_", 5) == 0;
     for (struct front *f = zlistx_first(fronts); f; f = zlistx_next(fronts))
-        f->events.on_message(f->arg, channel, parts, n);
+        if (is_comm || !catch_up_has(f, parent_id))
+            f->events.on_message(f->arg, LINK_IOPUB, parts, n);
 }
 
 void front_say(struct session *s, struct front *only, enum link_channel channel,
@@ -80,7 +79,13 @@ void front_say(struct session *s, struct front *only, enum link_channel channel,
     const struct slice parts[JUPYTER_N_PARTS] = { buf_slice(&header),
                                                   parent.len ? parent : SLICE_LITERAL("{}"),
                                                   SLICE_LITERAL("{}"), content };
-    deliver(s, only, channel, parts, JUPYTER_N_PARTS);
+    struct jupyter_header of = { "", "" };
+    if (only) {
+        only->events.on_message(only->arg, channel, parts, JUPYTER_N_PARTS);
+        return;
+    }
+    (void)jupyter_read_header(parts[1], &of); /* none: it is of no cell */
+    publish(s, of.msg_id, msg_type, parts, JUPYTER_N_PARTS);
 }
 
 void front_say_state(struct session *s, const char *state, struct slice parent)
@@ -124,17 +129,6 @@ static void note_idle(struct asked *a, const char *msg_type, struct slice conten
         a->idled = true;
 }
 
-/* Not what a front gets from the store; what comms say is not in there. */
-static void publish(struct session *s, const char *parent_id, const char *msg_type,
-                    const struct slice *parts, size_t n)
-{
-    zlistx_t *fronts = s->jupyter->fronts;
-    bool is_comm = strncmp(msg_type, "comm_", 5) == 0;
-    for (struct front *f = zlistx_first(fronts); f; f = zlistx_next(fronts))
-        if (is_comm || !catch_up_has(f, parent_id))
-            f->events.on_message(f->arg, LINK_IOPUB, parts, n);
-}
-
 void fronts_on_message(struct session *s, const struct link_frame *f)
 {
     struct jupyter *j = s->jupyter;
@@ -160,7 +154,7 @@ void fronts_on_message(struct session *s, const struct link_frame *f)
     if (!a)
         return; /* nobody's who is or was here */
     if (a->front && !catch_up_has(a->front, parent.msg_id))
-        deliver(s, a->front, f->channel, parts, f->n_parts);
+        a->front->events.on_message(a->front->arg, f->channel, parts, f->n_parts);
     a->replied |= f->channel != LINK_STDIN;
     if (a->replied && !a->is_cell)
         zhashx_delete(j->asked, parent.msg_id);

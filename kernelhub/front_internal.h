@@ -47,7 +47,7 @@ struct asked *front_ask(struct front *f, const char *msg_id, bool is_cell);
 void front_execute(struct front *f, const struct kernel_ws_message *m); /* front_cells.c: an execute_request that is a cell */
 void front_say_state(struct session *s, const char *state, struct slice parent); /* a status of ours */
 
-/* A message that no kernel sent. only NULL: to every front. parent: a header, or empty. */
+/* A message that no kernel sent. only NULL: on iopub, to every front but those that hear of its parent from the store. parent: a header, or empty. */
 void front_say(struct session *s, struct front *only, enum link_channel channel, const char *msg_type, struct slice parent,
                struct slice content);
 

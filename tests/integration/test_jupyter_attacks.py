@@ -78,3 +78,20 @@ def test_one_bad_message_does_not_stop_the_service(service: Service, api: httpx.
         reader.join()
         assert worst < 1.5
         assert text_of(c.run("print('well')")) == "well\n"
+
+
+def test_all_clients_hear_of_a_death_while_one_catches_up(service: Service, api: httpx.Client) -> None:
+    """To the others the cell ran for ever."""
+    kernel, session = new_kernel(api), uuid.uuid4().hex
+    with Channels(service, kernel) as other:
+        with Channels(service, kernel, session=session) as c:
+            msg_id = c.execute("import os, time\nprint('a', flush=True); time.sleep(1); os._exit(1)")
+            until(c, "stream")
+        with Channels(service, kernel, session=session) as c:
+            got = c.until_idle(msg_id)
+            assert reply_of(got)["status"] == "error" and text_of(got) == "a\n"
+            assert [m["msg_type"] for m in got].count("status") == 1
+        seen = [other.receive()]
+        while seen[-1]["parent_header"].get("msg_id") != msg_id or seen[-1]["content"].get("execution_state") != "idle":
+            seen.append(other.receive())
+        assert [m["content"]["ename"] for m in seen if m["msg_type"] == "error"] == ["KernelDied"]
