@@ -458,6 +458,15 @@ char *json_member_dup(struct slice object, const char *key, size_t max_bytes)
     return buf_take(&b);
 }
 
+/* By hand: of a hostile kernel there may be 64 MiB of them. */
+static void add_escape(struct buf *out, unsigned c)
+{
+    static const char HEX[] = "0123456789abcdef";
+    const char text[] = { '\\',       'u', HEX[c >> 12 & 15], HEX[c >> 8 & 15], HEX[c >> 4 & 15],
+                          HEX[c & 15] };
+    buf_add(out, text, sizeof text);
+}
+
 static void quote_special(struct buf *out, unsigned char c)
 {
     static const char FROM[] = "\"\\\b\f\n\r\t", TO[] = "\"\\bfnrt";
@@ -466,7 +475,7 @@ static void quote_special(struct buf *out, unsigned char c)
         char s[2] = { '\\', TO[found - FROM] };
         buf_add(out, s, 2);
     } else {
-        buf_addf(out, "\\u%04x", c);
+        add_escape(out, c);
     }
 }
 
@@ -583,7 +592,7 @@ void json_mend(struct buf *out, struct slice text)
         } else if (n == 0) {
             buf_add_str(out, "\xef\xbf\xbd");
         } else {
-            buf_addf(out, "\\u%04x", *c.at == 0 ? 0xfffdu : (unsigned)*c.at);
+            add_escape(out, *c.at == 0 ? 0xfffdu : *c.at);
         }
         c.at++;
     }

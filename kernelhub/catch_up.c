@@ -26,6 +26,8 @@ struct catch_up {
     struct buf data;    /* its bundle so far */
     size_t n_done;      /* members of it */
     char *error;        /* the last error record: the reply has it too */
+    char *question;     /* the last input_request that was not said yet */
+    uint64_t seq;       /* of the last event */
     bool goes_on;       /* inside go_on: a fetch may answer at once */
     void *place;        /* in the front's catch_ups */
 };
@@ -39,6 +41,7 @@ static void catch_up_free(void **p)
     buf_done(&c->data);
     free(c->header);
     free(c->error);
+    free(c->question);
     free(c);
     *p = NULL;
 }
@@ -56,11 +59,27 @@ static void say_record(struct catch_up *c, struct slice record, struct slice dat
     CLEANUP_BUF struct buf content = BUF_INIT(MAX_CONTENT_BYTES);
     if (!event_to_message(record, data, &channel, &msg_type, &content))
         return;
+    if (channel == LINK_STDIN) {
+        free(c->question);
+        c->question = strndup(content.data, content.len);
+        return;
+    }
     if (strcmp(msg_type, "error") == 0) {
         free(c->error);
         c->error = strndup(record.data, record.len);
     }
     say(c, channel, msg_type, buf_slice(&content));
+}
+
+/* Of all that the cell has asked only what still waits for an answer is asked again: a client would show a prompt for each. */
+static void ask_again(struct catch_up *c)
+{
+    const struct execution *x =
+        zhashx_lookup(c->front->session->hub->executions, c->execution_id.text);
+    if (!c->question || !x || !x->asked || c->seq < feed_last_seq(x->feed))
+        return;
+    say(c, LINK_STDIN, "input_request", slice_str(c->question));
+    free(TAKE(c->question));
 }
 
 static void go_on(struct catch_up *c);
@@ -153,11 +172,11 @@ enum step { STEP_MORE, STEP_WAIT, STEP_OVER /* c is gone */ };
 
 static enum step step(struct catch_up *c)
 {
-    uint64_t seq;
     struct slice line;
     struct err e = ERR_INIT;
-    switch (follower_next(c->follower, &seq, &line, &e)) {
+    switch (follower_next(c->follower, &c->seq, &line, &e)) {
     case FOLLOW_WAIT:
+        ask_again(c);
         return STEP_WAIT;
     case FOLLOW_LINE:
         break;

@@ -59,16 +59,15 @@ size_t fronts_count(const struct session *s)
 
 /* ---- to the clients ---- */
 
-static void deliver(struct session *s, struct front *only, enum link_channel channel,
+/* Not what a front gets from the store; what comms say is not in there. */
+static void publish(struct session *s, const char *parent_id, const char *msg_type,
                     const struct slice *parts, size_t n)
 {
     zlistx_t *fronts = s->jupyter->fronts;
-    if (only) {
-        only->events.on_message(only->arg, channel, parts, n);
-        return;
-    }
+    bool is_comm = strncmp(msg_type, "comm_", 5) == 0;
     for (struct front *f = zlistx_first(fronts); f; f = zlistx_next(fronts))
-        f->events.on_message(f->arg, channel, parts, n);
+        if (is_comm || !catch_up_has(f, parent_id))
+            f->events.on_message(f->arg, LINK_IOPUB, parts, n);
 }
 
 void front_say(struct session *s, struct front *only, enum link_channel channel,
@@ -80,7 +79,13 @@ void front_say(struct session *s, struct front *only, enum link_channel channel,
     const struct slice parts[JUPYTER_N_PARTS] = { buf_slice(&header),
                                                   parent.len ? parent : SLICE_LITERAL("{}"),
                                                   SLICE_LITERAL("{}"), content };
-    deliver(s, only, channel, parts, JUPYTER_N_PARTS);
+    struct jupyter_header of = { "", "" };
+    if (only) {
+        only->events.on_message(only->arg, channel, parts, JUPYTER_N_PARTS);
+        return;
+    }
+    (void)jupyter_read_header(parts[1], &of); /* none: it is of no cell */
+    publish(s, of.msg_id, msg_type, parts, JUPYTER_N_PARTS);
 }
 
 void front_say_state(struct session *s, const char *state, struct slice parent)
@@ -124,17 +129,6 @@ static void note_idle(struct asked *a, const char *msg_type, struct slice conten
         a->idled = true;
 }
 
-/* Not what a front gets from the store; what comms say is not in there. */
-static void publish(struct session *s, const char *parent_id, const char *msg_type,
-                    const struct slice *parts, size_t n)
-{
-    zlistx_t *fronts = s->jupyter->fronts;
-    bool is_comm = strncmp(msg_type, "comm_", 5) == 0;
-    for (struct front *f = zlistx_first(fronts); f; f = zlistx_next(fronts))
-        if (is_comm || !catch_up_has(f, parent_id))
-            f->events.on_message(f->arg, LINK_IOPUB, parts, n);
-}
-
 void fronts_on_message(struct session *s, const struct link_frame *f)
 {
     struct jupyter *j = s->jupyter;
@@ -159,7 +153,7 @@ void fronts_on_message(struct session *s, const struct link_frame *f)
     if (!a)
         return; /* nobody's who is or was here */
     if (a->front && !catch_up_has(a->front, parent.msg_id))
-        deliver(s, a->front, f->channel, parts, f->n_parts);
+        a->front->events.on_message(a->front->arg, f->channel, parts, f->n_parts);
     a->replied |= f->channel != LINK_STDIN;
     if (a->replied && !a->is_cell)
         zhashx_delete(j->asked, parent.msg_id);
@@ -178,15 +172,34 @@ static void send_frame(struct session *s, struct link_frame *frame)
     sandbox_send(s->sandbox, frame);
 }
 
+/* Kernels do not answer what they do not know: of so many requests the older ones get no answer any more. */
+static void forget_old_requests(struct jupyter *j)
+{
+    if (zhashx_size(j->asked) < MAX_ASKED || j->n_asked - j->swept_at < MAX_ASKED / 4)
+        return;
+    j->swept_at = j->n_asked;
+    zlistx_t *ids = zhashx_keys(j->asked);
+    assert(ids);
+    for (const char *id = zlistx_first(ids); id; id = zlistx_next(ids)) {
+        const struct asked *a = zhashx_lookup(j->asked, id);
+        if (!a->is_cell && j->n_asked - a->number > MAX_ASKED / 2)
+            zhashx_delete(j->asked, id);
+    }
+    zlistx_destroy(&ids);
+}
+
 struct asked *front_ask(struct front *f, const char *msg_id, bool is_cell)
 {
     struct jupyter *j = f->session->jupyter;
+    j->n_asked++;
+    forget_old_requests(j);
     if (zhashx_size(j->asked) >= MAX_ASKED)
         return NULL;
     struct asked *a = calloc(1, sizeof *a);
     if (!a)
         abort();
     a->front = f;
+    a->number = j->n_asked;
     a->is_cell = is_cell;
     memcpy(a->client, f->client, sizeof a->client);
     zhashx_update(j->asked, msg_id, a);
@@ -201,6 +214,14 @@ static bool is_request(const char *msg_type)
     return n >= sizeof SUFFIX && strcmp(msg_type + n - (sizeof SUFFIX - 1), SUFFIX) == 0;
 }
 
+/* Its client decides how many there are. */
+static void warn_once(struct front *f, const char *why)
+{
+    if (f->n_dropped++ == 0)
+        log_warning("jupyter client=%s: messages dropped: %s", log_quote(slice_str(f->client)),
+                    why);
+}
+
 static void pass_on(struct front *f, const struct kernel_ws_message *m)
 {
     struct session *s = f->session;
@@ -212,8 +233,7 @@ static void pass_on(struct front *f, const struct kernel_ws_message *m)
     for (size_t i = 0; i < m->m.n_buffers; i++)
         frame.parts[JUPYTER_N_PARTS + i] = m->m.buffers[i];
     if (is_request(m->names.msg_type) && !front_ask(f, m->names.msg_id, false)) {
-        log_warning("jupyter client=%s: %d requests have no answer yet, the limit",
-                    log_quote(slice_str(f->client)), MAX_ASKED);
+        warn_once(f, "too many requests have no answer yet");
         return;
     }
     if (reaches_kernel(s)) {
@@ -226,8 +246,7 @@ static void pass_on(struct front *f, const struct kernel_ws_message *m)
     if (f->held.failed) { /* this one is dropped, those before it stay */
         f->held.failed = false;
         f->held.len = before;
-        log_warning("jupyter client=%s: message dropped, the kernel is not there",
-                    log_quote(slice_str(f->client)));
+        warn_once(f, "the kernel is not there");
     }
 }
 

@@ -176,16 +176,14 @@ void fronts_execution_ended(struct session *s, const struct execution *x, enum s
     struct asked *a = zhashx_lookup(s->jupyter->asked, names.msg_id);
     if (!a)
         return;
-    if (a->front && catch_up_has(a->front, names.msg_id)) {
-        keep_ended(s->jupyter, names.msg_id, a); /* it hears of the end as of all else */
-        return;
-    }
+    /* who catches up hears of the end as of all else */
+    struct front *asker = a->front && !catch_up_has(a->front, names.msg_id) ? a->front : NULL;
     if (!a->replied && why == FRONTS_STOPPED) {
-        if (a->front)
-            front_say(s, a->front, LINK_SHELL, "execute_reply", header,
+        if (asker)
+            front_say(s, asker, LINK_SHELL, "execute_reply", header,
                       SLICE_LITERAL("{\"status\":\"aborted\"}"));
     } else if (!a->replied) {
-        say_failed(s, a->front, header, NAMES[status] ? NAMES[status] : "Error",
+        say_failed(s, asker, header, NAMES[status] ? NAMES[status] : "Error",
                    why ? why : status_name(status));
     }
     if (!a->idled)

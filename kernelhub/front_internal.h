@@ -15,12 +15,14 @@ struct front {
     char client[FRONT_CLIENT_BYTES];
     void *place;         /* in the session's fronts */
     struct buf held;     /* LINK_MESSAGE frames for a kernel that starts */
+    uint64_t n_dropped;  /* messages that the kernel never got */
     zlistx_t *catch_ups; /* struct catch_up, owned */
 };
 
 /* A request's, in jupyter.asked under its msg_id. */
 struct asked {
     struct front *front; /* NULL: it is away */
+    uint64_t number;     /* how many were asked before */
     char client[FRONT_CLIENT_BYTES];
     bool
         is_cell; /* stays until its execution has ended, and a while longer when its client may come again */
@@ -45,7 +47,7 @@ struct asked *front_ask(struct front *f, const char *msg_id, bool is_cell);
 void front_execute(struct front *f, const struct kernel_ws_message *m); /* front_cells.c: an execute_request that is a cell */
 void front_say_state(struct session *s, const char *state, struct slice parent); /* a status of ours */
 
-/* A message that no kernel sent. only NULL: to every front. parent: a header, or empty. */
+/* A message that no kernel sent. only NULL: on iopub, to every front but those that hear of its parent from the store. parent: a header, or empty. */
 void front_say(struct session *s, struct front *only, enum link_channel channel, const char *msg_type, struct slice parent,
                struct slice content);
 

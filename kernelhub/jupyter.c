@@ -531,12 +531,15 @@ static struct wait *change_kernel(struct session *s, struct jupyter_place *p,
     if (e.code != ERR_NONE)
         return refuse(&e, done, arg);
     struct uuid id = p->id;
+    fill_place(p, w);
     if (to != s) {
         if (!w->kernel_id) /* its own place is of nobody */
             remove_place(to->jupyter, to->jupyter->places[0]);
         (void)add_place(to->jupyter, &id, p->path, p->name, p->type); /* there is room */
         session_save(to, 0);
         leave(s, p);
+    } else {
+        session_save(s, 0);
     }
     return await(to, &id, !w->kernel_id, done, arg);
 }
@@ -551,10 +554,10 @@ struct wait *jupyter_change_session(struct hub *h, struct user *u, const char *i
         (void)err_set(&e, ERR_NOT_FOUND, "there is no such session");
         return refuse(&e, done, arg);
     }
-    fill_place(p, w);
-    session_save(s, 0);
     if (w->kernel_id || w->kernel_name)
         return change_kernel(s, p, w, done, arg);
+    fill_place(p, w);
+    session_save(s, 0);
     CLEANUP_BUF struct buf json = BUF_INIT(MAX_JSON_BYTES);
     write_session(s, p, &json);
     done(arg, NULL, buf_slice(&json));

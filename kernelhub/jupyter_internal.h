@@ -22,6 +22,8 @@ struct jupyter {
     zlistx_t *fronts;  /* struct front, owned */
     zhashx_t *asked;   /* msg_id → struct asked of front.c, owned */
     zlistx_t *submits; /* struct submit of front.c, owned */
+    uint64_t n_asked;  /* requests so far */
+    uint64_t swept_at; /* n_asked, when old ones were forgotten */
     unsigned deaths;   /* of its kernel, one soon after the other */
     int64_t died_us;
     bool is_dead;      /* it does not come back by itself */

@@ -57,6 +57,8 @@ struct session *session_new(struct hub *h, struct user *u, const char *name, int
 
 void session_free(struct session *s)
 {
+    s->removed =
+        true; /* nobody whose wait ends here finds it: it would be ended, or used, while it is freed */
     wait_list_free(&s->waits);
     zlistx_destroy(&s->queue);
     feed_unref(s->feed);

@@ -4,6 +4,9 @@
 #include "base/json.h"
 #include "protocol/jupyter_message.h"
 
+#define MAX_MEND_BYTES                                                                             \
+    (4u << 20) /* the loop shall not stand still for what a hostile kernel makes up */
+
 static const char *const TYPES[EVENT_N_TYPES] = {
     [EVENT_QUEUED] = "queued",
     [EVENT_STARTED] = "started",
@@ -266,7 +269,10 @@ bool event_from_message(const char *msg_type, struct slice content, enum event_t
     size_t n_bytes = content.len;
     if (json_type(content) != JSON_OBJECT)
         return false;
+    bool is_lost = false;
     if (!json_valid(content)) { /* else a NUL in a printed text would cost the whole text */
+        is_lost = content.len > MAX_MEND_BYTES;
+        content.len = is_lost ? 0 : content.len;
         json_mend(&mended, content);
         content = buf_slice(&mended);
     }
@@ -276,9 +282,9 @@ bool event_from_message(const char *msg_type, struct slice content, enum event_t
         if (content.len + FRAME_BYTES <= fields->max_bytes)
             (void)buf_room(fields, content.len + FRAME_BYTES); /* once; a failure is told below */
         bool is_event = MESSAGES[i].render(content, ret_type, fields);
-        if (fields->failed)
+        if (fields->failed || is_lost)
             become_gap(n_bytes, ret_type, fields);
-        return is_event;
+        return is_event || is_lost;
     }
     return false;
 }

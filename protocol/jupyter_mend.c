@@ -5,6 +5,9 @@
 #include "base/json.h"
 #include "protocol/jupyter_message.h"
 
+#define MAX_MEND_BYTES                                                                             \
+    (4u << 20) /* nobody's loop shall stand still for what a hostile kernel makes up */
+
 enum { HEADER, PARENT, METADATA, CONTENT };
 
 /* A member that has to be there, and what stands in for it. */
@@ -51,30 +54,42 @@ static const struct {
     { "comm_close", { { "comm_id", JSON_STRING, "\"\"" }, { "data", JSON_OBJECT, "{}" } } },
 };
 
+/* How many bytes of a number that JSON has not are there; 0: none. */
+static size_t no_number(const char *at, size_t left)
+{
+    static const char *const WORDS[] = { "NaN", "-Infinity", "Infinity" };
+    for (size_t w = 0; w < ARRAY_LEN(WORDS); w++) {
+        size_t n = strlen(WORDS[w]);
+        if (left >= n && memcmp(at, WORDS[w], n) == 0)
+            return n;
+    }
+    return 0;
+}
+
+/* Behind the string that begins at `at`. */
+static size_t skip_string(struct slice text, size_t at)
+{
+    for (at++; at < text.len && text.data[at] != '"'; at++)
+        at += text.data[at] == '\\';
+    return at < text.len ? at + 1 : text.len;
+}
+
 /* Python writes NaN, Infinity and -Infinity for numbers that JSON has not. Outside of strings only. */
 static void write_without_nan(struct slice text, struct buf *out)
 {
-    static const char *const WORDS[] = { "NaN", "-Infinity", "Infinity" };
-    bool in_string = false;
+    size_t begin = 0;
     for (size_t i = 0; i < text.len;) {
-        size_t word = 0;
-        for (size_t w = 0; !in_string && w < ARRAY_LEN(WORDS) && !word; w++) {
-            size_t n = strlen(WORDS[w]);
-            if (text.len - i >= n && memcmp(text.data + i, WORDS[w], n) == 0)
-                word = n;
-        }
-        if (word) {
-            buf_add_str(out, "null");
-            i += word;
-            continue;
-        }
         char c = text.data[i];
-        size_t n = in_string && c == '\\' && i + 1 < text.len ? 2 : 1;
-        if (c == '"')
-            in_string = !in_string;
-        buf_add(out, text.data + i, n);
-        i += n;
+        size_t n = c == 'N' || c == '-' || c == 'I' ? no_number(text.data + i, text.len - i) : 0;
+        if (n) {
+            buf_add(out, text.data + begin, i - begin);
+            buf_add_str(out, "null");
+            begin = i += n;
+        } else {
+            i = c == '"' ? skip_string(text, i) : i + 1;
+        }
     }
+    buf_add(out, text.data + begin, text.len - begin);
 }
 
 /* *part becomes an object that json_valid passes. */
@@ -82,7 +97,7 @@ static void mend_part(struct slice *part, struct buf *made)
 {
     struct slice text = *part;
     bool is_valid = json_valid(text);
-    if (!is_valid) {
+    if (!is_valid && text.len <= MAX_MEND_BYTES) {
         CLEANUP_BUF struct buf mended = BUF_INIT(6 * text.len);
         json_mend(&mended, text);
         buf_init(made, 6 * text.len + 64);
@@ -99,60 +114,104 @@ static bool fits(const struct need *need, struct slice value)
     return type == need->type || (need->type == JSON_TRUE && type == JSON_FALSE);
 }
 
-/* One walk for all: a large object is read once. Of a member that is there twice the first counts. */
-static bool are_met(const struct need *needs, size_t n, struct slice object)
+static_assert(ARRAY_LEN(HEADER_NEEDS) >= MAX_NEEDS, "values");
+
+struct found {
+    struct slice
+        values[ARRAY_LEN(HEADER_NEEDS)]; /* the most; without data: absent, or of another type */
+    size_t n_needs, n_met;
+    bool has_wrong;
+};
+
+/* One walk for all, no longer than needed: a large object is read once. Of a member that is there twice the first counts. */
+static struct found look(const struct need *needs, size_t n, struct slice object)
 {
+    struct found f = { .n_needs = 0 };
     unsigned seen = 0;
-    size_t n_needs = 0, n_met = 0;
-    while (n_needs < n && needs[n_needs].name)
-        n_needs++;
+    size_t n_seen = 0;
+    while (f.n_needs < n && needs[f.n_needs].name)
+        f.n_needs++;
     struct json_iter it = json_iter(object);
-    while (n_met < n_needs && json_next(&it)) {
+    while (n_seen < f.n_needs && json_next(&it)) {
         size_t i = 0;
-        while (i < n_needs && !slice_is(it.key, needs[i].name))
+        while (i < f.n_needs && !slice_is(it.key, needs[i].name))
             i++;
-        if (i == n_needs || (seen & 1u << i))
+        if (i == f.n_needs || (seen & 1u << i))
             continue;
-        if (!fits(&needs[i], it.value))
-            return false;
         seen |= 1u << i;
-        n_met++;
+        n_seen++;
+        if (fits(&needs[i], it.value)) {
+            f.values[i] = it.value;
+            f.n_met++;
+        } else {
+            f.has_wrong = true;
+        }
     }
-    return n_met == n_needs;
+    return f;
 }
 
 static bool is_named(const struct need *needs, size_t n, struct slice key)
 {
-    for (size_t i = 0; i < n && needs[i].name; i++)
+    for (size_t i = 0; i < n; i++)
         if (slice_is(key, needs[i].name))
             return true;
     return false;
 }
 
-static void fill_in(const struct need *needs, size_t n, struct slice *part, struct buf *made)
+static void rebuild(const struct need *needs, const struct found *f, struct slice object,
+                    struct buf *out)
 {
-    if (are_met(needs, n, *part))
-        return;
-    struct buf out = BUF_INIT(part->len + 1024);
     const char *between = "{";
-    for (size_t i = 0; i < n && needs[i].name; i++) {
-        struct slice value = slice_str(needs[i].stand_in), is;
-        if (json_member(*part, needs[i].name, &is) && fits(&needs[i], is))
-            value = is;
-        buf_addf(&out, "%s\"%s\":", between, needs[i].name);
-        buf_add_slice(&out, value);
+    for (size_t i = 0; i < f->n_needs; i++) {
+        struct slice value = f->values[i].data ? f->values[i] : slice_str(needs[i].stand_in);
+        buf_addf(out, "%s\"%s\":", between, needs[i].name);
+        buf_add_slice(out, value);
         between = ",";
     }
-    struct json_iter it = json_iter(*part);
+    struct json_iter it = json_iter(object);
     while (json_next(&it)) {
-        if (is_named(needs, n, it.key))
+        if (is_named(needs, f->n_needs, it.key))
             continue;
-        buf_add_str(&out, ",\"");
-        buf_add_slice(&out, it.key);
-        buf_add_str(&out, "\":");
-        buf_add_slice(&out, it.value);
+        buf_add_str(out, ",\"");
+        buf_add_slice(out, it.key);
+        buf_add_str(out, "\":");
+        buf_add_slice(out, it.value);
     }
-    buf_add_char(&out, '}');
+    buf_add_char(out, '}');
+}
+
+/* What is missing stands before all that is there, as it stands. */
+static void fill_in_front(const struct need *needs, const struct found *f, struct slice object,
+                          struct buf *out)
+{
+    size_t brace = (size_t)((const char *)memchr(object.data, '{', object.len) - object.data);
+    buf_add_char(out, '{');
+    for (size_t i = 0; i < f->n_needs; i++)
+        if (!f->values[i].data)
+            buf_addf(out, "\"%s\":%s,", needs[i].name, needs[i].stand_in);
+    buf_add(out, object.data + brace + 1, object.len - brace - 1);
+}
+
+static bool is_empty(struct slice object)
+{
+    struct json_iter first = json_iter(object);
+    return !json_next(&first);
+}
+
+static void fill_in(const struct need *needs, size_t n, struct slice *part, struct buf *made)
+{
+    struct found f = look(needs, n, *part);
+    struct buf out = BUF_INIT(part->len + 1024);
+    if (f.n_met == f.n_needs)
+        return;
+    if (part->len > MAX_MEND_BYTES && (f.has_wrong || is_empty(*part))) {
+        *part = SLICE_LITERAL("{}");
+        f = look(needs, n, *part);
+    }
+    if (part->len > MAX_MEND_BYTES)
+        fill_in_front(needs, &f, *part, &out);
+    else
+        rebuild(needs, &f, *part, &out);
     buf_done(made);
     *made = out;
     *part = buf_slice(made);

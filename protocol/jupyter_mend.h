@@ -17,7 +17,8 @@ struct jupyter_mended {
 };
 
 /* Mends: what is no JSON (NaN and Infinity become null, broken text U+FFFD), parts that are no objects, a header without
- * one of its strings, on iopub a content that lacks one of its type's fields. `parts` has four and has to outlive *ret. False: it
+ * one of its strings, on iopub a content that lacks one of its type's fields. A part above 4 MiB is not repaired: what is no
+ * JSON there, or has a field of another type, becomes {}; what only lacks a field gets it. `parts` has four and has to outlive *ret. False: it
  * is beyond that (no header, no msg_type, memory), and nothing of *ret is to be used. jupyter_mended_done either way. */
 bool jupyter_mend(const struct slice *parts, bool is_iopub, struct jupyter_mended *ret);
 void jupyter_mended_done(struct jupyter_mended *m);

@@ -30,7 +30,8 @@ static bool read_object(struct slice part, struct slice *ret)
 
 static bool read_names(struct kernel_ws_message *ret)
 {
-    return jupyter_read_header(ret->m.header, &ret->names) && ret->names.msg_id[0] &&
+    return ret->m.header.len <= KERNEL_WS_MAX_HEADER_BYTES &&
+           jupyter_read_header(ret->m.header, &ret->names) && ret->names.msg_id[0] &&
            ret->names.msg_type[0];
 }
 

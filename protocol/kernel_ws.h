@@ -12,12 +12,13 @@
 #include "protocol/jupyter_message.h"
 #include "protocol/link.h"
 
-#define KERNEL_WS_V1_NAME "v1.kernel.websocket.jupyter.org"
+#define KERNEL_WS_MAX_HEADER_BYTES (16u * 1024) /* of a client's: the hub keeps it with its request */
+#define KERNEL_WS_V1_NAME          "v1.kernel.websocket.jupyter.org"
 
 enum kernel_ws { KERNEL_WS_DEFAULT, KERNEL_WS_V1 };
 
 /* What a client sent; slices of the frame. The four JSON parts are objects that json_valid passes, "{}" where there was
- * nothing or null; the header has a msg_id and a msg_type. */
+ * nothing or null; the header has a msg_id and a msg_type, and at most KERNEL_WS_MAX_HEADER_BYTES. */
 struct kernel_ws_message {
     enum link_channel channel; /* shell when none is named */
     struct jupyter_header names;

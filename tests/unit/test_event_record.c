@@ -151,6 +151,23 @@ static void an_event_is_one_line_whatever_the_kernel_sent(void **state)
     assert_true(json_valid(buf_slice(&out)));
 }
 
+/* To repair it took the hub's one loop seconds. */
+static void what_is_large_and_broken_is_a_gap(void **state)
+{
+    CLEANUP_BUF struct buf fields = BUF_INIT(8u << 20), content = BUF_INIT(8u << 20);
+    enum event_type type;
+    for (int broken = 0; broken < 2; broken++) {
+        buf_reset(&fields);
+        buf_reset(&content);
+        buf_addf(&content, "{\"name\":\"stdout\",\"text\":\"%05000000d%s\"}", 0,
+                 broken ? "\x01" : "");
+        assert_true(event_from_message("stream", buf_slice(&content), &type, &fields));
+        assert_int_equal(type, broken ? EVENT_GAP : EVENT_STDOUT);
+        assert_int_equal(fields.len > 5000000, !broken);
+        assert_false(event_from_message("comm_msg", buf_slice(&content), &type, &fields));
+    }
+}
+
 static void no_kernel_forges_a_reference(void **state)
 {
     static const struct {
@@ -205,6 +222,7 @@ int main(void)
         cmocka_unit_test(each_message_becomes_its_event),
         cmocka_unit_test(text_that_is_no_json_is_mended_not_lost),
         cmocka_unit_test(what_is_no_event_is_refused),
+        cmocka_unit_test(what_is_large_and_broken_is_a_gap),
         cmocka_unit_test(no_kernel_forges_a_reference),
         cmocka_unit_test(what_is_too_long_as_an_event_becomes_a_gap),
         cmocka_unit_test(an_event_is_one_line_whatever_the_kernel_sent),

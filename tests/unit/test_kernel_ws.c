@@ -133,6 +133,14 @@ static void nonsense_is_refused(void **state)
     for (size_t i = 0; i < ARRAY_LEN(TEXTS); i++)
         assert_false(read_text(TEXTS[i]));
     assert_false(kernel_ws_read(KERNEL_WS_V1, false, slice_str("{}"), &got));
+    char large[KERNEL_WS_MAX_HEADER_BYTES + 100];
+    static const int BYTES = KERNEL_WS_MAX_HEADER_BYTES - 36; /* of what stands around it */
+    for (int more = 0; more < 2; more++) {
+        (void)snprintf(large, sizeof large,
+                       "{\"header\":{\"msg_id\":\"a\",\"msg_type\":\"t\",\"x\":\"%0*d\"}}",
+                       BYTES + more, 0);
+        assert_int_equal(read_text(large), !more);
+    }
     static const unsigned char TABLES[][24] = {
         { 0 },                                                   /* no parts */
         { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },      /* too many */
@@ -201,6 +209,27 @@ static void what_is_no_json_becomes_some(void **state)
     assert_mended("x", "{\"a\":", "{}");
 }
 
+/* Repairing took a second for each ten million bytes, and the hub has one loop. */
+static void what_is_large_and_broken_is_left_out_and_what_only_lacks_a_field_is_not(void **state)
+{
+    static const char *const ENDS[] = { "", ",\"x\":NaN", ",\"metadata\":7" };
+    CLEANUP_BUF struct buf content = BUF_INIT(8u << 20);
+    for (size_t i = 0; i < ARRAY_LEN(ENDS); i++) {
+        buf_reset(&content);
+        buf_addf(&content, " { \"data\":{\"a\":\"%05000000d\"}%s}", 0, ENDS[i]);
+        const struct slice parts[] = {
+            SLICE_LITERAL("{\"msg_id\":\"a\",\"msg_type\":\"display_data\"}"), SLICE_LITERAL("{}"),
+            SLICE_LITERAL("{}"), buf_slice(&content)
+        };
+        CLEANUP_MENDED struct jupyter_mended m;
+        struct slice data;
+        assert_true(jupyter_mend(parts, true, &m) && json_valid(m.part[3]));
+        assert_true(json_member(m.part[3], "data", &data));
+        assert_int_equal(data.len > 5000000, i == 0);
+        assert_true(json_member(m.part[3], "metadata", &data) && slice_is(data, "{}"));
+    }
+}
+
 static void a_header_gets_its_strings_and_keeps_what_is_unknown(void **state)
 {
     const struct slice parts[] = {
@@ -234,6 +263,7 @@ int main(void)
         cmocka_unit_test(what_is_good_is_passed_on_byte_for_byte),
         cmocka_unit_test(a_content_that_lacks_what_its_type_needs_gets_it),
         cmocka_unit_test(what_is_no_json_becomes_some),
+        cmocka_unit_test(what_is_large_and_broken_is_left_out_and_what_only_lacks_a_field_is_not),
         cmocka_unit_test(a_header_gets_its_strings_and_keeps_what_is_unknown),
         cmocka_unit_test(a_message_without_a_type_is_beyond_mending),
     };

@@ -1,0 +1,120 @@
+/* Jupyter's clients inside the hub: what they ask, and what is kept of it. */
+#include "hub_fixture.h"
+#include "kernelhub/front_internal.h"
+#include "kernelhub/wait.h"
+
+struct client {
+    struct front *front;
+    struct buf said; /* the contents of all messages */
+};
+
+static void on_message(void *arg, enum link_channel channel, const struct slice *parts, size_t n)
+{
+    struct client *c = arg;
+    buf_add_slice(&c->said, parts[3]);
+}
+
+static bool has_room(void *arg)
+{
+    return true;
+}
+
+static void on_end(void *arg, const char *reason, bool is_replaced)
+{
+    struct client *c = arg;
+    c->front = NULL;
+}
+
+static struct session *open_session(struct hub_fixture *f)
+{
+    struct session *s;
+    struct err e;
+    assert_int_equal(session_open(f->hub, f->user, "a", "python", NULL, NULL, false, &s, &e), 0);
+    return s;
+}
+
+static void client_open(struct client *c, struct hub_fixture *f, struct session *s)
+{
+    static const struct front_events EVENTS = { on_message, has_room, on_end };
+    buf_init(&c->said, 1u << 20);
+    c->front = front_open(s, f->user, "client", &EVENTS, c);
+}
+
+static void say(struct client *c, const char *msg_type, int n)
+{
+    char text[256];
+    struct kernel_ws_message m;
+    (void)snprintf(text, sizeof text,
+                   "{\"header\":{\"msg_id\":\"m-%d\",\"msg_type\":\"%s\",\"session\":\"client\"},"
+                   "\"content\":{\"code\":\"1\"}}",
+                   n, msg_type);
+    assert_true(kernel_ws_read(KERNEL_WS_DEFAULT, false, slice_str(text), &m));
+    front_send(c->front, &m);
+}
+
+static void a_client_whose_requests_are_never_answered_can_still_run_cells(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client c;
+    struct session *s = open_session(f);
+    client_open(&c, f, s);
+    for (int i = 0; i < 20000; i++)
+        say(&c, "unknown_request", i);
+    assert_in_range(zhashx_size(s->jupyter->asked), 1000, 4096);
+    assert_non_null(zhashx_lookup(s->jupyter->asked, "m-19999"));
+    assert_null(zhashx_lookup(s->jupyter->asked, "m-1"));
+    say(&c, "execute_request", 20000);
+    hub_fixture_settle(f);
+    assert_null(c.said.data ? strstr(c.said.data, "Refused") : NULL);
+    assert_int_equal(zlistx_size(s->queue), 1);
+    session_close(s, "the test is over");
+    buf_done(&c.said);
+}
+
+/* Whoever asked for a kernel has gone, it has not started yet: the next hub goes on with it. */
+static void a_start_that_nobody_waits_for_outlives_the_hub(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    const struct jupyter_wish wish = { .kernel_name = "python3" };
+    struct wait *w = jupyter_start_kernel(f->hub, f->user, &wish, got_json, &g);
+    assert_non_null(w);
+    wait_cancel(w);
+    hub_fixture_reopen(f);
+    hub_fixture_settle(f);
+    assert_int_equal(zhashx_size(f->hub->sessions), 1);
+    assert_int_equal(g.came, 0);
+}
+
+static void a_change_that_is_refused_changes_nothing(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    char id[37], none[37];
+    struct jupyter_wish wish = { .kernel_name = "python3", .path = "a.ipynb" };
+    wait_cancel(jupyter_start_session(f->hub, f->user, &wish, got_json, &g));
+    assert_non_null(jupyter_find_path(f->hub, f->user, "a.ipynb", id));
+    const struct uuid unknown = uuid_new();
+    wish = (struct jupyter_wish){ .kernel_id = unknown.text, .path = "b.ipynb" };
+    assert_null(jupyter_change_session(f->hub, f->user, id, &wish, got_json, &g));
+    assert_string_not_equal(g.error, "");
+    assert_null(jupyter_find_path(f->hub, f->user, "b.ipynb", none));
+    assert_non_null(jupyter_find_path(f->hub, f->user, "a.ipynb", none));
+    wish.kernel_id = jupyter_find_session(f->hub, f->user, id)->jupyter->kernel_id.text;
+    wait_cancel(jupyter_change_session(f->hub, f->user, id, &wish, got_json, &g));
+    assert_non_null(jupyter_find_path(f->hub, f->user, "b.ipynb", none));
+    got_done(&g);
+}
+
+#define WITH_HUB(test)                                                                             \
+    cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_HUB(a_client_whose_requests_are_never_answered_can_still_run_cells),
+        WITH_HUB(a_change_that_is_refused_changes_nothing),
+        WITH_HUB(a_start_that_nobody_waits_for_outlives_the_hub),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
