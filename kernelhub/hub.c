@@ -12,6 +12,7 @@
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
+#include "kernelhub/terminal_internal.h"
 #include "kernelhub/user_internal.h"
 #include "protocol/jupyter_message.h"
 
@@ -295,6 +296,8 @@ int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key,
     h->jupyter_kernels = zhashx_new();
     h->executions = zhashx_new();
     h->submitted = zhashx_new();
+    h->terminals = zhashx_new();
+    h->dead_terminals = zlistx_new();
     user_tables_new(h);
     make_metrics(h);
     h->catalog = catalog_new(config);
@@ -330,6 +333,13 @@ void hub_free(struct hub *h)
         execution_free(x);
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
         session_free(s);
+    for (struct terminal *t = zhashx_first(h->terminals); t; t = zhashx_next(h->terminals))
+        terminal_free(t);
+    for (struct terminal *t = zlistx_first(h->dead_terminals); t;
+         t = zlistx_next(h->dead_terminals))
+        terminal_free(t);
+    zhashx_destroy(&h->terminals);
+    zlistx_destroy(&h->dead_terminals);
     zhashx_destroy(&h->executions);
     zhashx_destroy(&h->submitted);
     zhashx_destroy(&h->sessions);

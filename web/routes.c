@@ -4,6 +4,7 @@
 #include "web/docs.h"
 #include "web/jupyter_api.h"
 #include "web/rest.h"
+#include "web/terminal_socket.h"
 
 #define API     "/api/v1"
 #define HISTORY "session language status label since until q user limit cursor"
@@ -28,6 +29,7 @@ static const struct route ROUTES[] = {
     { "POST", API "/executions/{id}/input", ROUTE_BODY, "", rest_execution_input },
 
     { "GET", API "/stream", ROUTE_UPGRADE, "", rest_stream },
+    { "GET", API "/terminals/{sandbox}", ROUTE_UPGRADE, "rows cols", rest_terminal },
 
     { "GET", API "/callbacks/secret", 0, "", rest_callback_secret },
     { "POST", API "/callbacks/secret", ROUTE_STORED, "", rest_callback_secret_renew },
@@ -86,7 +88,8 @@ static const struct route ROUTES[] = {
     { "POST", "/api/kernels", JUPYTER | ROUTE_BODY | ROUTE_STORED, "", jupyter_api_kernel_start },
     { "GET", "/api/kernels/{id}", JUPYTER, "", jupyter_api_kernel },
     { "DELETE", "/api/kernels/{id}", JUPYTER | ROUTE_STORED, "", jupyter_api_kernel_delete },
-    { "POST", "/api/kernels/{id}/interrupt", JUPYTER | ROUTE_BODY, "", jupyter_api_kernel_interrupt },
+    { "POST", "/api/kernels/{id}/interrupt", JUPYTER | ROUTE_BODY, "",
+      jupyter_api_kernel_interrupt },
     { "POST", "/api/kernels/{id}/restart", JUPYTER | ROUTE_BODY | ROUTE_STORED, "",
       jupyter_api_kernel_restart },
     { "GET", "/api/kernels/{id}/channels", JUPYTER | ROUTE_UPGRADE, "", jupyter_api_channels },
@@ -96,6 +99,13 @@ static const struct route ROUTES[] = {
     { "PATCH", "/api/sessions/{id}", JUPYTER | ROUTE_BODY | ROUTE_STORED, "",
       jupyter_api_session_change },
     { "DELETE", "/api/sessions/{id}", JUPYTER | ROUTE_STORED, "", jupyter_api_session_delete },
+
+    { "GET", "/api/terminals", JUPYTER, "", jupyter_api_terminals },
+    { "POST", "/api/terminals", JUPYTER | ROUTE_BODY, "", jupyter_api_terminal_start },
+    { "GET", "/api/terminals/{name}", JUPYTER, "", jupyter_api_terminal },
+    { "DELETE", "/api/terminals/{name}", JUPYTER, "", jupyter_api_terminal_delete },
+    { "GET", "/terminals/websocket/{name}", JUPYTER | ROUTE_UPGRADE, "",
+      jupyter_api_terminal_socket },
 
     /* the same where probes and scrapers look for them */
     { "GET", "/health", ROUTE_OPEN | ROUTE_HIDDEN, "", rest_health },
