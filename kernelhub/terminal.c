@@ -116,7 +116,7 @@ void terminal_begin(struct terminal *t)
 {
     CLEANUP_BUF struct buf order = BUF_INIT(MAX_ORDER_BYTES);
     if (!t->sandbox->can_terminal) {
-        terminal_end(t, true,
+        terminal_end(t, ERR_UNAVAILABLE,
                      "the sandbox was made by an older version, which has no terminals: end it, "
                      "the next one will");
         return;
@@ -228,7 +228,7 @@ void terminal_release(struct terminal *t)
         t->stall_timer = loop_timer(t->hub->loop, 1, on_reap, t);
 }
 
-void terminal_end(struct terminal *t, bool failed, const char *text)
+void terminal_end(struct terminal *t, enum err_code code, const char *text)
 {
     struct err e;
     if (t->state == TERMINAL_OVER)
@@ -237,7 +237,7 @@ void terminal_end(struct terminal *t, bool failed, const char *text)
         sandbox_detach(t->sandbox);
     log_info("terminal ended id=%s why=%s", t->id.text, log_quote(slice_str(text)));
     (void)snprintf(t->end_text, sizeof t->end_text, "%s", text); /* cut is fine */
-    t->failed = failed;
+    t->failed = code != ERR_NONE;
     t->state = TERMINAL_OVER;
     t->sandbox = NULL;
     if (t->stall_timer >= 0)
@@ -245,18 +245,27 @@ void terminal_end(struct terminal *t, bool failed, const char *text)
     t->stall_timer = -1;
     zhashx_delete(t->hub->terminals, t->id.text);
     (void)zlistx_add_end(t->hub->dead_terminals, t); /* aborts for want of memory */
-    (void)err_set(&e, failed ? ERR_SANDBOX : ERR_GONE, "%s", t->end_text);
+    (void)err_set(&e, t->failed ? code : ERR_GONE, "%s", t->end_text);
     wait_list_answer(t->waits, &e, slice_of(NULL, 0));
     terminal_tell(t);
     terminal_release(t);
 }
 
-void terminal_close(struct terminal *t)
+void terminal_stop(struct terminal *t)
 {
     const struct link_frame stop = { .type = LINK_STOP, .kernel_id = t->id };
     if (t->sandbox && t->state != TERMINAL_WAITING)
         sandbox_send(t->sandbox, &stop);
-    terminal_end(t, false, "it was closed");
+    terminal_end(t, ERR_NONE, "it was closed");
+}
+
+/* Else the next hello would bring it back. */
+int terminal_close(struct terminal *t, struct err *e)
+{
+    if (t->state != TERMINAL_WAITING && t->sandbox->state != SANDBOX_UP)
+        return err_set(e, ERR_UNAVAILABLE, "its sandbox is being reached again: try in a moment");
+    terminal_stop(t);
+    return 0;
 }
 
 /* ---- what clients of the hub see ---- */

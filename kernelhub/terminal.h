@@ -33,8 +33,9 @@ struct terminal_wish {
 int terminal_open(struct hub *h, struct user *u, const struct terminal_wish *w, struct terminal **ret, struct err *e);
 /* Answers its model when its program runs, or why it does not. NULL: it was answered at once. */
 struct wait *terminal_await(struct terminal *t, reply_fn done, void *arg);
-/* Its program and all it started get SIGHUP, then KILL; its clients hear of its end. */
-void terminal_close(struct terminal *t);
+/* Its program and all it started get SIGHUP, then KILL; its clients hear of its end. ERR_UNAVAILABLE while its sandbox is being reached
+ * again: nothing has happened then. */
+int terminal_close(struct terminal *t, struct err *e);
 
 /* Of the user's, by name. ERR_NOT_FOUND; ERR_UNAVAILABLE while a sandbox of an earlier hub has not yet said which it has. */
 int terminal_find(struct hub *h, const struct user *u, const char *name, struct terminal **ret, struct err *e);

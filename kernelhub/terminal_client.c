@@ -231,7 +231,8 @@ void terminal_detach(struct terminal_client *c)
     terminal_fit(t);
     terminal_grant(t);
     if (!t->name[0])
-        terminal_close(t);
+        terminal_stop(
+            t); /* if this is not heard: one without a name is ended after the next hello */
 }
 
 struct terminal_view terminal_look(const struct terminal_client *c)

@@ -59,7 +59,8 @@ bool terminal_on_frame(struct sandbox *s, const struct link_frame *f);
 struct terminal *terminal_recover(struct sandbox *s, const struct uuid *id, const char *name);
 void terminal_begin(struct terminal *t); /* its sandbox is up: sends the order */
 void terminal_send(struct terminal *t, enum link_type type, struct slice part);
-void terminal_end(struct terminal *t, bool failed, const char *text);
+void terminal_end(struct terminal *t, enum err_code code, const char *text); /* ERR_NONE: its own end */
+void terminal_stop(struct terminal *t);    /* closes it, whatever its sandbox can be told now */
 void terminal_release(struct terminal *t); /* it is over: goes with its last client */
 void terminal_tell(struct terminal *t);    /* all clients, that something has changed */
 void terminal_add_output(struct terminal *t, struct slice bytes);

@@ -24,7 +24,7 @@ static void on_over(struct terminal *t, struct slice json)
     char text[200];
     int64_t n;
     char *reason = json_member_dup(json, "reason", 180);
-    bool failed = reason != NULL;
+    enum err_code code = reason ? ERR_SANDBOX : ERR_NONE;
     if (reason)
         (void)snprintf(text, sizeof text, "%s", reason);
     else if (json_member_int(json, "exit_code", &n))
@@ -34,7 +34,7 @@ static void on_over(struct terminal *t, struct slice json)
     else
         (void)snprintf(text, sizeof text, "it ended");
     free(reason);
-    terminal_end(t, failed, text);
+    terminal_end(t, code, text);
 }
 
 static void on_state(struct terminal *t, struct slice json)
@@ -73,12 +73,15 @@ static void on_output(struct terminal *t, struct slice bytes)
 static void on_refused(struct terminal *t, const struct link_frame *f)
 {
     char text[200] = "its sandbox refused it";
+    struct slice code;
     char *message =
         f->n_parts && json_valid(f->parts[0]) ? json_member_dup(f->parts[0], "message", 180) : NULL;
     if (message)
         (void)snprintf(text, sizeof text, "%s", message);
     free(message);
-    terminal_end(t, true, text);
+    bool full = f->n_parts && json_member_string(f->parts[0], "code", &code) &&
+                slice_is(code, err_name(ERR_QUOTA));
+    terminal_end(t, full ? ERR_QUOTA : ERR_SANDBOX, text);
 }
 
 bool terminal_on_frame(struct sandbox *s, const struct link_frame *f)
@@ -207,7 +210,7 @@ void terminals_sandbox_up(struct sandbox *s, struct slice hello, bool another_wa
         if (t->sandbox != s || is_listed(hello, &t->id))
             continue;
         if (t->state == TERMINAL_RUNNING)
-            terminal_end(t, another_warden,
+            terminal_end(t, another_warden ? ERR_SANDBOX : ERR_NONE,
                          another_warden ? "the sandbox's warden died, and its terminals with it"
                                         : "it ended");
         else
@@ -221,6 +224,6 @@ void terminals_sandbox_gone(struct sandbox *s, const struct err *why)
     zlistx_t *all = zhashx_values(s->hub->terminals);
     for (struct terminal *t = zlistx_first(all); t; t = zlistx_next(all))
         if (t->sandbox == s)
-            terminal_end(t, true, why->text);
+            terminal_end(t, why->code, why->text);
     zlistx_destroy(&all);
 }

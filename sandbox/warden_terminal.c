@@ -38,7 +38,7 @@ struct warden_terminal {
     enum state state;
     int64_t due_ms;
     struct buf order; /* init's TERMINAL; empty once it is sent */
-    bool started, started_said;
+    bool started, started_said, stopped;
     struct warden_exit exit;
     bool exited; /* init said so: the socket is read to its end */
     char reason[200];
@@ -326,6 +326,7 @@ void warden_terminal_stop(struct warden_terminal *t, const char *why)
         give_up(t, why);
     else
         on_end_of_socket(t);
+    t->stopped = true;
     /* nobody wants what is left of its output */
     t->has_credit = true;
     t->sent = t->upto = t->end;
@@ -470,6 +471,11 @@ bool warden_terminal_is_waiting(const struct warden_terminal *t)
 bool warden_terminal_is_over(const struct warden_terminal *t)
 {
     return t->state == OVER;
+}
+
+bool warden_terminal_is_stopped(const struct warden_terminal *t)
+{
+    return t->stopped;
 }
 
 const struct uuid *warden_terminal_id(const struct warden_terminal *t)

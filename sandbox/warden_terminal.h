@@ -45,6 +45,7 @@ void warden_terminal_on_due(struct warden_terminal *t);
 
 bool warden_terminal_is_waiting(const struct warden_terminal *t); /* to begin */
 bool warden_terminal_is_over(const struct warden_terminal *t);    /* the hub has heard so: free it */
+bool warden_terminal_is_stopped(const struct warden_terminal *t); /* the hub wants it no more */
 const struct uuid *warden_terminal_id(const struct warden_terminal *t);
 unsigned warden_terminal_number(const struct warden_terminal *t); /* 0: not begun */
 

@@ -4,13 +4,13 @@
 
 void warden_terminals_done(struct warden_terminals *ts)
 {
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++)
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++)
         warden_terminal_free(TAKE(ts->all[i]));
 }
 
 static struct warden_terminal *find(struct warden_terminals *ts, const struct uuid *id)
 {
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++)
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++)
         if (ts->all[i] && uuid_equal(warden_terminal_id(ts->all[i]), id))
             return ts->all[i];
     return NULL;
@@ -18,7 +18,7 @@ static struct warden_terminal *find(struct warden_terminals *ts, const struct uu
 
 struct warden_terminal *warden_terminals_of(struct warden_terminals *ts, unsigned number)
 {
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++)
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++)
         if (ts->all[i] && warden_terminal_number(ts->all[i]) == number)
             return ts->all[i];
     return NULL;
@@ -35,12 +35,16 @@ static void begin(struct warden_terminals *ts, struct warden_terminal *t)
 
 static int order_terminal(struct warden_terminals *ts, const struct link_frame *f, struct err *e)
 {
-    size_t place = 0;
+    size_t place = WARDEN_TERMINALS_PLACES, n = 0;
     if (find(ts, &f->kernel_id))
         return 0; /* exactly once */
-    while (place < LINK_MAX_TERMINALS && ts->all[place])
-        place++;
-    if (place == LINK_MAX_TERMINALS)
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++) {
+        if (!ts->all[i])
+            place = i;
+        else
+            n += !warden_terminal_is_stopped(ts->all[i]);
+    }
+    if (n >= LINK_MAX_TERMINALS || place == WARDEN_TERMINALS_PLACES)
         return err_set(e, ERR_QUOTA, "%d terminals run in this sandbox, the limit",
                        LINK_MAX_TERMINALS);
     if (warden_terminal_new(ts->env, ts->link, f, &ts->all[place], e) < 0)
@@ -78,8 +82,8 @@ void warden_terminals_write_hello(struct warden_terminals *ts, struct buf *out)
 {
     const char *comma = "";
     buf_add_char(out, '[');
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++) {
-        if (!ts->all[i])
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++) {
+        if (!ts->all[i] || warden_terminal_is_stopped(ts->all[i]))
             continue;
         buf_add_str(out, comma);
         warden_terminal_write_hello(ts->all[i], out);
@@ -90,25 +94,25 @@ void warden_terminals_write_hello(struct warden_terminals *ts, struct buf *out)
 
 void warden_terminals_on_init(struct warden_terminals *ts)
 {
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++)
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++)
         if (ts->all[i] && warden_terminal_is_waiting(ts->all[i]))
             begin(ts, ts->all[i]);
 }
 
 void warden_terminals_on_init_gone(struct warden_terminals *ts)
 {
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++)
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++)
         if (ts->all[i])
             warden_terminal_on_init_gone(ts->all[i]);
 }
 
 void warden_terminals_flush(struct warden_terminals *ts)
 {
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++)
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++)
         if (ts->all[i])
             warden_terminal_say(ts->all[i]);
     warden_link_flush(ts->link);
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++) {
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++) {
         if (ts->all[i] && warden_terminal_is_over(ts->all[i]))
             warden_terminal_free(TAKE(ts->all[i]));
         else if (ts->all[i])
@@ -119,14 +123,14 @@ void warden_terminals_flush(struct warden_terminals *ts)
 int64_t warden_terminals_due_ms(const struct warden_terminals *ts)
 {
     int64_t due = 0;
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++)
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++)
         due_sooner(&due, ts->all[i] ? warden_terminal_due_ms(ts->all[i]) : 0);
     return due;
 }
 
 void warden_terminals_on_due(struct warden_terminals *ts, int64_t now_ms)
 {
-    for (size_t i = 0; i < LINK_MAX_TERMINALS; i++) {
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++) {
         int64_t due = ts->all[i] ? warden_terminal_due_ms(ts->all[i]) : 0;
         if (due && due <= now_ms)
             warden_terminal_on_due(ts->all[i]);

@@ -4,11 +4,13 @@
 
 #include "sandbox/warden_terminal.h"
 
+#define WARDEN_TERMINALS_PLACES (2 * LINK_MAX_TERMINALS) /* those that are closed need a moment to end */
+
 struct warden_terminals {
     struct warden_kernel_env *env;
     struct warden_link *link;
     unsigned (*free_number)(void *owner); /* init's; 0: none is free. `owner` is env's */
-    struct warden_terminal *all[LINK_MAX_TERMINALS];
+    struct warden_terminal *all[WARDEN_TERMINALS_PLACES];
 };
 
 void warden_terminals_done(struct warden_terminals *ts);

@@ -62,9 +62,12 @@ void jupyter_api_terminal_start(struct request *r)
 
 void jupyter_api_terminal_delete(struct request *r)
 {
+    struct err e = ERR_INIT;
     struct terminal *t = find(r);
     if (!t)
         return;
-    terminal_close(t);
-    reply_empty(r, 204);
+    if (terminal_close(t, &e) < 0)
+        reply_error(r, &e);
+    else
+        reply_empty(r, 204);
 }

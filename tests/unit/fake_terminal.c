@@ -79,12 +79,18 @@ int terminal_open(struct hub *h, struct user *u, const struct terminal_wish *w,
     return 0;
 }
 
-void terminal_close(struct terminal *t)
+static void end(struct terminal *t)
 {
     t->is_over = true;
     leave(t);
     tell(t);
     release(t);
+}
+
+int terminal_close(struct terminal *t, struct err *e)
+{
+    end(t);
+    return 0;
 }
 
 struct wait *terminal_await(struct terminal *t, reply_fn done, void *arg)
@@ -95,7 +101,7 @@ struct wait *terminal_await(struct terminal *t, reply_fn done, void *arg)
     terminal_write(t, &json);
     if (fails) {
         (void)err_set(&e, ERR_SANDBOX, "the terminal cannot be started");
-        terminal_close(t);
+        end(t);
     }
     done(arg, fails ? &e : NULL, buf_slice(&json));
     return NULL;
@@ -156,7 +162,7 @@ void terminal_detach(struct terminal_client *c)
     *at = c->next;
     free(c);
     if (!t->is_over && strcmp(t->name, "private") == 0)
-        terminal_close(t);
+        end(t);
     else
         release(t);
 }

@@ -22,6 +22,12 @@ static struct terminal *open_named(struct hub_fixture *f, const char *name)
     return t;
 }
 
+static void close_it(struct terminal *t)
+{
+    struct err e = ERR_INIT;
+    assert_int_equal(terminal_close(t, &e), 0);
+}
+
 /* As if its warden had said hello, which `list` is a part of. */
 static void come_up(struct sandbox *s, const char *list, bool another)
 {
@@ -82,7 +88,7 @@ static void names_are_the_users_and_count_up(void **state)
     assert_string_equal(open_named(f, NULL)->name, "1");
     assert_string_equal(open_named(f, NULL)->name, "2");
     assert_string_equal(open_named(f, "mine")->name, "mine");
-    terminal_close(open_named(f, "1"));
+    close_it(open_named(f, "1"));
     assert_string_equal(open_named(f, NULL)->name, "1");
     assert_ptr_equal(open_named(f, "mine"), open_named(f, "mine"));
     for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
@@ -104,7 +110,7 @@ static void a_sandbox_has_sixteen_and_no_more(void **state)
         (void)open_named(f, NULL);
     assert_int_equal(terminal_open(f->hub, f->user, &w, &t, &e), -1);
     assert_int_equal(e.code, ERR_QUOTA);
-    terminal_close(open_named(f, "7"));
+    close_it(open_named(f, "7"));
     assert_string_equal(open_named(f, NULL)->name, "7");
 }
 
@@ -276,7 +282,7 @@ static void the_next_hub_takes_them_up_where_they_are(void **state)
     CLEANUP_BUF struct buf list = BUF_INIT(4096);
     struct uuid named = uuid_new(), own = uuid_new();
     open_running(f, &s);
-    terminal_close(open_named(f, "1"));
+    close_it(open_named(f, "1"));
     s->heard = false; /* as of a hub that has just begun */
     assert_int_equal(terminal_find(f->hub, f->user, "5", &t, &e), -1);
     assert_int_equal(e.code, ERR_UNAVAILABLE);
@@ -296,6 +302,33 @@ static void the_next_hub_takes_them_up_where_they_are(void **state)
     assert_int_equal(t->end, 5000);
     come_up(s, "", false);
     assert_int_equal(terminal_find(f->hub, f->user, "5", &t, &e), -1);
+}
+
+static void what_its_sandbox_cannot_be_told_does_not_happen(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct sandbox *s;
+    struct err e = ERR_INIT;
+    struct terminal *t = open_running(f, &s);
+    sandbox_enter(s, SANDBOX_CONNECTING, 0);
+    assert_int_equal(terminal_close(t, &e), -1);
+    assert_int_equal(e.code, ERR_UNAVAILABLE);
+    struct terminal_client *c = terminal_attach(t, changed, NULL);
+    assert_int_equal(terminal_input(c, SLICE_LITERAL("x")), 0);
+    terminal_detach(c);
+    assert_int_equal(t->state, TERMINAL_RUNNING);
+}
+
+static void a_sandbox_that_is_full_says_so(void **state)
+{
+    struct hub_fixture *f = *state;
+    __attribute__((cleanup(got_done))) struct got g = { 0 };
+    struct terminal *t = open_named(f, NULL);
+    assert_non_null(terminal_await(t, got_json, &g));
+    come_up(t->sandbox, "", false);
+    say(t->sandbox, t, LINK_ERROR, "{\"code\":\"quota_exceeded\",\"message\":\"full\"}");
+    assert_int_equal(g.code, ERR_QUOTA);
+    assert_string_equal(g.error, "full");
 }
 
 static void nonsense_in_a_hello_is_no_terminal(void **state)
@@ -360,6 +393,8 @@ int main(void)
         T(it_is_as_small_as_its_smallest_client),
         T(a_slow_client_is_dropped_when_others_wait),
         T(the_next_hub_takes_them_up_where_they_are),
+        T(what_its_sandbox_cannot_be_told_does_not_happen),
+        T(a_sandbox_that_is_full_says_so),
         T(nonsense_in_a_hello_is_no_terminal),
         T(they_end_with_their_warden_and_with_their_sandbox),
         T(a_private_one_ends_with_its_client),
