@@ -335,6 +335,7 @@ static struct liveness_view look(const struct websocket *w)
         .n_taken = w->n_bytes - (uint64_t)n_unacknowledged,
         .is_deaf = info.tcpi_retransmits > 1 || info.tcpi_probes > 1,
         .has_waiting = ws_wire_out(w->wire).len > 0,
+        .is_held = w->is_held,
     };
 }
 
@@ -344,8 +345,6 @@ static void tick_open(struct websocket *w, int64_t now_ms)
     const struct liveness_view view = look(w);
     if (shuts_out(w))
         return;
-    if (w->is_held) /* its pong may be behind what is not read */
-        liveness_heard(&w->liveness, now_ms);
     switch (liveness_tick(&w->liveness, &view, now_ms)) {
     case LIVENESS_FINE:
         return;

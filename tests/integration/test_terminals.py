@@ -58,7 +58,8 @@ class Terminal:
     def until(self, pattern: str, timeout: float = 20) -> re.Match[str]:
         """Reads on until what came since the last match has one."""
         deadline = time.monotonic() + timeout
-        while not (found := re.compile(pattern).search(self.text, self.at)):
+        wanted, since = re.compile(pattern), self.at
+        while not (found := wanted.search(self.text, since)):
             left = deadline - time.monotonic()
             assert left > 0, f"{pattern!r} is not in {self.text[self.at :][-500:]!r}"
             try:
@@ -66,6 +67,7 @@ class Terminal:
             except TimeoutError:
                 continue
             assert kind == "stdout", (kind, rest, self.text[-500:])
+            since = max(self.at, len(self.text) - 1000)
             self.text += rest[0]
         self.at = found.end()
         return found
