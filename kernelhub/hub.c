@@ -446,6 +446,8 @@ void hub_write_metrics(struct hub *h, struct buf *out)
     metric_gauge_write(out, "kernelhub_commands", "Commands that run or wait for their sandbox.",
                        commands);
     metric_gauge_write(out, "kernelhub_kernels", "Kernels that are ready.", kernels);
+    metric_gauge_write(out, "kernelhub_terminals", "Terminals that are open.",
+                       (double)zhashx_size(h->terminals));
     metric_gauge_write(out, "kernelhub_executions_running", "Executions that run.", running);
     metric_gauge_write(out, "kernelhub_executions_waiting_input",
                        "Executions that run and wait for input.", waiting);

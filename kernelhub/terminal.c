@@ -171,6 +171,9 @@ int terminal_open(struct hub *h, struct user *u, const struct terminal_wish *w,
     }
     if (choose_sandbox(h, u, w->sandbox, &s, e) < 0)
         return -1;
+    if (s->held)
+        return err_set(e, ERR_UNAVAILABLE,
+                       "sandbox '%s' only waits for a cell to end: its lease is over", s->name);
     if (count_in(s) >= LINK_MAX_TERMINALS)
         return err_set(e, ERR_QUOTA, "%d terminals are open in sandbox '%s', the limit: close one",
                        LINK_MAX_TERMINALS, s->name);
@@ -196,6 +199,11 @@ struct terminal *terminal_recover(struct sandbox *s, const struct uuid *id, cons
     return make(s->hub, s, id, name);
 }
 
+static void why_over(const struct terminal *t, struct err *e)
+{
+    (void)err_set(e, t->end_code == ERR_NONE ? ERR_GONE : t->end_code, "%s", t->end_text);
+}
+
 struct wait *terminal_await(struct terminal *t, reply_fn done, void *arg)
 {
     CLEANUP_BUF struct buf json = BUF_INIT(4096);
@@ -204,7 +212,7 @@ struct wait *terminal_await(struct terminal *t, reply_fn done, void *arg)
         return wait_new(t->waits, done, arg);
     terminal_write(t, &json);
     bool over = t->state == TERMINAL_OVER;
-    (void)err_set(&e, ERR_SANDBOX, "%s", t->end_text);
+    why_over(t, &e);
     done(arg, over ? &e : NULL, buf_slice(&json));
     return NULL;
 }
@@ -237,7 +245,7 @@ void terminal_end(struct terminal *t, enum err_code code, const char *text)
         sandbox_detach(t->sandbox);
     log_info("terminal ended id=%s why=%s", t->id.text, log_quote(slice_str(text)));
     (void)snprintf(t->end_text, sizeof t->end_text, "%s", text); /* cut is fine */
-    t->failed = code != ERR_NONE;
+    t->end_code = code;
     t->state = TERMINAL_OVER;
     t->sandbox = NULL;
     if (t->stall_timer >= 0)
@@ -245,7 +253,7 @@ void terminal_end(struct terminal *t, enum err_code code, const char *text)
     t->stall_timer = -1;
     zhashx_delete(t->hub->terminals, t->id.text);
     (void)zlistx_add_end(t->hub->dead_terminals, t); /* aborts for want of memory */
-    (void)err_set(&e, t->failed ? code : ERR_GONE, "%s", t->end_text);
+    why_over(t, &e);
     wait_list_answer(t->waits, &e, slice_of(NULL, 0));
     terminal_tell(t);
     terminal_release(t);

@@ -240,7 +240,7 @@ struct terminal_view terminal_look(const struct terminal_client *c)
     const struct terminal *t = c->terminal;
     struct terminal_view v = { .is_dropped = c->is_dropped,
                                .is_over = t->state == TERMINAL_OVER,
-                               .failed = t->failed };
+                               .failed = t->end_code != ERR_NONE };
     memcpy(v.text, t->end_text, sizeof v.text);
     return v;
 }

@@ -26,7 +26,7 @@ struct terminal {
     unsigned rows, cols;
     int64_t active_us;
     zlistx_t *waits, *clients; /* struct terminal_client, owned */
-    bool failed;
+    enum err_code end_code; /* ERR_NONE: its program's own end */
     char end_text[200];
 
     char *ring; /* position p stands at p % TERMINAL_RING_BYTES */

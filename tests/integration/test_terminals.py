@@ -367,6 +367,20 @@ def test_a_terminal_of_ones_own_is_raw_bytes(service: Service, api: httpx.Client
         assert refused.value.response.status_code == status
 
 
+def test_the_last_words_are_waited_for(service: Service) -> None:
+    """The program ends with more under way than any window holds, and its client is slow."""
+    with open_socket(service, "/api/v1/terminals/default", max_queue=1) as ws:
+        ws.send(b"stty -echo; exec seq 200000\r")
+        time.sleep(0.5)
+        got = b""
+        with pytest.raises(ConnectionClosed):
+            while True:
+                got += ws.recv(10)  # type: ignore[operator]
+        assert (ws.close_code, ws.close_reason) == (1000, "exit code 0")
+    numbers = re.findall(rb"^\d+(?=\r\n)", got, re.MULTILINE)
+    assert numbers == [b"%d" % i for i in range(2, 200_001)]  # the first stands behind an escape sequence
+
+
 def test_a_sandbox_that_is_named_has_its_own(service: Service, api: httpx.Client) -> None:
     assert api.post("/api/v1/sandboxes", json={"name": "other"}).status_code == 201
     with open_socket(service, "/api/v1/terminals/other") as ws:
