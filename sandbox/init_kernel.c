@@ -406,9 +406,9 @@ void init_kernels_reaped(struct init_kernels *all, pid_t pid, int status)
     k->status = status;
     if (k->kind == INIT_COMMAND)
         return settle(k); /* a KILL that is under way first comes to its end */
+    /* A terminal's last bytes may take their time: the warden's side has its bounds. */
     if (k->kind == INIT_PTY)
-        return hang_up(
-            k); /* its last bytes may take their time: the warden's side has its bounds */
+        return hang_up(k);
     k->flushes = 0;
     k->moved_before = moved(k);
     for (int i = 0; i < INIT_N_CHANNELS; i++)

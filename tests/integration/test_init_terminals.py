@@ -130,12 +130,14 @@ def test_bad_orders_are_failed(init: InitDriver) -> None:
 
 def test_output_waits_for_its_reader_and_is_whole(init: InitDriver) -> None:
     """The program has ended, its last bytes wait for us, and nobody else does."""
-    _, s = open_terminal(init, 1, ["sh", "-c", "stty -opost; seq 10000; exit 5"])
+    word = f"8{os.getpid()}"
+    _, s = open_terminal(init, 1, ["sh", "-c", f"stty -opost; seq 3000; exit 5 #{word}"])
+    wait_until(lambda: not init.processes(word))
     time.sleep(1.2)  # longer than a kernel's last bytes are waited for
     assert init.start(2, ["true"]).type == STARTED
     init.wait_for(EXITED, 2)
     assert not [p for p in init.seen if (p.type, p.kernel) == (EXITED, 1)]
-    assert read_all(s) == b"".join(b"%d\n" % i for i in range(1, 10001))
+    assert read_all(s) == b"".join(b"%d\n" % i for i in range(1, 3001))
     assert ended(init, 1) == 5
 
 
