@@ -16,7 +16,7 @@
 /* Which shell there is, the sandbox itself knows. */
 static const char ORDER[] =
     "{\"argv\":[\"/bin/sh\",\"-c\",\"SHELL=$(command -v bash || command -v sh); export SHELL; "
-    "exec \\\"$SHELL\\\" -i\"],\"env\":{";
+    "exec \\\"$SHELL\\\" -i\"],\"env\":{\"TERM\":\"xterm-256color\"";
 
 /* ---- tables ---- */
 
@@ -101,11 +101,11 @@ static void write_order(const struct terminal *t, struct buf *out)
 {
     struct slice env = slice_str(t->sandbox->env);
     buf_add_str(out, ORDER);
-    if (env.len > 2) {
-        buf_add(out, env.data + 1, env.len - 2);
+    if (env.len > 2) { /* of two of one name the later counts */
         buf_add_char(out, ',');
+        buf_add(out, env.data + 1, env.len - 2);
     }
-    buf_add_str(out, "\"TERM\":\"xterm-256color\"},\"cwd\":");
+    buf_add_str(out, "},\"cwd\":");
     json_quote_str(out, t->cwd ? t->cwd : WORKSPACE);
     buf_add_str(out, ",\"name\":");
     json_quote_str(out, t->name);
@@ -222,6 +222,8 @@ static int on_reap(struct loop *loop, int timer, void *arg)
 {
     struct terminal *t = arg;
     t->stall_timer = -1;
+    if (zlistx_size(t->clients))
+        return 0; /* one came in the same turn: it goes with that */
     zlistx_t *dead = t->hub->dead_terminals;
     void *place = zlistx_find(dead, t);
     if (place)

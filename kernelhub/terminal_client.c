@@ -42,11 +42,17 @@ static size_t count_readers(const struct terminal *t)
     return n;
 }
 
+/* All that may come has come, and somebody who has it waits for somebody who takes it slowly. */
+static bool is_blocked(const struct terminal *t)
+{
+    return t->end == t->upto && count_readers(t) > 1 && slowest(t) < t->end;
+}
+
 static int on_stalled(struct loop *loop, int timer, void *arg);
 
 static void look_later(struct terminal *t)
 {
-    if (t->stall_timer < 0 && count_readers(t) > 1 && slowest(t) < t->end)
+    if (t->stall_timer < 0 && t->state != TERMINAL_OVER && is_blocked(t))
         t->stall_timer = loop_timer(t->hub->loop, LOOK_MS, on_stalled, t);
 }
 
@@ -55,7 +61,7 @@ static int on_stalled(struct loop *loop, int timer, void *arg)
 {
     struct terminal *t = arg;
     int64_t now = hub_mono_us();
-    size_t n = count_readers(t);
+    size_t n = is_blocked(t) ? count_readers(t) : 0;
     t->stall_timer = -1;
     for (struct terminal_client *c = zlistx_first(t->clients); c; c = zlistx_next(t->clients)) {
         if (c->is_dropped || c->at == t->end || n < 2 ||

@@ -152,6 +152,41 @@ static void an_older_warden_is_named(void **state)
     assert_non_null(strstr(g.error, "older version"));
 }
 
+static void one_that_ends_while_it_is_opened_stays_for_who_looks(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct terminal *t = open_named(f, NULL);
+    sandbox_enter(t->sandbox, SANDBOX_UP, 0);
+    t = open_named(f, "second"); /* of an older warden: it is over at once */
+    assert_int_equal(t->state, TERMINAL_OVER);
+    struct terminal_client *c = terminal_attach(t, changed, NULL);
+    hub_fixture_settle(f);
+    assert_true(terminal_look(c).is_over && terminal_look(c).failed);
+    terminal_detach(c);
+}
+
+static void one_that_is_slow_and_in_nobodys_way_stays(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct sandbox *s;
+    int never = 0;
+    struct terminal *t = open_running(f, &s);
+    struct terminal_client *slow = terminal_attach(t, changed, NULL),
+                           *fast = terminal_attach(t, changed, NULL);
+    write_output(s, t, 1000, 'a');
+    assert_int_equal(drain(fast), 1000);
+    slow->moved_us -= 2 * TERMINAL_STALL_MS * 1000LL;
+    assert_int_equal(t->stall_timer, -1);
+    write_output(s, t, WINDOW - 1000, 'a');
+    assert_int_equal(drain(fast), WINDOW - 1000);
+    assert_true(t->stall_timer >= 0);
+    assert_int_equal(drain(slow), WINDOW); /* in time */
+    fixture_run_for(&f->base, &never, 1, 1200);
+    assert_false(terminal_look(slow).is_dropped);
+    terminal_detach(slow);
+    terminal_detach(fast);
+}
+
 static void the_program_waits_for_its_slowest_client(void **state)
 {
     struct hub_fixture *f = *state;
@@ -385,6 +420,8 @@ int main(void)
         T(it_is_answered_when_its_program_runs),
         T(one_that_cannot_be_started_says_why),
         T(an_older_warden_is_named),
+        T(one_that_ends_while_it_is_opened_stays_for_who_looks),
+        T(one_that_is_slow_and_in_nobodys_way_stays),
         T(the_program_waits_for_its_slowest_client),
         T(a_client_that_joins_gets_the_last_of_it),
         T(who_says_more_than_it_may_is_cut_off),
