@@ -13,12 +13,14 @@
 #include "kernelhub/sandbox_verbs.h"
 #include "kernelhub/terminal.h"
 #include "protocol/terminal_ws.h"
+#include "protocol/text_cut.h"
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/rest.h"
 #include "web/websocket.h"
 
 #define READ_BYTES   (32u << 10)
+#define MORE_BYTES   (128u << 10)
 #define REASON_BYTES 123 /* of a close frame */
 
 struct terminal_socket {
@@ -113,9 +115,8 @@ static bool give_output(struct terminal_socket *s, bool is_over)
 static void close_socket(struct terminal_socket *s, enum ws_close code, const char *why)
 {
     char reason[REASON_BYTES + 1];
-    size_t n = (size_t)snprintf(reason, sizeof reason, "%s", why);
-    while (n > REASON_BYTES || (n && n == REASON_BYTES && (reason[n - 1] & 0x80)))
-        reason[n = n > REASON_BYTES ? REASON_BYTES : n - 1] = '\0'; /* no character is torn */
+    (void)snprintf(reason, sizeof reason, "%s", why); /* cut is fine, but at a character */
+    reason[strlen(reason) - text_cut_incomplete(slice_str(reason))] = '\0';
     websocket_close(s->socket, code, reason);
 }
 
@@ -163,8 +164,9 @@ static struct terminal_socket *begin(struct websocket *w, struct request *r, boo
     struct terminal_socket *s = calloc(1, sizeof *s);
     assert(s);
     *s = (struct terminal_socket){ .socket = w, .request = r, .is_raw = is_raw, .why = ERR_INIT };
-    /* a message, and what came with its end in one read */
-    buf_init(&s->typed, (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY) * 2);
+    /* a message, and what came with its end in one read: behind that the socket is held */
+    buf_init(&s->typed,
+             (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY) + MORE_BYTES);
     return s;
 }
 
