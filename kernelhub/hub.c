@@ -13,6 +13,7 @@
 #include "kernelhub/files_internal.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
+#include "kernelhub/terminal_internal.h"
 #include "kernelhub/user_internal.h"
 #include "protocol/jupyter_message.h"
 
@@ -301,6 +302,8 @@ int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key,
     h->jupyter_kernels = zhashx_new();
     h->executions = zhashx_new();
     h->submitted = zhashx_new();
+    h->terminals = zhashx_new();
+    h->dead_terminals = zlistx_new();
     user_tables_new(h);
     make_metrics(h);
     h->catalog = catalog_new(config);
@@ -338,6 +341,13 @@ void hub_free(struct hub *h)
         execution_free(x);
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
         session_free(s);
+    for (struct terminal *t = zhashx_first(h->terminals); t; t = zhashx_next(h->terminals))
+        terminal_free(t);
+    for (struct terminal *t = zlistx_first(h->dead_terminals); t;
+         t = zlistx_next(h->dead_terminals))
+        terminal_free(t);
+    zhashx_destroy(&h->terminals);
+    zlistx_destroy(&h->dead_terminals);
     zhashx_destroy(&h->executions);
     zhashx_destroy(&h->submitted);
     zhashx_destroy(&h->sessions);
@@ -444,6 +454,8 @@ void hub_write_metrics(struct hub *h, struct buf *out)
     metric_gauge_write(out, "kernelhub_commands", "Commands that run or wait for their sandbox.",
                        commands);
     metric_gauge_write(out, "kernelhub_kernels", "Kernels that are ready.", kernels);
+    metric_gauge_write(out, "kernelhub_terminals", "Terminals that are open.",
+                       (double)zhashx_size(h->terminals));
     metric_gauge_write(out, "kernelhub_executions_running", "Executions that run.", running);
     metric_gauge_write(out, "kernelhub_executions_waiting_input",
                        "Executions that run and wait for input.", waiting);

@@ -9,6 +9,7 @@
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
 #include "kernelhub/session_internal.h"
+#include "kernelhub/terminal_internal.h"
 #include "kernelhub/wait.h"
 
 #define CREATE_TIMEOUT_MS 60000
@@ -428,6 +429,8 @@ static void on_hello(struct sandbox *s, const struct link_frame *f)
             s->link, (uint64_t)first - 1); /* what lies between was acknowledged without a commit */
     memcpy(s->epoch, epoch, sizeof s->epoch);
     s->can_exec = has_feature(hello, "exec");
+    s->can_terminal = has_feature(hello, "terminal");
+    s->heard = true;
     s->resetting = false;
     sandbox_enter(s, SANDBOX_UP, 0);
     if (!known)
@@ -436,6 +439,7 @@ static void on_hello(struct sandbox *s, const struct link_frame *f)
     log_info("sandbox up id=%s phases=%s", s->id.text, s->phases[0] ? s->phases : "-");
     sandbox_note(s, "up", slice_str(s->phases));
     sessions_sandbox_up(s, hello, another);
+    terminals_sandbox_up(s, hello, another);
     answer_waits(s);
     sandbox_watch(s);
 }
@@ -449,7 +453,7 @@ static void on_frame(void *arg, const struct link_frame *f)
     }
     if (s->state == SANDBOX_UP && f->type == LINK_USAGE)
         sandbox_on_usage(s, f);
-    else if (s->state == SANDBOX_UP)
+    else if (s->state == SANDBOX_UP && !terminal_on_frame(s, f))
         session_on_frame(s, f);
 }
 

@@ -40,6 +40,8 @@ struct sandbox {
     bool held;            /* its hard lease has ended: nothing new begins, the cell that runs may end */
     char epoch[37];       /* the warden's, "" before its hello */
     bool can_exec;        /* the warden said so */
+    bool can_terminal;    /* the same */
+    bool heard;           /* a hello, since this hub began or the container was made */
     uint64_t last_number; /* committed, as of the store, when the hub started */
     int64_t created_us, asked_us;
     int64_t begun_us;     /* the present container */

@@ -6,6 +6,7 @@
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/sandbox.h"
 #include "kernelhub/session_internal.h"
+#include "kernelhub/terminal_internal.h"
 #include "kernelhub/wait.h"
 
 #define DESTROY_TIMEOUT_MS 60000
@@ -103,6 +104,7 @@ static void end(struct sandbox *s, enum sandbox_cause cause, enum err_code code,
     ended_add(s->hub->ended, &s->id, &s->user->id, s->name, now, reason);
     (void)err_set(&e, code, code == ERR_GONE ? "the sandbox is gone: %s" : "%s", reason);
     sessions_sandbox_gone(s, &e, status);
+    terminals_sandbox_gone(s, &e);
     wait_list_answer(s->waits, &e, slice_of(NULL, 0));
     wait_list_answer(s->samples, &e, slice_of(NULL, 0));
 }
@@ -204,6 +206,7 @@ void sandbox_remake(struct sandbox *s)
     sandbox_enter(s, SANDBOX_RESETTING, DESTROY_TIMEOUT_MS + 1000);
     (void)err_set(&why, ERR_GONE, "the sandbox was reset");
     sessions_sandbox_reset(s, &why);
+    terminals_sandbox_gone(s, &why);
     sandbox_fail_samples(s, ERR_UNAVAILABLE, why.text);
     sandbox_new_link(s);
     s->epoch[0] = s->phases[0] = '\0';

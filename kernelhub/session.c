@@ -571,6 +571,13 @@ void session_on_frame(struct sandbox *sandbox, const struct link_frame *f)
     case LINK_ACK:
     case LINK_SAMPLE:
     case LINK_EXEC:
+    case LINK_TERMINAL:
+    case LINK_INPUT:
+    case LINK_RESIZE:
+    case LINK_CREDIT:
+    case LINK_OUTPUT:
+    case LINK_TAKEN:
+    case LINK_STATE:
     case LINK_USAGE:
         break;
     }

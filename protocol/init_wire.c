@@ -15,7 +15,7 @@ static void put32(unsigned char *at, uint32_t v)
 
 static bool known_type(unsigned type)
 {
-    return (type >= INIT_START && type <= INIT_EXEC) ||
+    return (type >= INIT_START && type <= INIT_RESIZE) ||
            (type >= INIT_HELLO && type <= INIT_FAILED);
 }
 
@@ -41,8 +41,8 @@ bool init_decode(const void *data, size_t len, struct init_packet *ret)
     if (ret->type == INIT_OUTPUT && ret->channel != 1 && ret->channel != 2)
         return false;
     bool payload = ret->type == INIT_START || ret->type == INIT_EXEC ||
-                   ret->type == INIT_CHANNEL || ret->type == INIT_OUTPUT ||
-                   ret->type == INIT_FAILED;
+                   ret->type == INIT_TERMINAL || ret->type == INIT_CHANNEL ||
+                   ret->type == INIT_OUTPUT || ret->type == INIT_FAILED;
     return payload || ret->payload_len == 0;
 }
 

@@ -4,7 +4,7 @@
  *
  *     u8 type | u8 channel | u16 zero | u32 kernel | i32 value | payload        (little-endian)
  *
- * `kernel` is a number the warden chooses, 1 … INIT_MAX_KERNELS, for a kernel or a command; used again only after EXITED.
+ * `kernel` is a number the warden chooses, 1 … INIT_MAX_KERNELS, for a kernel, a command or a terminal; used again only after EXITED.
  * Orders are answered as each line below says. What init says is a claim from the enemy's house. */
 #ifndef PROTOCOL_INIT_WIRE_H
 #define PROTOCOL_INIT_WIRE_H
@@ -37,13 +37,20 @@ enum init_type {
                         * and by 127 or 126, that there is nothing to execute. Answer: STARTED or FAILED, then EXITED as soon as
                         * that process has ended: what it started lives on. SIGNAL and KILL as for a kernel. Only for an
                         * init whose HELLO has INIT_CAN_EXEC */
+    INIT_TERMINAL = 7, /* kernel, one fd: the end of a stream socket that its bytes come from and go to; value = its size,
+                        * init_size; payload as of EXEC. Init opens a pseudo-terminal, starts the process as the leader of a session
+                        * with that as its controlling terminal, and relays, looking at no byte, never waiting. Answer: STARTED or FAILED.
+                        * It is over when its process ends, or the socket does: then what it started gets SIGHUP, a moment later
+                        * KILL, what it wrote is passed on to its end, however long the other end takes, and EXITED
+                        * follows. SIGNAL and KILL as for a kernel. Only for an init whose HELLO has INIT_CAN_TERMINAL */
+    INIT_RESIZE = 8,   /* kernel, value = init_size: a terminal's new size. No answer; nothing happens unless such a terminal runs */
 
     /* init → warden */
     INIT_HELLO = 16,     /* value = INIT_WIRE_VERSION, channel = bits of enum init_can, first packet on a connection;
                           * kernel = how many STARTED (each
                           * kernel that lives) and EXITED (each end that no warden has heard of) follow it at once. A
                           * kernel a warden knew of and that is not among them is gone */
-    INIT_STARTED = 17,   /* kernel, value = pid inside the container, channel = 1 for a command's */
+    INIT_STARTED = 17,   /* kernel, value = pid inside the container, channel = 1 for a command's, 2 for a terminal's */
     INIT_CONNECTED = 18, /* kernel, channel */
     INIT_CLOSED = 19,    /* kernel, channel, value = errno or 0 */
     INIT_EXITED = 20,    /* kernel, value = wait status as of waitpid(2); all its relays are closed */
@@ -53,7 +60,13 @@ enum init_type {
     INIT_FAILED = 23,    /* kernel, value = errno, channel = type of the order, payload = text */
 };
 
-enum init_can { INIT_CAN_EXEC = 1 };
+enum init_can { INIT_CAN_EXEC = 1, INIT_CAN_TERMINAL = 2 };
+
+/* A terminal's size as a packet's value: each side 1 … 0x7fff. */
+static inline int32_t init_size(unsigned rows, unsigned cols)
+{
+    return (int32_t)((rows & 0x7fff) << 16 | (cols & 0x7fff));
+}
 
 struct init_packet {
     enum init_type type;
@@ -67,7 +80,7 @@ struct init_packet {
 /* START's payload:
  *     u16 argc | u16 envc | u32 file_len | cwd NUL | file_path NUL | argv… NUL each | env… ("A=b") NUL each | file bytes
  * env is added to init's own environment, which is the image's. file_path is where init writes the connection file (mode 0600) before it starts the kernel. Paths must be absolute.
- * EXEC's is the same with file_path "" and no file. */
+ * EXEC's and TERMINAL's are the same with file_path "" and no file. */
 struct init_start {
     const char *cwd;
     const char *file_path;

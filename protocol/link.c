@@ -20,8 +20,8 @@ int link_choose_version(int64_t oldest, int64_t newest)
 
 static bool known_type(unsigned type)
 {
-    return (type >= LINK_HELLO && type <= LINK_EXEC) ||
-           (type >= LINK_KERNEL && type <= LINK_ERROR);
+    return (type >= LINK_HELLO && type <= LINK_CREDIT) ||
+           (type >= LINK_KERNEL && type <= LINK_STATE);
 }
 
 static uint64_t get_be(const unsigned char *at, size_t n)

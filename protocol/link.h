@@ -32,6 +32,10 @@
 #define LINK_LARGE_BESIDE    "large_beside"
 #define LINK_MAX_PARTS       512
 #define LINK_MAX_COMMANDS    16 /* that run in one sandbox */
+#define LINK_MAX_TERMINALS   16 /* the same */
+#define LINK_TERMINAL_WINDOW_BYTES (128u << 10) /* of a terminal, each way: not yet taken by the other side's reader */
+#define LINK_TERMINAL_RING_BYTES (256u << 10)   /* of a terminal's output, kept by the warden */
+#define LINK_TERMINAL_NAME_BYTES 255
 
 enum link_type {
     /* hub → warden */
@@ -58,10 +62,22 @@ enum link_type {
                          * STOP: KILL. A repeat of a known execution id is ignored. Only when the warden's
                          * HELLO has "exec" among its features */
 
+    /* Terminals: only when the warden's HELLO has "terminal" among its features. `kernel` is the terminal's id, the hub's choice.
+     * Its bytes have no number and are stored by nobody; a position counts them from 0, per direction and terminal. */
+    LINK_TERMINAL = 10, /* kernel: start, part 0 = {"argv":[…],"env":{…},"cwd":"/…","name":"…","rows":N,"cols":N}. Answer: STATE */
+    LINK_INPUT = 11,    /* kernel: part 0 = bytes for it. The hub never has more under way than the window: it stops at TAKEN + window */
+    LINK_RESIZE = 12,   /* kernel: part 0 = {"rows":N,"cols":N} */
+    LINK_CREDIT = 13,   /* kernel: part 0 = {"upto":N}: OUTPUT may come up to this position, at most a window above what has come.
+                         * The first one on a connection has "from":N too, where OUTPUT begins: "start" … "end" of HELLO. Before it none
+                         * comes, and without it nothing is read: the program waits, as at any slow terminal */
+    /* STOP: the terminal is closed; what it started gets SIGHUP and then KILL. Answer: STATE, over */
+
     /* warden → hub (HELLO and MESSAGE too) */
     /* HELLO part 0: {"version":1,"sandbox_id","epoch":UUID,"first":N (lowest number still kept or next),
      * "kernels":[{"kernel_id","state":"starting|ready|dead"}] (commands too: ready),
-     * "executions":[{"execution_id","kernel_id","state":"running|ended"}],"features":["exec"]}
+     * "executions":[{"execution_id","kernel_id","state":"running|ended"}],"features":["exec","terminal"],
+     * "terminals":[{"terminal_id","name","rows","cols","running":bool (STATE, started was said), "start":N,"end":N (of the OUTPUT
+     * that is kept), "input":N,"taken":N (positions of INPUT)}]}
      * MESSAGE: number; execution id is set when its parent header names an execution of EXECUTE */
     LINK_KERNEL = 16, /* number, kernel; part 0 = {"state":"starting|ready|dead","exit_code":N|null,"signal":N|null,
                        * "oom":bool,"expected":bool (we were asked to end it),"reason":"…","output":"tail of its stdout
@@ -80,6 +96,11 @@ enum link_type {
     LINK_USAGE = 19,  /* part 0 = {"cpu_us","memory_bytes","memory_peak_bytes","memory_limit_bytes","pids","oom_kills"} */
     LINK_ERROR = 20,  /* kernel, execution: an order was refused and is forgotten; part 0 = {"code":(API.md code),"message"}.
                        * gone: no such kernel (any more); busy: it starts, or a queue is full; conflict: its msg_id is known */
+    LINK_OUTPUT = 21, /* kernel: part 0 = what a terminal's program wrote */
+    LINK_TAKEN = 22,  /* kernel: part 0 = {"upto":N}: INPUT up to this position has left the warden */
+    LINK_STATE = 23,  /* kernel, of a terminal: part 0 = {"state":"started"}, or {"state":"over","exit_code":N|null,"signal":N|null,
+                       * "reason":"…"|null (when it was not its program that ended)}: behind all its OUTPUT; the warden knows it no
+                       * more. A terminal that a HELLO does not name any more is over too */
 };
 
 enum link_channel { LINK_SHELL = 0, LINK_CONTROL = 1, LINK_STDIN = 2, LINK_IOPUB = 3, LINK_N_CHANNELS };

@@ -41,6 +41,10 @@ static void order(void *owner, const struct init_packet *p, int fds[INIT_MAX_FDS
         return init_kernels_start(&init->kernels, p);
     case INIT_EXEC:
         return init_kernels_exec(&init->kernels, p, fds);
+    case INIT_TERMINAL:
+        return init_kernels_terminal(&init->kernels, p, TAKE_FD(fds[0]));
+    case INIT_RESIZE:
+        return init_kernels_resize(&init->kernels, p);
     case INIT_CHANNEL:
         return init_kernels_channel(&init->kernels, p, TAKE_FD(fds[0]));
     case INIT_SIGNAL:

@@ -189,6 +189,24 @@ unsigned init_census_kill(pid_t leader, const char *marker)
     return ours;
 }
 
+unsigned init_census_hang_up(pid_t leader, const char *marker)
+{
+    struct census c = { .all = map(MAX_PROCESSES * sizeof(struct process)) };
+    char *scratch = map(MAX_ENVIRON);
+    unsigned ours = 0, running;
+    if (c.all && scratch)
+        ours = look(&c, leader, marker, scratch, &running);
+    if (ours) {
+        signal_ours(&c, leader, SIGHUP);
+        signal_ours(&c, leader, SIGCONT);
+    }
+    if (c.all)
+        (void)munmap(c.all, MAX_PROCESSES * sizeof(struct process));
+    if (scratch)
+        (void)munmap(scratch, MAX_ENVIRON);
+    return ours;
+}
+
 unsigned init_census_kill_all(void)
 {
     struct census c = { .all = map(MAX_PROCESSES * sizeof(struct process)) };

@@ -11,7 +11,10 @@
  * caller sweeps again until 0 or its patience ends. */
 unsigned init_census_kill(pid_t leader, const char *marker);
 
-/* The same for every process but the caller; only for PID 1 of a pid namespace. */
+/* Says SIGHUP, and SIGCONT to who is stopped, to the same; returns how many there are. */
+unsigned init_census_hang_up(pid_t leader, const char *marker);
+
+/* As init_census_kill for every process but the caller; only for PID 1 of a pid namespace. */
 unsigned init_census_kill_all(void);
 
 #endif

@@ -18,8 +18,10 @@
 #define FLUSH_MAX        5    /* and flow for so many times that */
 #define DRAIN_TURNS      32   /* reads per pipe of a dead kernel: pipes hold 64 KiB */
 #define END_ROUNDS       20   /* sweeps per kernel when init ends, 5 ms apart */
+#define HANG_UP_MS       200  /* between a terminal's SIGHUP and KILL */
 
 static void settle(struct init_kernel *k);
+static void hang_up(struct init_kernel *k);
 
 /* False when no warden hears it. Only EXITED must be heard; the rest, HELLO's list stands for. */
 static bool say(struct init_kernel *k, enum init_type type, unsigned channel, int value,
@@ -51,16 +53,22 @@ static void relay_connected(struct init_relay *r)
 
 static void relay_closed(struct init_relay *r, int error)
 {
-    (void)say(r->owner, INIT_CLOSED, r->channel, error, NULL);
-    settle(r->owner);
+    struct init_kernel *k = r->owner;
+    if (k->kind != INIT_PTY)
+        (void)say(k, INIT_CLOSED, r->channel, error, NULL);
+    else if (k->life != INIT_ENDING)
+        return hang_up(k); /* the warden has closed it, or the program has: both are its end */
+    settle(k);
 }
 
 static void close_relay(struct init_relay *r, int error)
 {
     if (r->state == INIT_RELAY_IDLE)
         return;
+    const struct init_kernel *k = r->owner;
     init_relay_drop(r);
-    (void)say(r->owner, INIT_CLOSED, r->channel, error, NULL);
+    if (k->kind != INIT_PTY)
+        (void)say(r->owner, INIT_CLOSED, r->channel, error, NULL);
 }
 
 /* Returns false when there is nothing more for now, or for good. */
@@ -97,9 +105,14 @@ static void close_output(struct init_kernel *k, struct init_watch *w)
 /* Whatever is there now is only the sandbox's: user code may have been quicker. */
 static void remove_file(const struct init_kernel *k)
 {
-    if (!k->is_command)
+    if (k->kind == INIT_KERNEL)
         (void)unlink(k->marker + strlen(INIT_MARKER));
 }
+
+/* By which each kind is begun. */
+static const enum init_type ORDERS[] = {
+    [INIT_KERNEL] = INIT_START, [INIT_COMMAND] = INIT_EXEC, [INIT_PTY] = INIT_TERMINAL
+};
 
 static void exec_failed(struct init_kernel *k, int error)
 {
@@ -108,8 +121,9 @@ static void exec_failed(struct init_kernel *k, int error)
     init_watch_close(k->among->loop, &k->out);
     init_watch_close(k->among->loop, &k->err);
     remove_file(k);
+    init_timer_disarm(k->among->loop, &k->sweep); /* of a terminal that was hung up by then */
     k->life = INIT_FREE;
-    (void)say(k, INIT_FAILED, k->is_command ? INIT_EXEC : INIT_START, error, "cannot execute it");
+    (void)say(k, INIT_FAILED, ORDERS[k->kind], error, "cannot execute it");
 }
 
 static void exec_ready(struct init_watch *w, uint32_t events)
@@ -122,7 +136,7 @@ static void exec_ready(struct init_watch *w, uint32_t events)
     if (n == (ssize_t)sizeof error)
         return exec_failed(k, error);
     k->life = INIT_RUNNING;
-    (void)say(k, INIT_STARTED, k->is_command, k->pid, NULL);
+    (void)say(k, INIT_STARTED, k->kind, k->pid, NULL);
 }
 
 static void born(struct init_kernel *k, const struct init_child *child)
@@ -146,7 +160,7 @@ static int start(struct init_kernel *k, const struct init_packet *p)
 {
     struct init_start s;
     struct init_child child;
-    k->is_command = false;
+    k->kind = INIT_KERNEL;
     if (!init_decode_start(p->payload, p->payload_len, &s))
         return EBADMSG;
     if (strlen(s.file_path) >= sizeof k->marker - strlen(INIT_MARKER))
@@ -159,13 +173,13 @@ static int start(struct init_kernel *k, const struct init_packet *p)
     return 0;
 }
 
-/* Of all commands there ever were: what a later one starts is not killed for an earlier one. */
-static void write_marker(struct init_kernel *k)
+/* Of all of its kind there ever were: what a later one starts is not killed for an earlier one. */
+static void write_marker(struct init_kernel *k, const char *name, uint32_t number)
 {
     char digits[16];
     size_t n = 0;
-    char *at = stpcpy(k->marker, INIT_COMMAND_MARKER);
-    for (uint32_t rest = ++k->among->n_commands; rest || n == 0; rest /= 10)
+    char *at = stpcpy(k->marker, name);
+    for (uint32_t rest = number; rest || n == 0; rest /= 10)
         digits[n++] = (char)('0' + rest % 10);
     while (n)
         *at++ = digits[--n];
@@ -177,10 +191,10 @@ static int exec_command(struct init_kernel *k, const struct init_packet *p,
 {
     struct init_start s;
     struct init_child child;
-    k->is_command = true;
+    k->kind = INIT_COMMAND;
     if (fds[0] < 0 || fds[1] < 0 || !init_decode_exec(p->payload, p->payload_len, &s))
         return EBADMSG;
-    write_marker(k);
+    write_marker(k, INIT_COMMAND_MARKER, ++k->among->n_commands);
     int error = init_spawn_command(&s, k->marker, fds, &child);
     if (!error)
         born(k, &child);
@@ -208,11 +222,50 @@ void init_kernels_exec(struct init_kernels *all, const struct init_packet *p,
         refuse(all, p, error, "cannot start it");
 }
 
+/* *fd is taken when it is used. */
+static int open_terminal(struct init_kernel *k, const struct init_packet *p, int *fd)
+{
+    struct init_start s;
+    struct init_child child;
+    int tty;
+    k->kind = INIT_PTY;
+    if (*fd < 0 || !init_decode_exec(p->payload, p->payload_len, &s))
+        return EBADMSG;
+    write_marker(k, INIT_TERMINAL_MARKER, ++k->among->n_terminals);
+    int error = init_spawn_terminal(&s, k->marker, p->value, &child, &tty);
+    if (error)
+        return error;
+    error = init_relay_join(&k->relays[0], TAKE_FD(*fd), tty);
+    born(k, &child);
+    if (error) /* its terminal is gone: that is its end */
+        hang_up(k);
+    return 0;
+}
+
+void init_kernels_terminal(struct init_kernels *all, const struct init_packet *p, int fd)
+{
+    CLEANUP_FD int socket = fd;
+    struct init_kernel *k = find(all, p->kernel);
+    if (k->life != INIT_FREE)
+        return refuse(all, p, EBUSY, "the number is in use");
+    int error = open_terminal(k, p, &socket);
+    if (error)
+        refuse(all, p, error, "cannot start it");
+}
+
+void init_kernels_resize(struct init_kernels *all, const struct init_packet *p)
+{
+    const struct init_kernel *k = find(all, p->kernel);
+    if (k->kind == INIT_PTY && (k->life == INIT_SPAWNING || k->life == INIT_RUNNING) &&
+        k->relays[0].state == INIT_RELAY_OPEN)
+        init_spawn_resize(k->relays[0].kernel.fd, p->value);
+}
+
 void init_kernels_channel(struct init_kernels *all, const struct init_packet *p, int fd)
 {
     struct init_kernel *k = find(all, p->kernel);
     int error = ESRCH;
-    if (!k->is_command && (k->life == INIT_SPAWNING || k->life == INIT_RUNNING))
+    if (k->kind == INIT_KERNEL && (k->life == INIT_SPAWNING || k->life == INIT_RUNNING))
         error = init_relay_open(&k->relays[p->channel], fd, p->payload, p->payload_len);
     else if (fd >= 0)
         (void)close(fd);
@@ -255,7 +308,19 @@ static void sweep_due(struct init_timer *t)
     if (k->kill_asked)
         (void)say(k, INIT_DONE, 0, INIT_KILL, NULL);
     k->kill_asked = false;
+    if (k->kind == INIT_PTY && k->life == INIT_ENDING)
+        init_relay_finish(&k->relays[0]);
     settle(k);
+}
+
+static void hang_up(struct init_kernel *k)
+{
+    if (k->sweeping)
+        return;
+    int64_t in_ms = init_census_hang_up(k->pid, k->marker) ? HANG_UP_MS : 0;
+    k->rounds = 0;
+    k->sweeping = true;
+    init_timer_arm(k->among->loop, &k->sweep, in_ms, sweep_due);
 }
 
 static void begin_sweep(struct init_kernel *k)
@@ -272,7 +337,7 @@ void init_kernels_kill(struct init_kernels *all, const struct init_packet *p)
     if (!alive(k))
         return refuse(all, p, ESRCH, "no such kernel");
     k->kill_asked = true;
-    if (!k->sweeping)
+    if (!k->sweeping || k->kind == INIT_PTY) /* that may only be hung up yet */
         begin_sweep(k);
 }
 
@@ -339,8 +404,11 @@ void init_kernels_reaped(struct init_kernels *all, pid_t pid, int status)
         init_relay_settle(&k->relays[i]); /* its death may be heard before its answer */
     k->life = INIT_ENDING;
     k->status = status;
-    if (k->is_command)
+    if (k->kind == INIT_COMMAND)
         return settle(k); /* a KILL that is under way first comes to its end */
+    /* A terminal's last bytes may take their time: the warden's side has its bounds. */
+    if (k->kind == INIT_PTY)
+        return hang_up(k);
     k->flushes = 0;
     k->moved_before = moved(k);
     for (int i = 0; i < INIT_N_CHANNELS; i++)
@@ -371,12 +439,13 @@ void init_kernels_hello(struct init_kernels *all)
     uint32_t count = 0;
     for (size_t i = 0; i < INIT_MAX_KERNELS; i++)
         count += all->table[i].life >= INIT_RUNNING;
-    if (!init_warden_say(all->warden, INIT_HELLO, count, INIT_CAN_EXEC, INIT_WIRE_VERSION, NULL))
+    if (!init_warden_say(all->warden, INIT_HELLO, count, INIT_CAN_EXEC | INIT_CAN_TERMINAL,
+                         INIT_WIRE_VERSION, NULL))
         return;
     for (size_t i = 0; i < INIT_MAX_KERNELS; i++) {
         struct init_kernel *k = &all->table[i];
         if (k->life == INIT_RUNNING || k->life == INIT_ENDING)
-            (void)say(k, INIT_STARTED, k->is_command, k->pid,
+            (void)say(k, INIT_STARTED, k->kind, k->pid,
                       NULL); /* lost with the line: the next HELLO says it */
         else if (k->life == INIT_ENDED)
             tell_end(k);

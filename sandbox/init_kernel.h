@@ -1,5 +1,6 @@
-/* init_kernel.h - the kernels and commands of the sandbox: started, signalled, killed, relayed, buried.
- * A command is a kernel without channels and without a burial: what it started lives on. */
+/* init_kernel.h - the kernels, commands and terminals of the sandbox: started, signalled, killed, relayed, buried.
+ * A command is a kernel without channels and without a burial: what it started lives on. A terminal is one whose only channel
+ * (number 0) leads to a pseudo-terminal. */
 #ifndef SANDBOX_INIT_KERNEL_H
 #define SANDBOX_INIT_KERNEL_H
 
@@ -21,13 +22,16 @@
  *  ENDED     its exit waits for a warden              HELLO: EXITED, FREE */
 enum init_life { INIT_FREE, INIT_SPAWNING, INIT_RUNNING, INIT_ENDING, INIT_ENDED };
 
+/* As STARTED's channel says it. */
+enum init_kind { INIT_KERNEL = 0, INIT_COMMAND = 1, INIT_PTY = 2 };
+
 struct init_kernel {
     struct init_kernels *among;
     uint32_t number;
     enum init_life life;
     pid_t pid; /* leads its session and group */
     int status;
-    bool is_command;
+    enum init_kind kind;
     bool kill_asked; /* owes DONE for KILL */
     bool sweeping;
     unsigned rounds;  /* sweeps so far */
@@ -36,14 +40,15 @@ struct init_kernel {
     struct init_watch exec, out, err;
     struct init_timer sweep, flush;
     struct init_relay relays[INIT_N_CHANNELS];
-    char marker[1024]; /* "KERNELHUB_KERNEL=" file_path; of a command "KERNELHUB_COMMAND=" and a number */
+    char marker[1024]; /* "KERNELHUB_KERNEL=" file_path; of the others "…COMMAND=", "…TERMINAL=" and a number */
 };
 
 struct init_kernels {
     struct init_loop *loop;
     struct init_warden *warden;
     struct init_relays relays;
-    uint32_t n_commands; /* so far: what they left behind is to live on */
+    uint32_t n_commands;  /* so far: what they left behind is to live on */
+    uint32_t n_terminals; /* so far */
     struct init_kernel table[INIT_MAX_KERNELS];
 };
 
@@ -52,7 +57,10 @@ void init_kernels_init(struct init_kernels *all, struct init_loop *l, struct ini
 
 /* What the orders of init_wire.h say; each answers by itself. `fd` is taken in any case, `fds` are borrowed. */
 void init_kernels_start(struct init_kernels *all, const struct init_packet *p);
-void init_kernels_exec(struct init_kernels *all, const struct init_packet *p, const int fds[INIT_MAX_FDS]);
+void init_kernels_exec(struct init_kernels *all, const struct init_packet *p,
+                       const int fds[INIT_MAX_FDS]);
+void init_kernels_terminal(struct init_kernels *all, const struct init_packet *p, int fd);
+void init_kernels_resize(struct init_kernels *all, const struct init_packet *p);
 void init_kernels_channel(struct init_kernels *all, const struct init_packet *p, int fd);
 void init_kernels_signal(struct init_kernels *all, const struct init_packet *p);
 void init_kernels_kill(struct init_kernels *all, const struct init_packet *p);

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -65,11 +66,24 @@ static void end(struct init_relay *r, int error)
     r->on_closed(r, error);
 }
 
+/* The flags are for sockets; a terminal's master does not block by itself. */
+static ssize_t take_bytes(const struct init_relay *r, int from, char *at, size_t size)
+{
+    bool tty = r->is_tty && from == r->kernel.fd;
+    return tty ? read(from, at, size) : recv(from, at, size, MSG_DONTWAIT);
+}
+
+static ssize_t give_bytes(const struct init_relay *r, int to, const char *at, size_t size)
+{
+    bool tty = r->is_tty && to == r->kernel.fd;
+    return tty ? write(to, at, size) : send(to, at, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* Passes on what the flow holds. False when the sink is full. */
 static bool drain(struct init_relay *r, struct init_flow *f, int to)
 {
     while (f->len) {
-        ssize_t n = send(to, f->buffer + f->at, f->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = give_bytes(r, to, f->buffer + f->at, f->len);
         if (n < 0 && errno == EAGAIN)
             return false;
         if (n < 0) { /* whoever reads there is gone; what comes from there is still wanted */
@@ -96,17 +110,18 @@ static void pump(struct init_relay *r, struct init_flow *f, int from, int to)
             f->eof = true;
             break;
         }
-        ssize_t n = recv(from, f->buffer, BUFFER_BYTES, MSG_DONTWAIT);
-        if (n < 0 && errno == EAGAIN)
+        ssize_t n = take_bytes(r, from, f->buffer, BUFFER_BYTES);
+        if (n < 0 && errno == EAGAIN && !(r->is_last && f == &r->up))
             break;
         if (n <= 0) {
-            r->error = n < 0 && !r->error ? errno : r->error;
+            bool is_fault = n < 0 && errno != EAGAIN && !(r->is_tty && errno == EIO);
+            r->error = is_fault && !r->error ? errno : r->error;
             f->eof = true;
             break;
         }
         f->at = 0;
         f->len = (size_t)n;
-        if (f->len < BUFFER_BYTES)
+        if (f->len < BUFFER_BYTES && !r->is_tty) /* that gives 4 KiB at a time */
             turn = TURNS; /* most likely that was all: spare the read that says so */
     }
     if (drain(r, f, to))
@@ -258,23 +273,59 @@ static bool parse_where(struct init_relay *r, const char *where, size_t len)
     return port > 0 && port <= UINT16_MAX;
 }
 
+static bool set_non_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+static void begin(struct init_relay *r, enum init_relay_state state)
+{
+    r->up = r->down = (struct init_flow){ 0 };
+    r->tries = 0;
+    r->error = 0;
+    r->moved = 0;
+    r->is_tty = r->is_last = false;
+    r->state = state;
+}
+
 int init_relay_open(struct init_relay *r, int warden_fd, const char *where, size_t len)
 {
     CLEANUP_FD int fd = warden_fd;
     init_relay_drop(r);
     if (fd < 0 || !parse_where(r, where, len))
         return fd < 0 ? EBADF : EINVAL;
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+    if (!set_non_blocking(fd))
         return errno;
     /* Until the kernel answers only the warden's leaving matters, not what it has already sent. */
     if (init_watch_open(r->shared->loop, &r->warden, TAKE_FD(fd), EPOLLRDHUP, warden_ready) < 0)
         return errno;
-    r->up = r->down = (struct init_flow){ 0 };
-    r->tries = 0;
-    r->error = 0;
-    r->moved = 0;
-    r->state = INIT_RELAY_DIALLING;
+    begin(r, INIT_RELAY_DIALLING);
     dial(r);
     return 0;
+}
+
+int init_relay_join(struct init_relay *r, int warden_fd, int tty_fd)
+{
+    CLEANUP_FD int fd = warden_fd, tty = tty_fd;
+    init_relay_drop(r);
+    if (!set_non_blocking(fd))
+        return errno;
+    if (init_watch_open(r->shared->loop, &r->warden, TAKE_FD(fd), EPOLLIN, warden_ready) < 0 ||
+        init_watch_open(r->shared->loop, &r->kernel, TAKE_FD(tty), EPOLLIN, kernel_ready) < 0) {
+        int error = errno;
+        init_relay_drop(r);
+        return error;
+    }
+    begin(r, INIT_RELAY_OPEN);
+    r->is_tty = true;
+    return 0;
+}
+
+void init_relay_finish(struct init_relay *r)
+{
+    if (r->state != INIT_RELAY_OPEN)
+        return;
+    r->is_last = true;
+    pump_both(r);
 }

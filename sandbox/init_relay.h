@@ -1,4 +1,4 @@
-/* init_relay.h - one channel's bytes between the warden's socket and the kernel's endpoint. Dials
+/* init_relay.h - one channel's bytes between the warden's socket and the kernel's endpoint, or a pseudo-terminal. Dials
  * the kernel until it answers, then moves bytes both ways; looks at none of them. */
 #ifndef SANDBOX_INIT_RELAY_H
 #define SANDBOX_INIT_RELAY_H
@@ -44,6 +44,8 @@ struct init_relay {
     int error;      /* the first one seen */
     uint64_t moved; /* bytes passed on, both ways */
     uint16_t port;  /* 0: ipc */
+    bool is_tty;    /* the kernel's end is a pseudo-terminal's master */
+    bool is_last;   /* nobody writes there any more: it ends with what is there now */
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
     void (*on_connected)(struct init_relay *r);
     void (*on_closed)(struct init_relay *r, int error); /* not called by init_relay_drop */
@@ -56,6 +58,11 @@ void init_relay_init(struct init_relay *r, struct init_relays *shared, void *own
  * relay did before. Returns 0 or an errno; then nothing is called back. Both calls may come before
  * it returns. */
 int init_relay_open(struct init_relay *r, int warden_fd, const char *where, size_t len);
+/* Both ends are there already: the warden's and a pseudo-terminal's master, which does not block. Takes both in any case. on_connected is
+ * not called. A terminal that was hung up (EIO) has ended well: 0. */
+int init_relay_join(struct init_relay *r, int warden_fd, int tty_fd);
+/* Nobody writes to the terminal any more: it ends when what it holds now is passed on, however long that takes. May call back. */
+void init_relay_finish(struct init_relay *r);
 /* The kernel is dead. A connection it has already answered is still opened, for what it sent. */
 void init_relay_settle(struct init_relay *r);
 void init_relay_drop(struct init_relay *r); /* at once, without flushing; fine when idle */

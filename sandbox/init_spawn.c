@@ -6,10 +6,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+
+#define PTMX "/dev/ptmx"
 
 /* Missing folders only; whether they are usable shows when the file is made. */
 static void make_folders(const char *path)
@@ -151,5 +156,73 @@ int init_spawn_command(struct init_start *s, const char *marker, const int fds[I
     if (pid == 0)
         _exit(become_command(s, fds));
     *ret = (struct init_child){ pid, TAKE_FD(exec_read), -1, -1 };
+    return 0;
+}
+
+void init_spawn_resize(int tty, int32_t size)
+{
+    const struct winsize w = { .ws_row = (unsigned short)(size >> 16 & 0x7fff),
+                               .ws_col = (unsigned short)(size & 0x7fff) };
+    (void)ioctl(tty, TIOCSWINSZ, &w); /* a terminal that is hung up has no size */
+}
+
+/* The slave is had from the master, not by a name. Whoever made the image may have put anything at PTMX. Returns 0 or an errno. */
+static int open_terminal(int32_t size, int *ret_master, int *ret_slave)
+{
+    int unlocked = 0;
+    struct stat st;
+    struct termios t;
+    CLEANUP_FD int master = open(PTMX, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (master < 0 || fstat(master, &st) < 0)
+        return errno;
+    if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2))
+        return ENODEV;
+    if (ioctl(master, TIOCSPTLCK, &unlocked) < 0)
+        return errno;
+    CLEANUP_FD int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0 || tcgetattr(slave, &t) < 0)
+        return errno;
+    t.c_iflag |= IUTF8; /* so that a backspace takes a whole character */
+    if (tcsetattr(slave, TCSANOW, &t) < 0)
+        return errno;
+    init_spawn_resize(slave, size);
+    *ret_master = TAKE_FD(master);
+    *ret_slave = TAKE_FD(slave);
+    return 0;
+}
+
+/* Home when there is no such folder (any more). */
+static void become_terminal(const struct init_start *s, int slave)
+{
+    const char *home = getenv("HOME");
+    if (be_clean(slave, slave, slave) < 0 || ioctl(0, TIOCSCTTY, 0) < 0)
+        return;
+    if (chdir(s->cwd) == 0 || (home && chdir(home) == 0) || chdir("/") == 0)
+        become(s);
+}
+
+int init_spawn_terminal(struct init_start *s, const char *marker, int32_t size,
+                        struct init_child *ret, int *ret_tty)
+{
+    int exec[2], opened_master = -1, opened_slave = -1;
+    int error = open_terminal(size, &opened_master, &opened_slave);
+    if (error)
+        return error;
+    CLEANUP_FD int master = opened_master, slave = opened_slave;
+    set_marker(s, marker);
+    if (pipe2(exec, O_CLOEXEC | O_NONBLOCK) < 0)
+        return errno;
+    CLEANUP_FD int exec_read = exec[0], exec_write = exec[1];
+    pid_t pid = fork();
+    if (pid < 0)
+        return errno;
+    if (pid == 0) {
+        become_terminal(s, slave);
+        int why = errno;
+        (void)!write(exec_write, &why, sizeof why); /* init sees the exit code at least */
+        _exit(127);
+    }
+    *ret = (struct init_child){ pid, TAKE_FD(exec_read), -1, -1 };
+    *ret_tty = TAKE_FD(master);
     return 0;
 }

@@ -17,6 +17,7 @@
 #include "sandbox/warden_kernel.h"
 #include "sandbox/warden_kernel_inside.h"
 #include "sandbox/warden_link.h"
+#include "sandbox/warden_terminals.h"
 
 #define TRIM_BYTES (8u << 20) /* so much was kept: when it is gone, give the memory back */
 
@@ -31,6 +32,7 @@ struct warden {
     struct warden_kernel_env env;
     struct warden_kernel *kernels[INIT_MAX_KERNELS + 1]; /* by number */
     struct warden_command *commands[LINK_MAX_COMMANDS];
+    struct warden_terminals terminals;
     uint64_t strangers; /* bit n: number n is init's, not ours: being killed */
     unsigned last_number;
     const char *stuck; /* init is to be given up, and why */
@@ -70,10 +72,16 @@ static unsigned free_number(struct warden *w)
     for (unsigned tries = 0; tries < INIT_MAX_KERNELS; tries++) {
         w->last_number = w->last_number % INIT_MAX_KERNELS + 1;
         if (!w->kernels[w->last_number] && !command_of(w, w->last_number) &&
+            !warden_terminals_of(&w->terminals, w->last_number) &&
             !(w->strangers >> (w->last_number - 1) & 1))
             return w->last_number;
     }
     return 0;
+}
+
+static unsigned free_number_of(void *owner)
+{
+    return free_number(owner);
 }
 
 /* The hub's orders */
@@ -110,7 +118,7 @@ static int order_stop(struct warden *w, const struct link_frame *f, struct err *
     int64_t grace_ms = 2000;
     if (c)
         warden_command_stop(c);
-    if (c)
+    if (c || warden_terminals_stop(&w->terminals, f))
         return 0;
     if (!k)
         return no_kernel(e);
@@ -179,6 +187,13 @@ static int order_interrupt(struct warden *w, const struct link_frame *f, struct 
     return 0;
 }
 
+static int order_terminal(struct warden *w, const struct link_frame *f, struct err *e)
+{
+    if (f->type == LINK_TERMINAL && (find(w, &f->kernel_id) || find_command(w, &f->kernel_id)))
+        return err_set(e, ERR_CONFLICT, "something with this id runs here");
+    return warden_terminals_order(&w->terminals, f, e);
+}
+
 static int order_sample(struct warden *w, const struct link_frame *f, struct err *e)
 {
     struct usage_sample now;
@@ -200,7 +215,9 @@ static const struct {
     { LINK_START, order_start },         { LINK_STOP, order_stop },
     { LINK_EXECUTE, order_execute },     { LINK_MESSAGE, order_message },
     { LINK_INTERRUPT, order_interrupt }, { LINK_SAMPLE, order_sample },
-    { LINK_EXEC, order_exec },
+    { LINK_EXEC, order_exec },           { LINK_TERMINAL, order_terminal },
+    { LINK_INPUT, order_terminal },      { LINK_RESIZE, order_terminal },
+    { LINK_CREDIT, order_terminal },
 };
 
 static void say_error(struct warden *w, const struct link_frame *f, const struct err *e)
@@ -257,7 +274,8 @@ static void write_hello(void *owner, struct buf *out)
                  r->state == RUN_OVER ? "ended" : "running");
         comma = ",";
     }
-    buf_add_str(out, "],\"features\":[\"exec\"]");
+    buf_add_str(out, "],\"features\":[\"exec\",\"terminal\"],\"terminals\":");
+    warden_terminals_write_hello(&w->terminals, out);
 }
 
 /* Init's side */
@@ -272,6 +290,7 @@ static void on_hello(void *owner)
     for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         if (w->commands[i] && warden_command_is_waiting(w->commands[i]))
             begin_command(w, w->commands[i]);
+    warden_terminals_on_init(&w->terminals);
 }
 
 /* A kernel of an earlier warden: we have no key to speak to it. */
@@ -300,8 +319,11 @@ static void on_packet(void *owner, const struct init_packet *p)
     if (p->kernel == 0)
         return;
     struct warden_command *c = command_of(w, p->kernel);
+    struct warden_terminal *t = warden_terminals_of(&w->terminals, p->kernel);
     if (c)
         warden_command_on_packet(c, p);
+    else if (t)
+        warden_terminal_on_packet(t, p);
     else if (w->kernels[p->kernel] && !warden_kernel_is_waiting(w->kernels[p->kernel]))
         warden_kernel_on_packet(w->kernels[p->kernel], p);
     else
@@ -318,6 +340,7 @@ static void on_gone(void *owner)
     for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         if (w->commands[i])
             warden_command_on_init_gone(w->commands[i]);
+    warden_terminals_on_init_gone(&w->terminals);
 }
 
 static void on_stuck(void *owner, const char *why)
@@ -337,6 +360,7 @@ static void arm(struct warden *w)
         due_sooner(&due, w->kernels[i] ? warden_kernel_due_ms(w->kernels[i]) : 0);
     for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         due_sooner(&due, w->commands[i] ? warden_command_due_ms(w->commands[i]) : 0);
+    due_sooner(&due, warden_terminals_due_ms(&w->terminals));
     /* a timer that fires too early finds nothing due and arms again */
     if (!due || (w->timer >= 0 && w->timer_ms <= due))
         return;
@@ -373,7 +397,7 @@ static void after(void *owner)
     for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         if (w->commands[i] && warden_command_is_over(w->commands[i]))
             warden_command_free(TAKE(w->commands[i]));
-    warden_link_flush(w->link);
+    warden_terminals_flush(&w->terminals);
     give_memory_back(w);
     arm(w);
 }
@@ -393,6 +417,7 @@ static int on_timer(struct loop *loop, int timer_id, void *arg)
         if (due && due <= now)
             warden_command_on_due(w->commands[i], now);
     }
+    warden_terminals_on_due(&w->terminals, now);
     after(w);
     return 0;
 }
@@ -472,6 +497,9 @@ struct warden *warden_new(const struct warden_setup *setup)
                                          .on_stuck = on_stuck,
                                          .after = after,
                                          .owner = w };
+    w->terminals.env = &w->env;
+    w->terminals.link = w->link;
+    w->terminals.free_number = free_number_of;
     zmq_pollitem_t item = { .fd = setup->keeper_fd, .events = ZMQ_POLLIN };
     loop_poller(w->loop, &item, on_keeper, w);
     if (setup->spool) {
@@ -490,6 +518,7 @@ void warden_free(struct warden *w)
         warden_kernel_free(w->kernels[i]);
     for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         warden_command_free(w->commands[i]);
+    warden_terminals_done(&w->terminals);
     warden_link_free(w->link);
     warden_init_free(w->init);
     warden_keeper_free(w->keeper);

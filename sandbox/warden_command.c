@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "protocol/jupyter_message.h"
-#include "sandbox/text_cut.h"
+#include "protocol/text_cut.h"
 #include "sandbox/warden_kernel_inside.h"
 #include "sandbox/warden_order.h"
 #include "sandbox/warden_report.h"
@@ -407,6 +407,8 @@ void warden_command_on_packet(struct warden_command *c, const struct init_packet
     case INIT_HELLO:
     case INIT_START:
     case INIT_EXEC:
+    case INIT_TERMINAL:
+    case INIT_RESIZE:
     case INIT_CHANNEL:
     case INIT_SIGNAL:
     case INIT_KILL:

@@ -509,6 +509,8 @@ void warden_kernel_on_packet(struct warden_kernel *k, const struct init_packet *
     case INIT_HELLO:
     case INIT_START:
     case INIT_EXEC:
+    case INIT_TERMINAL:
+    case INIT_RESIZE:
     case INIT_CHANNEL:
     case INIT_SIGNAL:
     case INIT_KILL:

@@ -138,6 +138,11 @@ static void say(struct warden_link *l, const struct link_frame *f)
         l->dead = true;
 }
 
+bool warden_link_is_clear(const struct warden_link *l)
+{
+    return l->greeted && !l->dead && l->out.len == 0;
+}
+
 void warden_link_say(struct warden_link *l, const struct link_frame *f)
 {
     if (l->greeted && !l->dead)

@@ -31,6 +31,9 @@ struct warden_link *warden_link_new(struct loop *loop, int listener, unsigned fi
 void warden_link_free(struct warden_link *l);
 DEFINE_CLEANUP(struct warden_link, warden_link_free)
 
+/* A hub is there, and nothing without a number waits for it. */
+bool warden_link_is_clear(const struct warden_link *l);
+
 /* A frame without a number; forgotten when no hub is there. */
 void warden_link_say(struct warden_link *l, const struct link_frame *f);
 

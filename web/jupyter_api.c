@@ -106,8 +106,7 @@ static void body_done(struct body *b)
 }
 #define CLEANUP_BODY __attribute__((cleanup(body_done)))
 
-/* What is read is checked: a body that is no JSON object is refused, a member of another type is as good as absent. */
-static bool read_object(struct request *r, struct slice *ret)
+bool jupyter_api_read_object(struct request *r, struct slice *ret)
 {
     struct err e = ERR_INIT;
     *ret = r->body.len ? buf_slice(&r->body) : SLICE_LITERAL("{}");
@@ -122,7 +121,7 @@ static bool read_object(struct request *r, struct slice *ret)
 static bool read_session(struct request *r, struct body *ret)
 {
     struct slice json, kernel;
-    if (!read_object(r, &json))
+    if (!jupyter_api_read_object(r, &json))
         return false;
     ret->path = json_member_dup(json, "path", JUPYTER_MAX_PATH_BYTES);
     ret->name = json_member_dup(json, "name", MAX_NAME_BYTES);
@@ -198,7 +197,7 @@ void jupyter_api_kernel_start(struct request *r)
 {
     CLEANUP_BODY struct body body = { 0 };
     struct slice json;
-    if (!read_object(r, &json))
+    if (!jupyter_api_read_object(r, &json))
         return;
     body.kernel_name = json_member_dup(json, "name", MAX_NAME_BYTES);
     const struct jupyter_wish wish = wish_of(&body);

@@ -3,6 +3,8 @@
 #ifndef WEB_JUPYTER_API_H
 #define WEB_JUPYTER_API_H
 
+#include "base/slice.h"
+
 struct request;
 
 /* jupyter_api.c */
@@ -23,6 +25,16 @@ void jupyter_api_session_start(struct request *r);
 void jupyter_api_session(struct request *r);
 void jupyter_api_session_change(struct request *r);
 void jupyter_api_session_delete(struct request *r);
+
+/* The body as a JSON object; none is {}. It is checked: what is no object is refused (false: the reply is decided), a member of another
+ * type is as good as absent. */
+bool jupyter_api_read_object(struct request *r, struct slice *ret);
+
+/* jupyter_terminals.c */
+void jupyter_api_terminals(struct request *r);
+void jupyter_api_terminal_start(struct request *r);
+void jupyter_api_terminal(struct request *r);
+void jupyter_api_terminal_delete(struct request *r);
 
 /* jupyter_api_channels.c: the kernel's WebSocket. */
 void jupyter_api_channels(struct request *r);

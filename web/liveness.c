@@ -50,6 +50,11 @@ static bool is_dead_reader(const struct liveness *l, const struct liveness_view 
 enum liveness_verdict liveness_tick(struct liveness *l, const struct liveness_view *view,
                                     int64_t now_ms)
 {
+    bool was_pinged_lately = now_ms - l->pinged_ms < l->ping_ms;
+    if (view->is_held) {
+        l->heard_ms = now_ms;
+        return was_pinged_lately || view->has_waiting ? LIVENESS_FINE : LIVENESS_PING;
+    }
     bool was_asked = l->pinged_ms > l->heard_ms;
     bool has_read_all = l->n_read == l->n_sent;
     if (view->n_taken != l->n_taken) {

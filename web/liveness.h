@@ -30,6 +30,7 @@ struct liveness_view {
     uint64_t n_taken;  /* bytes of ours that its TCP has acknowledged */
     bool is_deaf;      /* its TCP leaves ours without an answer */
     bool has_waiting;  /* bytes wait here to be sent */
+    bool is_held;      /* it is not read for now: its pong may wait behind what it said. A ping still shows whose socket is gone */
 };
 
 enum liveness_verdict { LIVENESS_FINE, LIVENESS_PING, LIVENESS_DEAD };

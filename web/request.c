@@ -303,7 +303,8 @@ static bool is_beneath(struct slice path, const char *root)
 bool request_is_jupyter(const struct request *r)
 {
     return (is_beneath(r->path, "/api") && !is_beneath(r->path, "/api/v1")) ||
-           is_beneath(r->path, "/kernelspecs") || is_beneath(r->path, "/files");
+           is_beneath(r->path, "/kernelspecs") || is_beneath(r->path, "/files") ||
+           is_beneath(r->path, "/terminals");
 }
 
 void request_work(struct request *r, void *work, void (*done)(void *work, bool completed))

@@ -6,6 +6,7 @@
 #include "web/jupyter_contents.h"
 #include "web/login_page.h"
 #include "web/rest.h"
+#include "web/terminal_socket.h"
 
 #define API     "/api/v1"
 #define HISTORY "session language status label since until q user limit cursor"
@@ -30,6 +31,7 @@ static const struct route ROUTES[] = {
     { "POST", API "/executions/{id}/input", ROUTE_BODY, "", rest_execution_input },
 
     { "GET", API "/stream", ROUTE_UPGRADE, "", rest_stream },
+    { "GET", API "/terminals/{sandbox}", ROUTE_UPGRADE, "rows cols", rest_terminal },
 
     { "GET", API "/callbacks/secret", 0, "", rest_callback_secret },
     { "POST", API "/callbacks/secret", ROUTE_STORED, "", rest_callback_secret_renew },
@@ -117,6 +119,12 @@ static const struct route ROUTES[] = {
     { "PATCH", "/api/contents/{path...}", JUPYTER | ROUTE_BODY, "", jupyter_contents_patch },
     { "DELETE", "/api/contents/{path...}", JUPYTER, "", jupyter_contents_delete },
     { "GET", "/files/{path...}", JUPYTER, "", jupyter_files },
+    { "GET", "/api/terminals", JUPYTER, "", jupyter_api_terminals },
+    { "POST", "/api/terminals", JUPYTER | ROUTE_BODY, "", jupyter_api_terminal_start },
+    { "GET", "/api/terminals/{name}", JUPYTER, "", jupyter_api_terminal },
+    { "DELETE", "/api/terminals/{name}", JUPYTER, "", jupyter_api_terminal_delete },
+    { "GET", "/terminals/websocket/{name}", JUPYTER | ROUTE_UPGRADE, "",
+      jupyter_api_terminal_socket },
 
     /* the same where probes and scrapers look for them */
     { "GET", "/health", ROUTE_OPEN | ROUTE_HIDDEN, "", rest_health },

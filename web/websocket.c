@@ -61,6 +61,7 @@ struct websocket {
     int fd;
     uint32_t watched;        /* what epoll is asked for */
     bool is_in_turn;         /* what is said now is sent at its end */
+    bool is_held;            /* not read for now */
     void *place, *due_place; /* in `asked` or `open`; in `due` */
     struct liveness liveness;
     uint64_t n_bytes;    /* given to the socket */
@@ -126,9 +127,15 @@ void websocket_wake(struct websocket *w)
         make_due(w);
 }
 
+/* A client that does not read what it asks for is not heard until it does. */
+static bool may_read(const struct websocket *w)
+{
+    return ws_wire_has_room(w->wire) && !(w->is_held && w->state == OPEN);
+}
+
 static void watch(struct websocket *w)
 {
-    bool wants_more = w->state == LINGERING || ws_wire_has_room(w->wire);
+    bool wants_more = w->state == LINGERING || may_read(w);
     uint32_t events = (wants_more ? EPOLLIN : 0) | (ws_wire_out(w->wire).len ? EPOLLOUT : 0);
     struct epoll_event event = { .events = events, .data.ptr = w };
     if (events == w->watched)
@@ -146,12 +153,11 @@ static void take(struct websocket *w, struct slice bytes)
         enter_closing(w, true);
 }
 
-/* A client that does not read what it asks for is not heard until it does. */
 static void receive(struct websocket *w)
 {
     char bytes[READ_BYTES];
     for (size_t total = 0; total < MAX_READ_BYTES && w->state != GONE;) {
-        if (w->state != LINGERING && !ws_wire_has_room(w->wire))
+        if (w->state != LINGERING && !may_read(w))
             return;
         ssize_t n = recv(w->fd, bytes, sizeof bytes, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -224,7 +230,9 @@ static void turn(struct websocket *w, uint32_t events)
     if (w->state == GONE)
         return;
     w->is_in_turn = true;
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+    if (w->is_held && events & (EPOLLHUP | EPOLLERR))
+        vanish(w); /* nobody would read that it has gone */
+    else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         receive(w);
     if (w->state == OPEN || w->state == CLOSING)
         send_more(w);
@@ -308,6 +316,13 @@ void websocket_give(struct websocket *w, bool is_binary, char *data, size_t len)
     websocket_wake(w);
 }
 
+void websocket_hold(struct websocket *w, bool on)
+{
+    if (w->is_held != on)
+        websocket_wake(w);
+    w->is_held = on;
+}
+
 bool websocket_has_room(const struct websocket *w)
 {
     return w->state == OPEN && ws_wire_has_room(w->wire);
@@ -339,6 +354,7 @@ static struct liveness_view look(const struct websocket *w)
         .n_taken = w->n_bytes - (uint64_t)n_unacknowledged,
         .is_deaf = info.tcpi_retransmits > 1 || info.tcpi_probes > 1,
         .has_waiting = ws_wire_out(w->wire).len > 0,
+        .is_held = w->is_held,
     };
 }
 

@@ -36,6 +36,8 @@ void websocket_give(struct websocket *w, bool is_binary, char *data, size_t len)
 void websocket_push(struct websocket *w);
 bool websocket_has_room(const struct websocket *w);
 bool websocket_has_sent_all(const struct websocket *w);
+/* What comes waits in the client, until it is let go again. What was read already still comes. */
+void websocket_hold(struct websocket *w, bool on);
 void websocket_wake(struct websocket *w); /* on_room comes in the loop's next turn, if there is room */
 /* An orderly end, now, before what has not been sent: on_end comes from inside the call, so call it last. */
 void websocket_close(struct websocket *w, enum ws_close code, const char *reason);

@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(init_encode(&p, again, size - 1) == 0);
     struct init_start s;
     if ((p.type == INIT_START && init_decode_start(p.payload, p.payload_len, &s)) ||
-        (p.type == INIT_EXEC && init_decode_exec(p.payload, p.payload_len, &s))) {
+        ((p.type == INIT_EXEC || p.type == INIT_TERMINAL) &&
+         init_decode_exec(p.payload, p.payload_len, &s))) {
         check(init_encode_start(&s, again, size) == p.payload_len);
         check(!memcmp(again, p.payload, p.payload_len));
         check(init_encode_start(&s, again, p.payload_len - 1) == 0);

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
-#include "sandbox/text_cut.h"
+#include "protocol/text_cut.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

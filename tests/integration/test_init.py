@@ -892,7 +892,7 @@ def test_a_running_command_is_named_to_the_next_warden(init: InitDriver) -> None
     init.hang_up()
     init.listen()
     hello = init.accept()
-    assert (hello.type, hello.kernel, hello.channel) == (HELLO, 1, 1)
+    assert (hello.type, hello.kernel, hello.channel) == (HELLO, 1, 3)
     started = init.receive()
     assert (started.type, started.kernel, started.channel) == (STARTED, 5, 1)
     init.send(KILL, 5)

@@ -55,11 +55,11 @@ static void a_packet_has_the_bytes_the_header_promises(void **state)
 static void every_type_comes_back_as_it_went(void **state)
 {
     (void)state;
-    static const enum init_type types[] = { INIT_START,   INIT_CHANNEL,   INIT_SIGNAL,
-                                            INIT_KILL,    INIT_SHUTDOWN,  INIT_HELLO,
-                                            INIT_STARTED, INIT_CONNECTED, INIT_CLOSED,
-                                            INIT_EXITED,  INIT_OUTPUT,    INIT_DONE,
-                                            INIT_FAILED,  INIT_EXEC };
+    static const enum init_type types[] = {
+        INIT_START,   INIT_CHANNEL,   INIT_SIGNAL,   INIT_KILL,   INIT_SHUTDOWN, INIT_HELLO,
+        INIT_STARTED, INIT_CONNECTED, INIT_CLOSED,   INIT_EXITED, INIT_OUTPUT,   INIT_DONE,
+        INIT_FAILED,  INIT_EXEC,      INIT_TERMINAL, INIT_RESIZE
+    };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct init_packet in = { .type = types[i], .channel = 2, .kernel = 3, .value = -5 }, back;
         char bytes[64];
@@ -78,7 +78,7 @@ static void unknown_types_and_kernels_are_refused(void **state)
     (void)state;
     assert_true(decodes_with(0, INIT_KILL));
     for (unsigned type = 0; type < 256; type++) {
-        bool known = (type >= 1 && type <= 6) || (type >= 16 && type <= 23);
+        bool known = (type >= 1 && type <= 8) || (type >= 16 && type <= 23);
         assert_int_equal(decodes_with(0, (unsigned char)type) && type != INIT_OUTPUT,
                          known && type != INIT_OUTPUT);
     }
@@ -124,8 +124,8 @@ static void a_payload_only_where_it_belongs(void **state)
     unsigned char packet[INIT_HEADER_BYTES + 1] = { 0, 1, 0, 0, 1 };
     for (unsigned char type = 1; type <= INIT_FAILED; type++) {
         packet[0] = type;
-        bool may = type == INIT_START || type == INIT_EXEC || type == INIT_CHANNEL ||
-                   type == INIT_OUTPUT || type == INIT_FAILED;
+        bool may = type == INIT_START || type == INIT_EXEC || type == INIT_TERMINAL ||
+                   type == INIT_CHANNEL || type == INIT_OUTPUT || type == INIT_FAILED;
         assert_int_equal(decodes(packet, sizeof packet), may);
     }
 }

@@ -49,6 +49,18 @@ static void that_its_tcp_took_the_ping_does_not_make_it_alive(void **state)
     assert_int_equal(liveness_tick(&l, &taken, 5001), LIVENESS_DEAD);
 }
 
+static void one_that_is_not_read_is_pinged_and_not_dead(void **state)
+{
+    const struct liveness_view held = { .is_held = true };
+    char payload[LIVENESS_PAYLOAD_BYTES];
+    for (int64_t now_ms = 2000; now_ms < 100 * PING_MS; now_ms += PING_MS) {
+        assert_int_equal(liveness_tick(&l, &held, now_ms), LIVENESS_PING);
+        (void)liveness_ping(&l, now_ms, payload);
+        assert_int_equal(liveness_tick(&l, &held, now_ms + PING_MS / 2), LIVENESS_FINE);
+    }
+    assert_int_equal(liveness_tick(&l, &QUIET, 100 * PING_MS), LIVENESS_FINE);
+}
+
 static void no_ping_waits_behind_messages(void **state)
 {
     const struct liveness_view full = { .has_waiting = true };
@@ -109,6 +121,7 @@ int main(void)
         cmocka_unit_test_setup(a_quiet_client_is_pinged_once, make),
         cmocka_unit_test_setup(one_that_had_read_everything_and_does_not_answer_is_dead, make),
         cmocka_unit_test_setup(that_its_tcp_took_the_ping_does_not_make_it_alive, make),
+        cmocka_unit_test_setup(one_that_is_not_read_is_pinged_and_not_dead, make),
         cmocka_unit_test_setup(no_ping_waits_behind_messages, make),
         cmocka_unit_test_setup(one_with_unread_messages_may_be_slow, make),
         cmocka_unit_test_setup(one_whose_tcp_does_not_answer_is_not_slow, make),

@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
-#include "sandbox/text_cut.h"
+#include "protocol/text_cut.h"
 
 static size_t cut(const char *text)
 {

@@ -1,6 +1,6 @@
 /* text_cut.h - where a stream of bytes may be cut so that no character of UTF-8 is torn. */
-#ifndef SANDBOX_TEXT_CUT_H
-#define SANDBOX_TEXT_CUT_H
+#ifndef PROTOCOL_TEXT_CUT_H
+#define PROTOCOL_TEXT_CUT_H
 
 #include "base/slice.h"
 

@@ -1,4 +1,4 @@
-#include "sandbox/text_cut.h"
+#include "protocol/text_cut.h"
 
 /* The length a lead byte promises; 0: it is none. */
 static size_t promised(unsigned char lead)
