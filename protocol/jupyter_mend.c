@@ -1,5 +1,6 @@
 #include "protocol/jupyter_mend.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/json.h"

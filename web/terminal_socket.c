@@ -7,6 +7,7 @@
 #include "web/terminal_socket.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -99,13 +100,21 @@ static size_t say_text(struct terminal_socket *s, struct slice bytes, bool is_la
     return n;
 }
 
+static void give_copy(struct terminal_socket *s, const char *bytes, size_t n)
+{
+    char *copy = malloc(n);
+    assert(copy);
+    memcpy(copy, bytes, n);
+    websocket_give(s->socket, true, copy, n);
+}
+
 /* False: nothing more for now. */
 static bool give_output(struct terminal_socket *s, bool is_over)
 {
     char bytes[READ_BYTES];
     size_t n = terminal_read(s->client, bytes, sizeof bytes);
     if (n && s->is_raw)
-        websocket_binary(s->socket, slice_of(bytes, n));
+        give_copy(s, bytes, n);
     else if (n)
         n = say_text(s, slice_of(bytes, n), is_over && n < sizeof bytes);
     terminal_take(s->client, n);

@@ -26,6 +26,7 @@
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/ws_handshake.h"
+#include "web/ws_upgrade.h"
 
 #define MAX_READY        64 /* per wake */
 #define READ_BYTES       (16 * 1024)
@@ -405,11 +406,6 @@ static int on_tick(struct loop *loop, int id, void *arg)
 
 /* ---- beginnings ---- */
 
-static const char *header(const struct request *r, const char *name)
-{
-    return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name);
-}
-
 /* Whose machine vanished, TCP finds out: at worst later. */
 static void keep_alive(int fd)
 {
@@ -481,29 +477,6 @@ static int check_limit(const struct request *r, struct err *e)
                    (long long)n);
 }
 
-static int check_origin(struct request *r, struct err *e)
-{
-    const char *allowed = config_text(r->site->config, CONFIG_SERVER_ALLOWED_ORIGINS);
-    if (ws_handshake_origin_allowed(r->head.origin, r->head.host, allowed))
-        return 0;
-    r->hint = "the administrator names other sites that may, in server/allowed_origins";
-    return err_set(e, ERR_FORBIDDEN, "a page of %s may not open a WebSocket here",
-                   log_quote(slice_str(r->head.origin)));
-}
-
-static void refuse(struct request *r, enum ws_handshake_result why, const struct err *e)
-{
-    if (why == WS_HANDSHAKE_BAD) {
-        reply_error(r, e);
-        return;
-    }
-    reply_error_as(r, 426, e);
-    reply_header(r, "Upgrade", "websocket");
-    reply_header(r, "Connection", "Upgrade");
-    if (why == WS_HANDSHAKE_VERSION)
-        reply_header(r, "Sec-WebSocket-Version", "13");
-}
-
 static void answer(struct request *r, const struct websocket_use *use, const char *key,
                    const char *protocol)
 {
@@ -532,20 +505,13 @@ void websocket_accept(struct request *r, const struct websocket_use *use)
 void websocket_accept_as(struct request *r, const struct websocket_use *use, const char *protocol)
 {
     struct err e = ERR_INIT;
-    const struct ws_handshake h = {
-        .upgrade = header(r, "Upgrade"),
-        .connection = header(r, "Connection"),
-        .version = header(r, "Sec-WebSocket-Version"),
-        .key = header(r, "Sec-WebSocket-Key"),
-        .is_http_1_1 = r->is_http_1_1,
-    };
-    enum ws_handshake_result result = ws_handshake_check(&h, &e);
-    if (result != WS_HANDSHAKE_OK)
-        refuse(r, result, &e);
-    else if (check_origin(r, &e) < 0 || check_limit(r, &e) < 0)
+    const char *key;
+    if (!ws_upgrade_check(r, &key))
+        return;
+    if (check_limit(r, &e) < 0)
         reply_error(r, &e);
     else
-        answer(r, use, h.key, protocol);
+        answer(r, use, key, protocol);
 }
 
 /* ---- all of them ---- */

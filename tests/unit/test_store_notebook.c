@@ -169,7 +169,9 @@ static void a_display_shows_its_last_update_wherever_that_came(void **state)
         ",\"data\":{\"a/b\":\"again\"},\"metadata\":{},\"display_id\":\"d\"");
     add(f, one, 1, EVENT_DISPLAY,
         ",\"data\":{\"a/b\":\"nobody's\"},\"metadata\":{},\"display_id\":\"e\",\"update\":true");
-    store_add_blob(f->store, two, 0, "a/b", SLICE_LITERAL("aside"));
+    struct buf aside = BUF_INIT(16);
+    buf_add_str(&aside, "aside");
+    store_add_blob(f->store, two, 0, "a/b", &aside);
     add(f, two, 2, EVENT_DISPLAY,
         ",\"data\":{\"a/b\":{\"ref\":\"/api/v1/executions/00000002-1111-4222-8333-444455556666/"
         "blobs/0\",\"bytes\":5}},"
