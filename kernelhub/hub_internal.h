@@ -33,6 +33,8 @@ struct hub {
     zhashx_t *jupyter_kernels; /* the id that Jupyter clients know a session's kernel by → its struct session, not owned */
     zhashx_t *executions; /* id → struct execution not yet ended, owned */
     zhashx_t *submitted;  /* feed number → struct execution whose insert is not yet committed, owned */
+    void (*before_commit)(void *arg); /* NULL: nobody */
+    void *before_commit_arg;
     int link_epoll;       /* all links' sockets; itself in the loop */
     uint8_t key_secret[32];
     char session_id[37]; /* the `session` of the Jupyter headers we write */
