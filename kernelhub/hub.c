@@ -42,6 +42,12 @@ const struct config *hub_config(const struct hub *h)
     return h->config;
 }
 
+void hub_before_commit(struct hub *h, void (*fn)(void *arg), void *arg)
+{
+    h->before_commit = fn;
+    h->before_commit_arg = arg;
+}
+
 static void ask(struct hub *h, enum verb verb, keeper_reply_fn done)
 {
     struct verb_request r = { .verb = verb };

@@ -25,6 +25,10 @@ void hub_free(struct hub *h); /* sandboxes live on; everything accepted is commi
 struct loop *hub_loop(const struct hub *h);
 const struct config *hub_config(const struct hub *h);
 
+/* Called when what came from a sandbox was handled and before the store commits what it caused, which may take long: for sending what
+ * does not depend on that. It may call any verb. One at a time; NULL: nobody. */
+void hub_before_commit(struct hub *h, void (*fn)(void *arg), void *arg);
+
 /* A call under way. The callback comes exactly once, unless wait_cancel is called before; it may come
  * before the verb that takes it returns (then the verb returns NULL). */
 struct wait;

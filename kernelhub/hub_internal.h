@@ -37,6 +37,8 @@ struct hub {
     zhashx_t *submitted;  /* feed number → struct execution whose insert is not yet committed, owned */
     zhashx_t *terminals;  /* id → struct terminal, owned */
     zlistx_t *dead_terminals; /* those that are over and have a client yet, owned */
+    void (*before_commit)(void *arg); /* NULL: nobody */
+    void *before_commit_arg;
     int link_epoll;       /* all links' sockets; itself in the loop */
     uint8_t key_secret[32];
     char session_id[37]; /* the `session` of the Jupyter headers we write */

@@ -323,6 +323,8 @@ static void handle_all(struct link_client *l)
 {
     store_hold(l->hub->store);
     bool good = decode_all(l);
+    if (l->hub->before_commit)
+        l->hub->before_commit(l->hub->before_commit_arg);
     store_release(l->hub->store);
     if (!good)
         fail(l, l->broken, true);

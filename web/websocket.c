@@ -11,13 +11,9 @@
 #include "web/websocket.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
@@ -25,6 +21,7 @@
 #include "web/liveness.h"
 #include "web/reply.h"
 #include "web/request.h"
+#include "web/tcp_line.h"
 #include "web/ws_handshake.h"
 #include "web/ws_upgrade.h"
 
@@ -242,10 +239,10 @@ static void turn(struct websocket *w, uint32_t events)
     w->is_in_turn = false;
 }
 
-static int on_due(struct loop *loop, int id, void *arg)
+/* The hub's too, before it commits: what is said to clients waits for no disk. */
+static void send_due(void *arg)
 {
     struct websockets *all = arg;
-    all->turn_timer = -1;
     for (size_t n = zlistx_size(all->due); n > 0; n--) {
         struct websocket *w = zlistx_detach(all->due, NULL);
         if (!w)
@@ -253,6 +250,13 @@ static int on_due(struct loop *loop, int id, void *arg)
         w->due_place = NULL;
         turn(w, 0);
     }
+}
+
+static int on_due(struct loop *loop, int id, void *arg)
+{
+    struct websockets *all = arg;
+    all->turn_timer = -1;
+    send_due(all);
     return 0;
 }
 
@@ -345,15 +349,9 @@ void websocket_close(struct websocket *w, enum ws_close code, const char *reason
 
 static struct liveness_view look(const struct websocket *w)
 {
-    struct tcp_info info = { .tcpi_retransmits = 0 };
-    socklen_t size = sizeof info;
-    int n_unacknowledged = 0;
-    /* both only fail for what is no TCP socket */
-    (void)getsockopt(w->fd, IPPROTO_TCP, TCP_INFO, &info, &size);
-    (void)ioctl(w->fd, SIOCOUTQ, &n_unacknowledged);
     return (struct liveness_view){
-        .n_taken = w->n_bytes - (uint64_t)n_unacknowledged,
-        .is_deaf = info.tcpi_retransmits > 1 || info.tcpi_probes > 1,
+        .n_taken = w->n_bytes - (uint64_t)tcp_line_unacknowledged(w->fd),
+        .is_deaf = tcp_line_is_deaf(w->fd),
         .has_waiting = ws_wire_out(w->wire).len > 0,
         .is_held = w->is_held,
     };
@@ -406,17 +404,6 @@ static int on_tick(struct loop *loop, int id, void *arg)
 
 /* ---- beginnings ---- */
 
-/* Whose machine vanished, TCP finds out: at worst later. */
-static void keep_alive(int fd)
-{
-    int yes = 1, idle_seconds = 60, every_seconds = 20, times = 3;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes); /* who knows what it was */
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_seconds, sizeof every_seconds);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
-}
-
 static void on_upgraded(void *arg, struct MHD_Connection *mhd, void *context, const char *extra,
                         size_t n_extra, MHD_socket fd, struct MHD_UpgradeResponseHandle *handle)
 {
@@ -432,7 +419,7 @@ static void on_upgraded(void *arg, struct MHD_Connection *mhd, void *context, co
     liveness_init(&w->liveness, all->ping_ms, zclock_mono());
     w->place = zlistx_add_end(all->open, w);
     w->arg = w->use->begin(w, w->request);
-    keep_alive(fd);
+    tcp_line_tune(fd);
     if (epoll_ctl(all->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
         log_warning("websocket not watched error=%s", strerror(errno));
         vanish(w);
@@ -534,6 +521,7 @@ struct websockets *websockets_new(struct site *site, struct loop *loop, struct e
     zmq_pollitem_t item = { .fd = all->epoll_fd, .events = ZMQ_POLLIN };
     loop_poller(loop, &item, on_epoll, all);
     loop_poller_set_tolerant(loop, &item);
+    hub_before_commit(site->hub, send_due, all);
     return all;
 }
 
@@ -551,6 +539,7 @@ void websockets_cut(struct websockets *all)
     while ((w = zlistx_first(all->open)) != NULL)
         vanish(w);
     zmq_pollitem_t item = { .fd = all->epoll_fd };
+    hub_before_commit(all->site->hub, NULL, NULL);
     loop_poller_end(all->loop, &item);
     if (all->turn_timer >= 0)
         loop_timer_end(all->loop, all->turn_timer);

@@ -229,6 +229,11 @@ const struct config *hub_config(const struct hub *h)
     return &h->config;
 }
 
+void hub_before_commit(struct hub *h, void (*fn)(void *arg), void *arg)
+{
+    /* there is no store */
+}
+
 void fake_hub_stick(struct hub *h)
 {
     h->store_is_stuck = true;
