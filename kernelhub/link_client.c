@@ -349,18 +349,24 @@ void link_client_resume(struct link_client *l)
         handle_all(l);
 }
 
-/* A large frame gets its whole room at once, when so much of it has come that it is more than announced. */
-static char *room_to_read(struct link_client *l)
+/* A large frame gets its whole room at once, when so much of it has come that it is more than announced; and its end is read alone, for
+ * what comes behind it would double that room. */
+static char *room_to_read(struct link_client *l, size_t *ret_n)
 {
-    size_t missing = frame_bytes_missing(buf_slice(&l->in));
-    bool is_more_than_announced = missing <= LARGER_THAN_COME * l->in.len;
-    return buf_room(&l->in, missing > READ_BYTES && is_more_than_announced ? missing : READ_BYTES);
+    size_t missing = frame_bytes_missing(buf_slice(&l->in)), room = READ_BYTES;
+    *ret_n = READ_BYTES;
+    if (missing > READ_BYTES && missing <= LARGER_THAN_COME * l->in.len)
+        room = missing;
+    else if (missing > 0 && missing < READ_BYTES && l->in.len > READ_BYTES)
+        room = *ret_n = missing;
+    return buf_room(&l->in, room);
 }
 
 static void on_readable(struct link_client *l)
 {
-    char *room = room_to_read(l);
-    ssize_t n = room ? recv(l->fd, room, READ_BYTES, MSG_DONTWAIT) : -1;
+    size_t n_room;
+    char *room = room_to_read(l, &n_room);
+    ssize_t n = room ? recv(l->fd, room, n_room, MSG_DONTWAIT) : -1;
     if (n == 0 || (n < 0 && (!room || (errno != EAGAIN && errno != EINTR)))) {
         fail(l, n == 0 ? "the warden closed the link" : "the link broke", false);
         return;
