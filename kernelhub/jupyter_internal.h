@@ -27,6 +27,7 @@ struct jupyter {
     unsigned deaths;   /* of its kernel, one soon after the other */
     int64_t died_us;
     bool is_dead;      /* it does not come back by itself */
+    bool welcomes;     /* its kernel's process sends iopub_welcome: each front gets one of ours */
 };
 
 /* A new kernel id, and one place: the session's name. */
@@ -47,6 +48,8 @@ void fronts_init(struct jupyter *j);
 void fronts_done(struct jupyter *j); /* no front is left: fronts_end was called, or the hub goes down */
 /* What the kernel says, before anything else is made of it. */
 void fronts_on_message(struct session *s, const struct link_frame *f);
+/* The kernel's process has welcomed who subscribed to iopub, and that was the warden: to those who listen behind it we say it. */
+void fronts_on_welcome(struct session *s);
 void fronts_on_ready(struct session *s);
 /* Its kernel is gone, and nobody asked for that: with a client there another is started, but not for ever. */
 void fronts_on_death(struct session *s, bool while_starting);

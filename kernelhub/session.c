@@ -262,7 +262,7 @@ void session_leave_kernel(struct session *s)
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
     s->recovered = false;
     s->kernel = KERNEL_NONE;
-    s->dying = s->adopting = false;
+    s->dying = s->adopting = s->jupyter->welcomes = false;
     s->kernel_id = (struct uuid){ "" };
     s->sandbox = NULL;
     s->execution_count = 0;
@@ -495,6 +495,10 @@ static void on_message(struct session *s, struct execution *running, struct sand
     struct jupyter_header header;
     if (f->n_parts < 4 || !jupyter_read_header(f->parts[0], &header))
         return;
+    if (f->channel == LINK_IOPUB && strcmp(header.msg_type, "iopub_welcome") == 0) {
+        fronts_on_welcome(s);
+        return;
+    }
     fronts_on_message(s, f);
     if (running)
         execution_on_message(running, sandbox, f, header.msg_type);

@@ -74,11 +74,13 @@ enum link_type {
 
     /* warden → hub (HELLO and MESSAGE too) */
     /* HELLO part 0: {"version":1,"sandbox_id","epoch":UUID,"first":N (lowest number still kept or next),
-     * "kernels":[{"kernel_id","state":"starting|ready|dead"}] (commands too: ready),
+     * "kernels":[{"kernel_id","state":"starting|ready|dead","iopub_welcome":bool (its process has sent one; absent: false)}]
+     * (commands too: ready),
      * "executions":[{"execution_id","kernel_id","state":"running|ended"}],"features":["exec","terminal"],
      * "terminals":[{"terminal_id","name","rows","cols","running":bool (STATE, started was said), "start":N,"end":N (of the OUTPUT
      * that is kept), "input":N,"taken":N (positions of INPUT)}]}
-     * MESSAGE: number; execution id is set when its parent header names an execution of EXECUTE */
+     * MESSAGE: number; execution id is set when its parent header names an execution of EXECUTE. Of the kernel's iopub_welcomes
+     * only the first of a process comes, and one more after another warden has taken over */
     LINK_KERNEL = 16, /* number, kernel; part 0 = {"state":"starting|ready|dead","exit_code":N|null,"signal":N|null,
                        * "oom":bool,"expected":bool (we were asked to end it),"reason":"…","output":"tail of its stdout
                        * and stderr","phases":{"spawned_us","connected_us","ready_us"} since START, null when not reached};

@@ -203,7 +203,8 @@ static void start(struct warden_kernel *k, char *json)
     k->started_us = warden_now_us();
     k->spawned_us = k->connected_us = k->ready_us = 0;
     k->ready_by_ms = warden_now_ms() + k->order.ready_timeout_ms;
-    k->expected = k->killed = k->deaf = k->ever_ready = k->got_iopub = k->adopted = false;
+    k->expected = k->killed = k->deaf = k->ever_ready = k->got_iopub = k->adopted = k->welcomed =
+        false;
     k->exit = (struct warden_exit){ 0 };
     k->reason[0] = '\0';
     buf_reset(&k->output);

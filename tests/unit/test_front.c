@@ -71,6 +71,29 @@ static void a_client_whose_requests_are_never_answered_can_still_run_cells(void 
     buf_done(&c.said);
 }
 
+/* Only when the kernel's process does so itself: its first words are those that say it, or a hello's after the hub came again. */
+static void a_client_is_welcomed_when_its_kernel_welcomes(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client early, late;
+    struct session *s = open_session(f);
+    client_open(&early, f, s);
+    assert_int_equal(early.said.len, 0);
+    fronts_on_welcome(s);
+    assert_true(slice_is(buf_slice(&early.said), "{\"subscription\":\"\"}"));
+    front_close(early.front);
+    client_open(&late, f, s);
+    assert_true(slice_is(buf_slice(&late.said), "{\"subscription\":\"\"}"));
+    front_close(late.front);
+    session_leave_kernel(s);
+    buf_done(&late.said);
+    client_open(&late, f, s);
+    assert_int_equal(late.said.len, 0);
+    front_close(late.front);
+    buf_done(&early.said);
+    buf_done(&late.said);
+}
+
 /* Whoever asked for a kernel has gone, it has not started yet: the next hub goes on with it. */
 static void a_start_that_nobody_waits_for_outlives_the_hub(void **state)
 {
@@ -114,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_HUB(a_client_whose_requests_are_never_answered_can_still_run_cells),
         WITH_HUB(a_change_that_is_refused_changes_nothing),
+        WITH_HUB(a_client_is_welcomed_when_its_kernel_welcomes),
         WITH_HUB(a_start_that_nobody_waits_for_outlives_the_hub),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
