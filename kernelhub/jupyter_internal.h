@@ -17,6 +17,7 @@ struct jupyter_place {
 /* A session's; part of it. */
 struct jupyter {
     struct uuid kernel_id;
+    char folder[JUPYTER_MAX_PATH_BYTES + 1]; /* beneath the workspace, where its kernel starts; "": the workspace */
     struct jupyter_place *places[JUPYTER_MAX_PLACES];
     size_t n_places;
     zlistx_t *fronts;  /* struct front, owned */
@@ -33,7 +34,11 @@ struct jupyter {
 /* A new kernel id, and one place: the session's name. */
 struct jupyter *jupyter_new(const char *session_name);
 void jupyter_free(struct jupyter *j);
-/* As the session's row keeps it: {"kernel_id","places":[…]}. What makes no sense leaves j as it is. */
+/* jupyter_folder.c: where the kernel starts from now on. path: what a client says, "a/b.ipynb" of a document, "a" of a folder; NULL, or one
+ * that leads out of the workspace ('/' first, ".."): the workspace. */
+void jupyter_start_beside(struct jupyter *j, const char *document);
+void jupyter_start_in(struct jupyter *j, const char *folder);
+/* As the session's row keeps it: {"kernel_id","folder","places":[…]}. What makes no sense leaves j as it is. */
 void jupyter_save(const struct jupyter *j, struct buf *out);
 void jupyter_recover(struct jupyter *j, struct slice json);
 

@@ -125,7 +125,8 @@ static void take_spec(struct session *s, const struct catalog_kernel *k)
 {
     CLEANUP_BUF struct buf start = BUF_INIT(1 << 20);
     const struct sandbox *in = s->sandbox ? s->sandbox : session_home(s);
-    catalog_write_start(k, slice_str(in ? in->env : NULL), slice_str(s->env), &start);
+    catalog_write_start(k, slice_str(in ? in->env : NULL), slice_str(s->env), s->jupyter->folder,
+                        &start);
     free(s->start);
     s->start = buf_take(&start);
     s->env_by_metadata = k->env_by_metadata;

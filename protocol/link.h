@@ -43,7 +43,8 @@ enum link_type {
                          * committed of warden epoch E (both ways; the warden's is described below) */
     LINK_START = 2,     /* kernel: start it, part 0 = {"argv":[…],"env":{…},"cwd":"/workspace","transport":"ipc"|"tcp",
                          * "interrupt_mode":"signal"|"message","ready_timeout_ms":N,"execution_grace_ms":N}.
-                         * argv may hold {connection_file}. If the kernel runs it is ended first (restart). Answers
+                         * "folder":"a/b" (optional): beneath cwd, there or in the nearest above it that exists it starts; a warden
+                         * or an init that does not know of it starts it in cwd. argv may hold {connection_file}. If the kernel runs it is ended first (restart). Answers
                          * are KERNEL frames. The id is the hub's choice. */
     LINK_STOP = 3,      /* kernel: end it and all it started, politely first (part 0: {"grace_ms":N}) */
     LINK_EXECUTE = 4,   /* kernel, execution: send an execute_request on shell; part 0 = {"timeout_ms":N (0: none),

@@ -162,6 +162,7 @@ static int spawn(struct warden_kernel *k, struct err *e)
     k->session = uuid_new();
     randombytes_buf(raw, sizeof raw);
     sodium_bin2hex(k->key, sizeof k->key, raw, sizeof raw);
+    k->order.climbs = warden_init_can(k->env->init, INIT_CAN_CLIMB);
     if (warden_order_write(&payload, slice_str(k->json), &k->order, k->folder, k->number, k->key,
                            e) < 0 ||
         wk_open_lines(k, e) < 0)

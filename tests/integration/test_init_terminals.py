@@ -198,7 +198,7 @@ def test_the_next_warden_hears_of_one_whose_socket_is_open(init: InitDriver) -> 
     init.hang_up()
     init.listen()
     hello = init.accept()
-    assert (hello.type, hello.kernel, hello.channel) == (HELLO, 1, 3)
+    assert (hello.type, hello.kernel, hello.channel) == (HELLO, 1, 7)
     started = init.receive()
     assert (started.type, started.kernel, started.channel) == (STARTED, 5, 2)
     init.send(KILL, 5)
