@@ -95,7 +95,8 @@ def test_what_cannot_be_executed_is_failed_and_nothing_is_left(init: InitDriver)
         failed, s = open_terminal(init, 1, ["/no/such"])
         assert (failed.type, failed.channel, failed.value) == (FAILED, TERMINAL, errno.ENOENT)
         assert s.recv(1) == b""
-    assert open_terminal(init, 1, ["true"])[0].type == STARTED, "the number is free again"
+    started, s = open_terminal(init, 1, ["true"])  # s: when it is closed, the process gets SIGHUP
+    assert started.type == STARTED, "the number is free again"
     assert ended(init, 1) == 0
     assert len(os.listdir(f"/proc/{init.pid}/fd")) == before
 
