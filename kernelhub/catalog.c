@@ -303,7 +303,7 @@ const char *catalog_template_of_image(const struct catalog *c, const char *image
 }
 
 void catalog_write_start(const struct catalog_kernel *k, struct slice sandbox_env, struct slice env,
-                         struct buf *out)
+                         const char *folder, struct buf *out)
 {
     struct slice layers[] = { slice_of(NULL, 0), sandbox_env, env };
     struct slice argv = SLICE_LITERAL("[]");
@@ -312,6 +312,8 @@ void catalog_write_start(const struct catalog_kernel *k, struct slice sandbox_en
     (void)json_splice(out, argv);
     (void)json_member(k->spec, "env", &layers[0]); /* absent: empty */
     write_env(layers, ARRAY_LEN(layers), out);
+    buf_add_str(out, ",\"folder\":");
+    json_quote_str(out, folder);
     buf_addf(out,
              ",\"cwd\":\"/"
              "workspace\",\"transport\":\"%s\",\"interrupt_mode\":\"%s\",\"ready_timeout_ms\":%d,"

@@ -48,8 +48,9 @@ const char *catalog_template_of_image(const struct catalog *c, const char *image
 bool catalog_has_template(const struct catalog *c, const char *name);
 
 /* The JSON of LINK_START for a kernel (link.h). The two: JSON objects of more variables, or empty; the kernelspec's own count least,
- * `env` most. */
-void catalog_write_start(const struct catalog_kernel *k, struct slice sandbox_env, struct slice env, struct buf *out);
+ * `env` most. folder: beneath the workspace; "": the workspace itself. */
+void catalog_write_start(const struct catalog_kernel *k, struct slice sandbox_env, struct slice env, const char *folder,
+                         struct buf *out);
 
 void catalog_write_languages(const struct catalog *c, struct buf *out);
 void catalog_write_images(const struct catalog *c, struct buf *out);

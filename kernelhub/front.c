@@ -95,6 +95,19 @@ void front_say_state(struct session *s, const char *state, struct slice parent)
     front_say(s, NULL, LINK_IOPUB, "status", parent, buf_slice(&content));
 }
 
+/* JEP 65. only NULL: to every front. */
+static void welcome(struct session *s, struct front *only)
+{
+    front_say(s, only, LINK_IOPUB, "iopub_welcome", slice_of(NULL, 0),
+              SLICE_LITERAL("{\"subscription\":\"\"}"));
+}
+
+void fronts_on_welcome(struct session *s)
+{
+    s->jupyter->welcomes = true;
+    welcome(s, NULL);
+}
+
 /* Requests that nobody will answer, or nobody will hear the answer of. front: only its own; NULL: all. */
 static void forget_requests(struct jupyter *j, const struct front *front)
 {
@@ -423,6 +436,8 @@ struct front *front_open(struct session *s, struct user *u, const char *client,
         other = same ? zlistx_first(j->fronts) : zlistx_next(j->fronts);
     }
     f->place = zlistx_add_end(j->fronts, f);
+    if (j->welcomes)
+        welcome(s, f);
     if (client[0])
         come_again(f);
     session_need_kernel(s);

@@ -70,7 +70,9 @@ static void write_place(const struct jupyter_place *p, struct buf *out)
 
 void jupyter_save(const struct jupyter *j, struct buf *out)
 {
-    buf_addf(out, "{\"kernel_id\":\"%s\",\"places\":[", j->kernel_id.text);
+    buf_addf(out, "{\"kernel_id\":\"%s\",\"folder\":", j->kernel_id.text);
+    json_quote_str(out, j->folder);
+    buf_add_str(out, ",\"places\":[");
     for (size_t i = 0; i < j->n_places; i++) {
         buf_add_str(out, i ? ",{" : "{");
         write_place(j->places[i], out);
@@ -98,6 +100,11 @@ void jupyter_recover(struct jupyter *j, struct slice json)
     if (!json_valid(json) || !json_member_string(json, "kernel_id", &id) ||
         !uuid_parse(id, &j->kernel_id) || !json_member(json, "places", &places))
         return;
+    char folder[JUPYTER_MAX_PATH_BYTES + 1];
+    jupyter_start_in(j, json_member_string(json, "folder", &id) &&
+                                json_copy_string(id, folder, sizeof folder)
+                            ? folder
+                            : NULL);
     while (j->n_places)
         remove_place(j, j->places[0]);
     struct json_iter it = json_iter(places);
@@ -463,6 +470,8 @@ struct wait *jupyter_start_kernel(struct hub *h, struct user *u, const struct ju
     struct err e;
     if (open_session(h, u, w->kernel_name, NULL, &s, &e) < 0)
         return refuse(&e, done, arg);
+    jupyter_start_in(s->jupyter, w->path);
+    session_save(s, 0);
     return await(s, NULL, true, done, arg);
 }
 
@@ -498,6 +507,7 @@ struct wait *jupyter_start_session(struct hub *h, struct user *u, const struct j
     }
     if (open_session(h, u, w->kernel_name, w->path, &s, &e) < 0)
         return refuse(&e, done, arg);
+    jupyter_start_beside(s->jupyter, w->path);
     p = s->jupyter->places[0];
     (void)snprintf(p->type, sizeof p->type, "notebook");
     fill_place(p, w);
@@ -533,8 +543,10 @@ static struct wait *change_kernel(struct session *s, struct jupyter_place *p,
     struct uuid id = p->id;
     fill_place(p, w);
     if (to != s) {
-        if (!w->kernel_id) /* its own place is of nobody */
+        if (!w->kernel_id) { /* its own place is of nobody */
             remove_place(to->jupyter, to->jupyter->places[0]);
+            jupyter_start_beside(to->jupyter, p->path);
+        }
         (void)add_place(to->jupyter, &id, p->path, p->name, p->type); /* there is room */
         session_save(to, 0);
         leave(s, p);

@@ -43,7 +43,7 @@ void jupyter_write_sessions(struct hub *h, const struct user *u, struct buf *out
 struct jupyter_wish {
     const char *kernel_name; /* a kernelspec's */
     const char *kernel_id;   /* of a kernel that is there */
-    const char *path, *name, *type;
+    const char *path, *name, *type; /* path: of a kernel the folder that it starts in; of a session its document, and it starts beside that */
 };
 
 /* A kernel of its own, and a session of that name for it; answers the kernel's JSON when it is ready. ERR_NOT_FOUND: no such

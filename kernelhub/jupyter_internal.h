@@ -17,6 +17,7 @@ struct jupyter_place {
 /* A session's; part of it. */
 struct jupyter {
     struct uuid kernel_id;
+    char folder[JUPYTER_MAX_PATH_BYTES + 1]; /* beneath the workspace, where its kernel starts; "": the workspace */
     struct jupyter_place *places[JUPYTER_MAX_PLACES];
     size_t n_places;
     zlistx_t *fronts;  /* struct front, owned */
@@ -27,12 +28,17 @@ struct jupyter {
     unsigned deaths;   /* of its kernel, one soon after the other */
     int64_t died_us;
     bool is_dead;      /* it does not come back by itself */
+    bool welcomes;     /* its kernel's process sends iopub_welcome: each front gets one of ours */
 };
 
 /* A new kernel id, and one place: the session's name. */
 struct jupyter *jupyter_new(const char *session_name);
 void jupyter_free(struct jupyter *j);
-/* As the session's row keeps it: {"kernel_id","places":[…]}. What makes no sense leaves j as it is. */
+/* jupyter_folder.c: where the kernel starts from now on. path: what a client says, "a/b.ipynb" of a document, "a" of a folder; NULL, or one
+ * that leads out of the workspace ('/' first, ".."): the workspace. */
+void jupyter_start_beside(struct jupyter *j, const char *document);
+void jupyter_start_in(struct jupyter *j, const char *folder);
+/* As the session's row keeps it: {"kernel_id","folder","places":[…]}. What makes no sense leaves j as it is. */
 void jupyter_save(const struct jupyter *j, struct buf *out);
 void jupyter_recover(struct jupyter *j, struct slice json);
 
@@ -47,6 +53,8 @@ void fronts_init(struct jupyter *j);
 void fronts_done(struct jupyter *j); /* no front is left: fronts_end was called, or the hub goes down */
 /* What the kernel says, before anything else is made of it. */
 void fronts_on_message(struct session *s, const struct link_frame *f);
+/* The kernel's process has welcomed who subscribed to iopub, and that was the warden: to those who listen behind it we say it. */
+void fronts_on_welcome(struct session *s);
 void fronts_on_ready(struct session *s);
 /* Its kernel is gone, and nobody asked for that: with a client there another is started, but not for ever. */
 void fronts_on_death(struct session *s, bool while_starting);

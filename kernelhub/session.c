@@ -125,7 +125,8 @@ static void take_spec(struct session *s, const struct catalog_kernel *k)
 {
     CLEANUP_BUF struct buf start = BUF_INIT(1 << 20);
     const struct sandbox *in = s->sandbox ? s->sandbox : session_home(s);
-    catalog_write_start(k, slice_str(in ? in->env : NULL), slice_str(s->env), &start);
+    catalog_write_start(k, slice_str(in ? in->env : NULL), slice_str(s->env), s->jupyter->folder,
+                        &start);
     free(s->start);
     s->start = buf_take(&start);
     s->env_by_metadata = k->env_by_metadata;
@@ -262,7 +263,7 @@ void session_leave_kernel(struct session *s)
         zhashx_delete(s->hub->kernels, s->kernel_id.text);
     s->recovered = false;
     s->kernel = KERNEL_NONE;
-    s->dying = s->adopting = false;
+    s->dying = s->adopting = s->jupyter->welcomes = false;
     s->kernel_id = (struct uuid){ "" };
     s->sandbox = NULL;
     s->execution_count = 0;
@@ -495,6 +496,10 @@ static void on_message(struct session *s, struct execution *running, struct sand
     struct jupyter_header header;
     if (f->n_parts < 4 || !jupyter_read_header(f->parts[0], &header))
         return;
+    if (f->channel == LINK_IOPUB && strcmp(header.msg_type, "iopub_welcome") == 0) {
+        fronts_on_welcome(s);
+        return;
+    }
     fronts_on_message(s, f);
     if (running)
         execution_on_message(running, sandbox, f, header.msg_type);

@@ -33,15 +33,18 @@ static zlistx_t *sessions_of(const struct sandbox *sandbox, bool homes)
 }
 
 /* The state a warden's hello gives for a kernel; empty when it does not know it. */
-static struct slice kernel_in_hello(struct slice hello, const struct uuid *id)
+static struct slice kernel_in_hello(struct slice hello, const struct uuid *id, bool *ret_welcomes)
 {
     struct slice list, text, state;
     struct json_iter it =
         json_iter(json_member(hello, "kernels", &list) ? list : slice_of(NULL, 0));
+    *ret_welcomes = false;
     while (json_next(&it))
         if (json_member_string(it.value, "kernel_id", &text) && slice_is(text, id->text) &&
-            json_member_string(it.value, "state", &state))
+            json_member_string(it.value, "state", &state)) {
+            (void)json_member_bool(it.value, "iopub_welcome", ret_welcomes); /* absent: false */
             return state;
+        }
     return slice_of(NULL, 0);
 }
 
@@ -68,7 +71,8 @@ static void start_again(struct session *s)
 /* After the hub came back: what the warden knows of this session's kernel and running execution. */
 static void take_over(struct session *s, struct slice hello)
 {
-    struct slice state = kernel_in_hello(hello, &s->kernel_id);
+    bool welcomes;
+    struct slice state = kernel_in_hello(hello, &s->kernel_id, &welcomes);
     struct execution *x = s->running;
     if (s->is_command) {
         command_sandbox_up(s, x && execution_in_hello(hello, &x->id));
@@ -90,6 +94,7 @@ static void take_over(struct session *s, struct slice hello)
         session_kernel_failed(s, &why);
         return;
     }
+    s->jupyter->welcomes |= welcomes && !s->restarting;
     if (x && !execution_in_hello(hello, &x->id))
         execution_transmit(x); /* it was committed as sent, but never arrived */
     else if (x && x->interrupt_asked && !x->interrupt_sent)
@@ -123,8 +128,9 @@ static void lose_running(struct session *s)
 /* Another warden: what ran is lost to us, for its output went to nobody; the kernel itself may live on. */
 static void take_over_anew(struct session *s, struct slice hello)
 {
-    struct slice state = kernel_in_hello(hello, &s->kernel_id);
-    bool one_run = s->ephemeral && s->running;
+    bool one_run = s->ephemeral && s->running, welcomes;
+    struct slice state =
+        kernel_in_hello(hello, &s->kernel_id, &welcomes); /* to us it says so again */
     lose_running(s);
     if (s->is_command) {
         if (!one_run) /* else its end takes it along */

@@ -161,6 +161,7 @@ struct wait *session_restart(struct hub *h, struct session *s, reply_fn done, vo
         s->kernel = KERNEL_STARTING;
         s->start_us = hub_mono_us();
         s->execution_count = 0;
+        s->jupyter->welcomes = false; /* the next process says it itself */
         struct link_frame f = { .type = LINK_START,
                                 .kernel_id = s->kernel_id,
                                 .n_parts = 1,

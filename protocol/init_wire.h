@@ -60,7 +60,7 @@ enum init_type {
     INIT_FAILED = 23,    /* kernel, value = errno, channel = type of the order, payload = text */
 };
 
-enum init_can { INIT_CAN_EXEC = 1, INIT_CAN_TERMINAL = 2 };
+enum init_can { INIT_CAN_EXEC = 1, INIT_CAN_TERMINAL = 2, INIT_CAN_CLIMB = 4 /* START's cwd, as below */ };
 
 /* A terminal's size as a packet's value: each side 1 … 0x7fff. */
 static inline int32_t init_size(unsigned rows, unsigned cols)
@@ -80,6 +80,7 @@ struct init_packet {
 /* START's payload:
  *     u16 argc | u16 envc | u32 file_len | cwd NUL | file_path NUL | argv… NUL each | env… ("A=b") NUL each | file bytes
  * env is added to init's own environment, which is the image's. file_path is where init writes the connection file (mode 0600) before it starts the kernel. Paths must be absolute.
+ * START's cwd may be missing: then it is the nearest folder above it that is there. An init whose HELLO has no INIT_CAN_CLIMB takes "/" instead.
  * EXEC's and TERMINAL's are the same with file_path "" and no file. */
 struct init_start {
     const char *cwd;

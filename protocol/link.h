@@ -43,7 +43,8 @@ enum link_type {
                          * committed of warden epoch E (both ways; the warden's is described below) */
     LINK_START = 2,     /* kernel: start it, part 0 = {"argv":[…],"env":{…},"cwd":"/workspace","transport":"ipc"|"tcp",
                          * "interrupt_mode":"signal"|"message","ready_timeout_ms":N,"execution_grace_ms":N}.
-                         * argv may hold {connection_file}. If the kernel runs it is ended first (restart). Answers
+                         * "folder":"a/b" (optional): beneath cwd, there or in the nearest above it that exists it starts; a warden
+                         * or an init that does not know of it starts it in cwd. argv may hold {connection_file}. If the kernel runs it is ended first (restart). Answers
                          * are KERNEL frames. The id is the hub's choice. */
     LINK_STOP = 3,      /* kernel: end it and all it started, politely first (part 0: {"grace_ms":N}) */
     LINK_EXECUTE = 4,   /* kernel, execution: send an execute_request on shell; part 0 = {"timeout_ms":N (0: none),
@@ -74,11 +75,13 @@ enum link_type {
 
     /* warden → hub (HELLO and MESSAGE too) */
     /* HELLO part 0: {"version":1,"sandbox_id","epoch":UUID,"first":N (lowest number still kept or next),
-     * "kernels":[{"kernel_id","state":"starting|ready|dead"}] (commands too: ready),
+     * "kernels":[{"kernel_id","state":"starting|ready|dead","iopub_welcome":bool (its process has sent one; absent: false)}]
+     * (commands too: ready),
      * "executions":[{"execution_id","kernel_id","state":"running|ended"}],"features":["exec","terminal"],
      * "terminals":[{"terminal_id","name","rows","cols","running":bool (STATE, started was said), "start":N,"end":N (of the OUTPUT
      * that is kept), "input":N,"taken":N (positions of INPUT)}]}
-     * MESSAGE: number; execution id is set when its parent header names an execution of EXECUTE */
+     * MESSAGE: number; execution id is set when its parent header names an execution of EXECUTE. Of the kernel's iopub_welcomes
+     * only the first of a process comes, and one more after another warden has taken over */
     LINK_KERNEL = 16, /* number, kernel; part 0 = {"state":"starting|ready|dead","exit_code":N|null,"signal":N|null,
                        * "oom":bool,"expected":bool (we were asked to end it),"reason":"…","output":"tail of its stdout
                        * and stderr","phases":{"spawned_us","connected_us","ready_us"} since START, null when not reached};

@@ -439,8 +439,9 @@ void init_kernels_hello(struct init_kernels *all)
     uint32_t count = 0;
     for (size_t i = 0; i < INIT_MAX_KERNELS; i++)
         count += all->table[i].life >= INIT_RUNNING;
-    if (!init_warden_say(all->warden, INIT_HELLO, count, INIT_CAN_EXEC | INIT_CAN_TERMINAL,
-                         INIT_WIRE_VERSION, NULL))
+    if (!init_warden_say(all->warden, INIT_HELLO, count,
+                         INIT_CAN_EXEC | INIT_CAN_TERMINAL | INIT_CAN_CLIMB, INIT_WIRE_VERSION,
+                         NULL))
         return;
     for (size_t i = 0; i < INIT_MAX_KERNELS; i++) {
         struct init_kernel *k = &all->table[i];

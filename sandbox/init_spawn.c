@@ -85,9 +85,26 @@ static void become(const struct init_start *s)
     (void)execvp(s->argv[0], (char *const *)(uintptr_t)s->argv);
 }
 
+/* A notebook's folder may have been moved, or never was in this workspace: the nearest one above it that is there. */
+static bool climb(const char *folder)
+{
+    char path[PATH_MAX];
+    size_t len = strnlen(folder, sizeof path);
+    if (len == sizeof path)
+        return chdir("/") == 0;
+    memcpy(path, folder, len + 1);
+    while (chdir(path) < 0) {
+        char *slash = strrchr(path, '/');
+        if (!slash || slash == path)
+            return chdir("/") == 0;
+        *slash = '\0';
+    }
+    return true;
+}
+
 static void become_kernel(const struct init_start *s, int out, int err)
 {
-    if (be_clean(-1, out, err) == 0 && (chdir(s->cwd) == 0 || chdir("/") == 0))
+    if (be_clean(-1, out, err) == 0 && climb(s->cwd))
         become(s);
 }
 

@@ -255,8 +255,9 @@ static void write_hello(void *owner, struct buf *out)
     for (size_t i = 1; i <= INIT_MAX_KERNELS; i++) {
         if (!w->kernels[i])
             continue;
-        buf_addf(out, "%s{\"kernel_id\":\"%s\",\"state\":\"%s\"}", comma,
-                 warden_kernel_id(w->kernels[i])->text, warden_kernel_state(w->kernels[i]));
+        buf_addf(out, "%s{\"kernel_id\":\"%s\",\"state\":\"%s\",\"iopub_welcome\":%s}", comma,
+                 warden_kernel_id(w->kernels[i])->text, warden_kernel_state(w->kernels[i]),
+                 warden_kernel_welcomes(w->kernels[i]) ? "true" : "false");
         comma = ",";
     }
     for (size_t i = 0; i < LINK_MAX_COMMANDS; i++) {

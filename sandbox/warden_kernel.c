@@ -162,6 +162,7 @@ static int spawn(struct warden_kernel *k, struct err *e)
     k->session = uuid_new();
     randombytes_buf(raw, sizeof raw);
     sodium_bin2hex(k->key, sizeof k->key, raw, sizeof raw);
+    k->order.climbs = warden_init_can(k->env->init, INIT_CAN_CLIMB);
     if (warden_order_write(&payload, slice_str(k->json), &k->order, k->folder, k->number, k->key,
                            e) < 0 ||
         wk_open_lines(k, e) < 0)
@@ -203,7 +204,8 @@ static void start(struct warden_kernel *k, char *json)
     k->started_us = warden_now_us();
     k->spawned_us = k->connected_us = k->ready_us = 0;
     k->ready_by_ms = warden_now_ms() + k->order.ready_timeout_ms;
-    k->expected = k->killed = k->deaf = k->ever_ready = k->got_iopub = k->adopted = false;
+    k->expected = k->killed = k->deaf = k->ever_ready = k->got_iopub = k->adopted = k->welcomed =
+        false;
     k->exit = (struct warden_exit){ 0 };
     k->reason[0] = '\0';
     buf_reset(&k->output);

@@ -71,6 +71,8 @@ void warden_kernel_on_due(struct warden_kernel *k, int64_t now_ms);
 bool warden_kernel_is_over(const struct warden_kernel *k); /* nothing more will come: free it */
 bool warden_kernel_is_idle(const struct warden_kernel *k); /* no execution is outstanding */
 const char *warden_kernel_state(const struct warden_kernel *k); /* starting, ready, dead */
+/* Its process welcomes who subscribes to iopub. */
+bool warden_kernel_welcomes(const struct warden_kernel *k);
 const struct uuid *warden_kernel_id(const struct warden_kernel *k);
 unsigned warden_kernel_number(const struct warden_kernel *k);
 

@@ -52,6 +52,7 @@ struct warden_kernel {
     uint64_t n_nonsense, nonsense_bytes; /* what was no message */
     int64_t ask_ms, ready_by_ms, drain_until_ms;
     bool got_iopub;
+    bool welcomed; /* its process has sent iopub_welcome, and the hub was told */
     char *info; /* content of kernel_info_reply */
     size_t info_len;
 

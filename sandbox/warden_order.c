@@ -167,16 +167,30 @@ static void strings_done(struct strings **s)
     free(*s);
 }
 
+/* with_folder: "folder" beneath "cwd"; too long together: only that. */
+static bool read_cwd(struct slice json, bool with_folder, char ret[PATH_MAX])
+{
+    struct slice raw;
+    char folder[PATH_MAX];
+    if (json_member_string(json, "cwd", &raw) &&
+        (!json_copy_string(raw, ret, PATH_MAX) || ret[0] != '/'))
+        return false;
+    size_t n = strlen(ret);
+    if (with_folder && json_member_string(json, "folder", &raw) &&
+        json_copy_string(raw, folder, sizeof folder) && folder[0] &&
+        n + strlen(folder) + 2 <= PATH_MAX)
+        (void)snprintf(ret + n, PATH_MAX - n, "/%s", folder);
+    return true;
+}
+
 /* connection_file NULL: a command's order. */
 static int write_order(struct buf *out, struct slice json, const char *connection_file,
-                       struct slice file, struct err *e)
+                       struct slice file, bool with_folder, struct err *e)
 {
     char cwd[PATH_MAX] = "/";
-    struct slice raw;
     __attribute__((cleanup(strings_done))) struct strings *s = calloc(1, sizeof *s);
     buf_init(&s->bytes, INIT_MAX_PACKET);
-    if (json_member_string(json, "cwd", &raw) &&
-        (!json_copy_string(raw, cwd, sizeof cwd) || cwd[0] != '/'))
+    if (!read_cwd(json, with_folder, cwd))
         return err_set(e, ERR_INVALID, "cwd is no absolute path");
     if (!read_argv(s, json, connection_file))
         return err_set(e, ERR_INVALID,
@@ -208,7 +222,7 @@ int warden_order_write(struct buf *out, struct slice json, const struct warden_o
     CLEANUP_BUF struct buf file = BUF_INIT(4096);
     (void)snprintf(file_path, sizeof file_path, "%s/connection.json", folder);
     write_connection_file(&file, o, folder, number, key);
-    return write_order(out, json, file_path, buf_slice(&file), e);
+    return write_order(out, json, file_path, buf_slice(&file), o->climbs, e);
 }
 
 int warden_order_write_exec(struct buf *out, struct slice json, struct err *e)
@@ -222,5 +236,5 @@ int warden_order_write_exec(struct buf *out, struct slice json, struct err *e)
         return err_set(e, ERR_INVALID, "argv is no array");
     if (json_member(json, "env", &value) && json_type(value) != JSON_OBJECT)
         return err_set(e, ERR_INVALID, "env is no object");
-    return write_order(out, json, NULL, slice_of(NULL, 0), e);
+    return write_order(out, json, NULL, slice_of(NULL, 0), false, e);
 }

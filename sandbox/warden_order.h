@@ -12,6 +12,7 @@
 struct warden_order {
     bool tcp;             /* transport */
     bool message_interrupt; /* interrupt_mode */
+    bool climbs; /* not from the JSON: init takes a folder that may not be there (INIT_CAN_CLIMB); without it "folder" is passed over */
     int64_t ready_timeout_ms, settle_ms;
 };
 

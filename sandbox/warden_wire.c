@@ -189,17 +189,19 @@ static bool is_starting(struct slice content)
     return json_member_string(content, "execution_state", &state) && slice_is(state, "starting");
 }
 
-/* The talk between warden and kernel does not go up. True: it was of that kind. */
+/* The talk between warden and kernel does not go up, but for a process's first iopub_welcome: from that the hub knows that it sends
+ * them. True: it was of that kind. */
 static bool take_own(struct warden_kernel *k, enum link_channel which,
                      const struct jupyter_header *header, const struct jupyter_header *parent,
                      struct slice content)
 {
     bool iopub = which == LINK_IOPUB;
     bool ours = strncmp(parent->msg_id, k->session.text, OWN_ID_CHARS) == 0;
-    bool greeting =
-        iopub &&
-        (strcmp(header->msg_type, "iopub_welcome") == 0 ||
-         (!parent->msg_id[0] && strcmp(header->msg_type, "status") == 0 && is_starting(content)));
+    bool welcome = iopub && strcmp(header->msg_type, "iopub_welcome") == 0;
+    bool first_welcome = welcome && !k->welcomed;
+    bool starting = iopub && !parent->msg_id[0] && strcmp(header->msg_type, "status") == 0 &&
+                    is_starting(content);
+    k->welcomed |= welcome;
     k->got_iopub |= iopub;
     if (ours && which == LINK_SHELL && !k->info && k->state == WK_ASKING &&
         strcmp(header->msg_type, "kernel_info_reply") == 0) {
@@ -211,7 +213,7 @@ static bool take_own(struct warden_kernel *k, enum link_channel which,
             memcpy(k->info, info.data, info.len);
     }
     check_ready(k);
-    return ours || greeting;
+    return ours || starting || (welcome && !first_welcome);
 }
 
 static void send_up(struct warden_kernel *k, enum link_channel which,
@@ -329,4 +331,9 @@ static void on_attach(void *owner, enum link_channel which)
     if (k->state == WK_DRAINING && wk_is_drained(k))
         wk_on_drained(k);
     k->env->after(k->env->owner);
+}
+
+bool warden_kernel_welcomes(const struct warden_kernel *k)
+{
+    return k->welcomed;
 }

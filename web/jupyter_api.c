@@ -200,6 +200,7 @@ void jupyter_api_kernel_start(struct request *r)
     if (!jupyter_api_read_object(r, &json))
         return;
     body.kernel_name = json_member_dup(json, "name", MAX_NAME_BYTES);
+    body.path = json_member_dup(json, "path", JUPYTER_MAX_PATH_BYTES);
     const struct jupyter_wish wish = wish_of(&body);
     request_wait(r, jupyter_start_kernel(r->site->hub, r->user, &wish, on_kernel, r));
 }

@@ -26,11 +26,11 @@ def packet(kind: int, kernel: int = 0, value: int = 0, channel: int = 0, payload
 class Init:
     """Connects as the container's PID 1; the test says what it says."""
 
-    def __init__(self, own: Sandbox, named: int = 0) -> None:
+    def __init__(self, own: Sandbox, named: int = 0, can: int = 0) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(10)
         self.socket.connect(own.init_path)
-        self.say(packet(HELLO, named, 1))
+        self.say(packet(HELLO, named, 1, can))
 
     def say(self, data: bytes, fds: list[int] | None = None) -> None:
         if fds:
@@ -91,6 +91,18 @@ def test_descriptors_that_init_sends_are_dropped() -> None:
         with pytest.raises(BrokenPipeError):
             os.write(ends[1], b"x")
         os.close(ends[1])
+        init.socket.close()
+
+
+@pytest.mark.parametrize(("can", "cwd"), [(4, b"/workspace/a/b"), (3, b"/workspace")])
+def test_an_init_that_falls_to_the_root_is_sent_to_no_folder(can: int, cwd: bytes) -> None:
+    with Sandbox(with_init=False) as own:
+        hub = own.hub()
+        init = Init(own, can=can)
+        hub.send(Frame(START, kernel=uuid.uuid4(), parts=[json.dumps(SPEC | {"cwd": "/workspace", "folder": "a/b"}).encode()]))
+        while (data := init.socket.recv(1 << 18))[0] != START_ORDER:
+            pass
+        assert data[20:].split(b"\0")[0] == cwd
         init.socket.close()
 
 

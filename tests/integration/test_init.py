@@ -102,6 +102,18 @@ def test_the_kernel_gets_a_clean_process(init: InitDriver) -> None:
     assert lines[1] == "True /dev/null / (0, 0) 4"
 
 
+def test_a_kernel_starts_in_the_nearest_folder_that_is_there(init: InitDriver) -> None:
+    home = init.run / "home"
+    there = str(home / "a b" / "grüße")
+    init.start(9, [PYTHON, "-c", f"import os; os.makedirs({there!r}); open({there!r} + '/../file', 'w').close()"])
+    init.wait_for(EXITED, 9)
+    cases = [("a b/grüße", there), ("a b/gone/", str(home / "a b")), ("a b/file/deeper", str(home / "a b")), ("x" * 300, str(home)), ("y/" * 3000, "/")]
+    for number, (folder, nearest) in enumerate(cases, 1):
+        init.start(number, [PYTHON, "-S", "-c", "import os; print(os.getcwd())"], cwd=f"{home}/{folder}")
+        init.wait_for(EXITED, number)
+        assert init.output(number).decode() == f"{nearest}\n", folder
+
+
 def test_the_kernels_variables_go_on_top_of_the_images(init: InitDriver) -> None:
     path = str(init.run / "x.json")
     env = {"LC_ALL": "C.UTF-8", "KERNELHUB_KERNEL": "mine", "EMPTY": ""}
@@ -892,7 +904,7 @@ def test_a_running_command_is_named_to_the_next_warden(init: InitDriver) -> None
     init.hang_up()
     init.listen()
     hello = init.accept()
-    assert (hello.type, hello.kernel, hello.channel) == (HELLO, 1, 3)
+    assert (hello.type, hello.kernel, hello.channel) == (HELLO, 1, 7)
     started = init.receive()
     assert (started.type, started.kernel, started.channel) == (STARTED, 5, 1)
     init.send(KILL, 5)

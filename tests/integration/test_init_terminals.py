@@ -95,7 +95,8 @@ def test_what_cannot_be_executed_is_failed_and_nothing_is_left(init: InitDriver)
         failed, s = open_terminal(init, 1, ["/no/such"])
         assert (failed.type, failed.channel, failed.value) == (FAILED, TERMINAL, errno.ENOENT)
         assert s.recv(1) == b""
-    assert open_terminal(init, 1, ["true"])[0].type == STARTED, "the number is free again"
+    started, s = open_terminal(init, 1, ["true"])  # s: when it is closed, the process gets SIGHUP
+    assert started.type == STARTED, "the number is free again"
     assert ended(init, 1) == 0
     assert len(os.listdir(f"/proc/{init.pid}/fd")) == before
 
@@ -198,7 +199,7 @@ def test_the_next_warden_hears_of_one_whose_socket_is_open(init: InitDriver) -> 
     init.hang_up()
     init.listen()
     hello = init.accept()
-    assert (hello.type, hello.kernel, hello.channel) == (HELLO, 1, 3)
+    assert (hello.type, hello.kernel, hello.channel) == (HELLO, 1, 7)
     started = init.receive()
     assert (started.type, started.kernel, started.channel) == (STARTED, 5, 2)
     init.send(KILL, 5)

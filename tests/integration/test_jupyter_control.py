@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import httpx
-from conftest import Service
+from conftest import Service, kill, wait_until
 from test_jupyter import Channels, new_kernel, reply_of, text_of
 from test_jupyter import api as api  # a fixture
 
@@ -116,15 +116,56 @@ def test_a_subshell_runs_code_beside_a_cell(service: Service, api: httpx.Client)
         assert text_of(c.run("print('x is', x)")).endswith("x is 2\n")
 
 
-WELCOME = "k = get_ipython().kernel; k.session.send(k.iopub_socket, 'iopub_welcome', {'subscription': ''}, parent={}); print('welcome')"
+WELCOME = "k = get_ipython().kernel; k.session.send(k.iopub_socket, 'iopub_welcome', {'subscription': 'mine'}, parent={}); print('welcome')"
 
 
-def test_a_welcome_on_iopub_is_for_who_subscribed(service: Service, api: httpx.Client) -> None:
-    """That is the warden: to it the kernel is ready by that, and clients, who come later, have nothing of it."""
-    with Channels(service, new_kernel(api), v1=True) as c:
-        c.execute(WELCOME)
+def welcomed(c: Channels) -> None:
+    m = c.receive()
+    assert (m["channel"], m["msg_type"], m["content"], m["parent_header"]) == ("iopub", "iopub_welcome", {"subscription": ""}, {})
+    assert m["header"]["msg_id"] and m["metadata"] == {}
+
+
+def test_who_opens_the_channels_is_welcomed_first(service: Service, api: httpx.Client) -> None:
+    kernel = new_kernel(api)
+    before = api.get(f"/api/kernels/{kernel}").json()["last_activity"]
+    with Channels(service, kernel, v1=True) as c, Channels(service, kernel, session="other") as other:
+        welcomed(c)
+        welcomed(other)
+        assert api.get(f"/api/kernels/{kernel}").json()["last_activity"] == before
+        c.execute(WELCOME)  # what user code says of that kind is the warden's
         last = c.execute("print('goes on')")
         seen = [c.receive()]
         while seen[-1]["parent_header"].get("msg_id") != last or seen[-1]["msg_type"] != "execute_reply":
             seen.append(c.receive())
         assert text_of(seen) == "welcome\ngoes on\n" and not [m for m in seen if m["msg_type"] == "iopub_welcome"]
+
+
+def test_the_next_process_of_a_kernel_welcomes_again(service: Service, api: httpx.Client) -> None:
+    kernel = new_kernel(api)
+    with Channels(service, kernel) as c:
+        welcomed(c)
+        assert api.post(f"/api/kernels/{kernel}/restart").status_code == 200
+        welcomed(c)
+        got = c.run("print('once')")
+        assert text_of(got) == "once\n"
+    with Channels(service, kernel) as c:
+        welcomed(c)
+        asked = c.send("kernel_info_request", {})
+        assert c.receive()["parent_header"]["msg_id"] == asked  # once is enough
+
+
+def test_a_service_that_was_killed_still_knows_who_is_welcomed(service: Service, api: httpx.Client) -> None:
+    kernel = new_kernel(api)
+    hub = service.pid_of("hub")
+    kill(hub)
+    wait_until(lambda: is_idle(api, kernel), 30)
+    with Channels(service, kernel) as c:
+        assert service.pid_of("hub") != hub
+        welcomed(c)
+
+
+def is_idle(api: httpx.Client, kernel: str) -> bool:
+    try:
+        return bool(api.get(f"/api/kernels/{kernel}").json()["execution_state"] == "idle")
+    except httpx.HTTPError:
+        return False

@@ -71,6 +71,29 @@ static void a_client_whose_requests_are_never_answered_can_still_run_cells(void 
     buf_done(&c.said);
 }
 
+/* Only when the kernel's process does so itself: its first words are those that say it, or a hello's after the hub came again. */
+static void a_client_is_welcomed_when_its_kernel_welcomes(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client early, late;
+    struct session *s = open_session(f);
+    client_open(&early, f, s);
+    assert_int_equal(early.said.len, 0);
+    fronts_on_welcome(s);
+    assert_true(slice_is(buf_slice(&early.said), "{\"subscription\":\"\"}"));
+    front_close(early.front);
+    client_open(&late, f, s);
+    assert_true(slice_is(buf_slice(&late.said), "{\"subscription\":\"\"}"));
+    front_close(late.front);
+    session_leave_kernel(s);
+    buf_done(&late.said);
+    client_open(&late, f, s);
+    assert_int_equal(late.said.len, 0);
+    front_close(late.front);
+    buf_done(&early.said);
+    buf_done(&late.said);
+}
+
 /* Whoever asked for a kernel has gone, it has not started yet: the next hub goes on with it. */
 static void a_start_that_nobody_waits_for_outlives_the_hub(void **state)
 {
@@ -106,6 +129,64 @@ static void a_change_that_is_refused_changes_nothing(void **state)
     got_done(&g);
 }
 
+static const char *folder_of(struct hub_fixture *f, struct jupyter_wish wish, bool is_session)
+{
+    static char folder[JUPYTER_MAX_PATH_BYTES + 1];
+    struct got g = { 0 };
+    struct slice raw;
+    wish.kernel_name = "python3";
+    wait_cancel(is_session ? jupyter_start_session(f->hub, f->user, &wish, got_json, &g)
+                           : jupyter_start_kernel(f->hub, f->user, &wish, got_json, &g));
+    hub_fixture_reopen(f); /* it is kept */
+    struct session *s = zhashx_first(f->hub->sessions);
+    session_refresh(s);
+    assert_true(json_member_string(slice_str(s->start), "folder", &raw) &&
+                json_copy_string(raw, folder, sizeof folder));
+    session_close(s, "the test goes on");
+    hub_fixture_settle(f);
+    got_done(&g);
+    return folder;
+}
+
+static void a_kernel_starts_in_its_notebooks_folder(void **state)
+{
+    static const struct {
+        const char *path, *folder, *of_kernel;
+    } CASES[] = {
+        { "nb.ipynb", "", "nb.ipynb" },
+        { "a b/\xc3\xa9/nb.ipynb", "a b/\xc3\xa9", "a b/\xc3\xa9/nb.ipynb" },
+        { "a/..b/nb", "a/..b", "a/..b/nb" },
+        { "/a/nb.ipynb", "", "" },
+        { "../nb.ipynb", "", "" },
+        { "a/../../nb.ipynb", "", "" },
+        { "a/..", "", "" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        const struct jupyter_wish wish = { .path = CASES[i].path };
+        assert_string_equal(folder_of(*state, wish, true), CASES[i].folder);
+        assert_string_equal(folder_of(*state, wish, false), CASES[i].of_kernel);
+    }
+    assert_string_equal(folder_of(*state, (struct jupyter_wish){ 0 }, false), "");
+}
+
+static void a_notebooks_next_kernel_starts_in_its_folder_too(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    char id[37];
+    struct jupyter_wish wish = { .kernel_name = "python3", .path = "a/nb.ipynb" };
+    wait_cancel(jupyter_start_session(f->hub, f->user, &wish, got_json, &g));
+    const struct session *s = jupyter_find_path(f->hub, f->user, "a/nb.ipynb", id);
+    wish = (struct jupyter_wish){ .path = "b/nb.ipynb" };
+    assert_null(jupyter_change_session(f->hub, f->user, id, &wish, got_json, &g));
+    assert_string_equal(s->jupyter->folder, "a"); /* it was moved, its kernel was not */
+    wish = (struct jupyter_wish){ .kernel_name = "python3" };
+    wait_cancel(jupyter_change_session(f->hub, f->user, id, &wish, got_json, &g));
+    s = jupyter_find_session(f->hub, f->user, id);
+    assert_string_equal(s->jupyter->folder, "b");
+    got_done(&g);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -114,6 +195,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_HUB(a_client_whose_requests_are_never_answered_can_still_run_cells),
         WITH_HUB(a_change_that_is_refused_changes_nothing),
+        WITH_HUB(a_kernel_starts_in_its_notebooks_folder),
+        WITH_HUB(a_notebooks_next_kernel_starts_in_its_folder_too),
+        WITH_HUB(a_client_is_welcomed_when_its_kernel_welcomes),
         WITH_HUB(a_start_that_nobody_waits_for_outlives_the_hub),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

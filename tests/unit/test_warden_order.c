@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,40 @@ static void the_connection_file_names_the_endpoints_that_are_dialled(void **stat
     assert_true(json_member_int(file, "shell_port", &port) && port == 20057);
     warden_order_endpoint(&o, "/run/kernel/7", 7, LINK_SHELL, where);
     assert_string_equal(where, "tcp:20057");
+}
+
+static const char *cwd_of(const char *json, bool climbs)
+{
+    static char cwd[8192];
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    struct warden_order o;
+    struct err e = ERR_INIT;
+    assert_int_equal(warden_order_read(slice_str(json), &o, &e), 0);
+    o.climbs = climbs;
+    assert_int_equal(warden_order_write(&out, slice_str(json), &o, "/run/kernel/7", 7, "abc", &e),
+                     0);
+    assert_true(init_decode_start(out.data, out.len, &start));
+    (void)snprintf(cwd, sizeof cwd, "%s", start.cwd);
+    return cwd;
+}
+
+/* An older one falls to "/" for a folder that is not there. */
+static void only_an_init_that_climbs_is_sent_to_a_folder(void **state)
+{
+    static const char IN[] = "{\"argv\":[\"k\"],\"cwd\":\"/workspace\",\"folder\":\"a b/\\u00e9\"}",
+                      NONE[] = "{\"argv\":[\"k\"],\"cwd\":\"/workspace\",\"folder\":\"\"}",
+                      ODD[] = "{\"argv\":[\"k\"],\"cwd\":\"/workspace\",\"folder\":7}";
+    assert_string_equal(cwd_of(IN, true), "/workspace/a b/\xc3\xa9");
+    assert_string_equal(cwd_of(IN, false), "/workspace");
+    assert_string_equal(cwd_of(NONE, true), "/workspace");
+    assert_string_equal(cwd_of(ODD, true), "/workspace");
+    CLEANUP_BUF struct buf longest = BUF_INIT(1 << 20);
+    buf_add_str(&longest, "{\"argv\":[\"k\"],\"cwd\":\"/workspace\",\"folder\":\"");
+    for (int i = 0; i < 4090; i++)
+        buf_add_char(&longest, 'a');
+    buf_add_str(&longest, "\"}");
+    buf_add_char(&longest, '\0');
+    assert_string_equal(cwd_of(longest.data, true), "/workspace");
 }
 
 static bool refuses(const char *json)
@@ -181,6 +216,7 @@ static void a_command_is_as_long_as_a_packet_and_no_longer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_an_init_that_climbs_is_sent_to_a_folder),
         cmocka_unit_test(placeholders_are_replaced_wherever_they_stand),
         cmocka_unit_test(the_connection_file_names_the_endpoints_that_are_dialled),
         cmocka_unit_test(what_makes_no_sense_is_refused),
