@@ -298,21 +298,44 @@ static void interrupt(struct front *f, const struct kernel_ws_message *m)
 
 static void on_restarted(void *arg, const struct err *e, struct slice json)
 {
-    /* nobody waits: the fronts hear of it by themselves */
+    struct jupyter *j = arg;
+    j->restart = NULL;
+    if (e)
+        j->restart_error = *e; /* the fronts hear of all else by themselves */
+}
+
+/* One wait, however often it is asked for while the kernel starts. */
+static void restart(struct front *f, const struct kernel_ws_message *m)
+{
+    struct session *s = f->session;
+    struct jupyter *j = s->jupyter;
+    CLEANUP_BUF struct buf reply = BUF_INIT(4096);
+    wait_cancel(TAKE(j->restart));
+    j->restart_error = (struct err)ERR_INIT;
+    j->restart = session_restart(s->hub, s, on_restarted, j);
+    bool is_refused = j->restart_error.code != ERR_NONE;
+    buf_addf(&reply, "{\"status\":\"%s\",\"restart\":true", is_refused ? "error" : "ok");
+    if (is_refused) {
+        buf_add_str(&reply, ",\"ename\":\"Refused\",\"evalue\":");
+        json_quote_str(&reply, j->restart_error.text);
+        buf_add_str(&reply, ",\"traceback\":[]");
+    }
+    buf_add_char(&reply, '}');
+    front_say(s, f, m->channel, "shutdown_reply", m->m.header, buf_slice(&reply));
 }
 
 static void shut_down(struct front *f, const struct kernel_ws_message *m)
 {
-    bool restart = false;
+    bool wants_restart = false;
     struct session *s = f->session;
-    (void)json_member_bool(m->m.content, "restart", &restart); /* absent: false */
+    (void)json_member_bool(m->m.content, "restart", &wants_restart); /* absent: false */
+    if (wants_restart) {
+        restart(f, m);
+        return;
+    }
     front_say(s, f, m->channel, "shutdown_reply", m->m.header,
-              restart ? SLICE_LITERAL("{\"status\":\"ok\",\"restart\":true}")
-                      : SLICE_LITERAL("{\"status\":\"ok\",\"restart\":false}"));
-    if (restart)
-        (void)session_restart(s->hub, s, on_restarted, NULL);
-    else
-        session_close(s, "a Jupyter client shut it down");
+              SLICE_LITERAL("{\"status\":\"ok\",\"restart\":false}"));
+    session_close(s, "a Jupyter client shut it down");
 }
 
 static bool is_cell(const struct kernel_ws_message *m)

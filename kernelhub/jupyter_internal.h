@@ -27,6 +27,8 @@ struct jupyter {
     unsigned deaths;   /* of its kernel, one soon after the other */
     int64_t died_us;
     bool is_dead;      /* it does not come back by itself */
+    struct wait *restart; /* that a front asked for last; NULL: none, or it was answered */
+    struct err restart_error; /* why it was refused; ERR_NONE: it was not */
 };
 
 /* A new kernel id, and one place: the session's name. */

@@ -40,16 +40,37 @@ static void client_open(struct client *c, struct hub_fixture *f, struct session 
     c->front = front_open(s, f->user, "client", &EVENTS, c);
 }
 
-static void say(struct client *c, const char *msg_type, int n)
+static void say_so(struct client *c, const char *msg_type, int n, const char *content)
 {
-    char text[256];
+    char text[512];
     struct kernel_ws_message m;
     (void)snprintf(text, sizeof text,
                    "{\"header\":{\"msg_id\":\"m-%d\",\"msg_type\":\"%s\",\"session\":\"client\"},"
-                   "\"content\":{\"code\":\"1\"}}",
-                   n, msg_type);
+                   "\"content\":%s}",
+                   n, msg_type, content);
     assert_true(kernel_ws_read(KERNEL_WS_DEFAULT, false, slice_str(text), &m));
     front_send(c->front, &m);
+}
+
+static void say(struct client *c, const char *msg_type, int n)
+{
+    say_so(c, msg_type, n, "{\"code\":\"1\"}");
+}
+
+/* How often it was said so far. */
+static size_t count_said(const struct client *c, const char *text)
+{
+    size_t n = 0;
+    for (const char *at = c->said.data; at && (at = strstr(at, text)) != NULL; at += strlen(text))
+        n++;
+    return n;
+}
+
+static void client_close(struct client *c)
+{
+    if (c->front)
+        front_close(c->front);
+    buf_done(&c->said);
 }
 
 static void a_client_whose_requests_are_never_answered_can_still_run_cells(void **state)
@@ -69,6 +90,37 @@ static void a_client_whose_requests_are_never_answered_can_still_run_cells(void 
     assert_int_equal(zlistx_size(s->queue), 1);
     session_close(s, "the test is over");
     buf_done(&c.said);
+}
+
+static void however_often_a_restart_is_asked_for_one_waits(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client c;
+    struct session *s = open_session(f);
+    client_open(&c, f, s);
+    for (int i = 0; i < 100; i++)
+        say_so(&c, "shutdown_request", i, "{\"restart\":true}");
+    assert_int_equal(zlistx_size(s->waits), 1);
+    assert_int_equal(count_said(&c, "\"status\":\"ok\",\"restart\":true"), 100);
+    client_close(&c);
+    session_close(s, "the test is over");
+}
+
+static void a_restart_that_is_refused_says_why(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client c;
+    struct session *s = open_session(f);
+    client_open(&c, f, s);
+    assert_int_equal(s->kernel, KERNEL_WAITING);
+    s->kernel = KERNEL_READY; /* in a sandbox that is being reached again */
+    say_so(&c, "shutdown_request", 1, "{\"restart\":true}");
+    assert_int_equal(count_said(&c, "\"status\":\"ok\""), 0);
+    assert_int_equal(count_said(&c, "\"status\":\"error\",\"restart\":true"), 1);
+    assert_int_equal(count_said(&c, "being reached again"), 1);
+    s->kernel = KERNEL_WAITING;
+    client_close(&c);
+    session_close(s, "the test is over");
 }
 
 /* Whoever asked for a kernel has gone, it has not started yet: the next hub goes on with it. */
@@ -113,6 +165,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_HUB(a_client_whose_requests_are_never_answered_can_still_run_cells),
+        WITH_HUB(however_often_a_restart_is_asked_for_one_waits),
+        WITH_HUB(a_restart_that_is_refused_says_why),
         WITH_HUB(a_change_that_is_refused_changes_nothing),
         WITH_HUB(a_start_that_nobody_waits_for_outlives_the_hub),
     };
