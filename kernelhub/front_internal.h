@@ -5,7 +5,7 @@
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/jupyter_internal.h"
 
-#define FRONT_CLIENT_BYTES 128
+#define FRONT_CLIENT_BYTES (FRONT_MAX_CLIENT_BYTES + 1)
 
 struct front {
     struct session *session;

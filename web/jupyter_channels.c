@@ -379,6 +379,12 @@ static int on_held_too_long(struct loop *loop, int timer, void *arg)
 void jupyter_api_channels(struct request *r)
 {
     struct err e = ERR_INIT;
+    const char *client = query_get(&r->query, "session_id");
+    if (client && strlen(client) > FRONT_MAX_CLIENT_BYTES) { /* cut it would be another's */
+        (void)err_set(&e, ERR_INVALID, "a session_id has at most %d bytes", FRONT_MAX_CLIENT_BYTES);
+        reply_error(r, &e);
+        return;
+    }
     struct session *s = jupyter_find_kernel(r->site->hub, r->user, request_part(r, 0));
     if (!s) {
         (void)err_set(&e, ERR_NOT_FOUND, "there is no kernel %s",

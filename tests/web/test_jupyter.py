@@ -156,6 +156,15 @@ def test_a_client_that_does_not_read_costs_bounded_memory_and_is_told(kernel: An
     quick.close()
 
 
+def test_a_session_id_is_never_cut(kernel: Any) -> None:
+    refused = kernel.ask("GET", f"{PATH}?session_id={'a' * 128}")
+    assert refused.status == 400 and refused.json["message"] == "a session_id has at most 127 bytes"
+    client = Client(kernel.port, path=f"{PATH}?session_id={'a' * 127}")
+    client.frame(TEXT, json.dumps(message({"n": 1})).encode())
+    assert json.loads(client.receive_frame()[1])["content"] == {"n": 1}
+    client.close()
+
+
 def test_many_clients_that_do_not_read_cost_no_more_than_a_few(kernel: Any) -> None:
     def flood(client: Client, n: int) -> None:
         client.frame(TEXT, json.dumps(message({"flood": n, "bytes": 1_000_000})).encode())
