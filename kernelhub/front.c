@@ -154,7 +154,8 @@ void fronts_on_message(struct session *s, const struct link_frame *f)
         return; /* nobody's who is or was here */
     if (a->front && !catch_up_has(a->front, parent.msg_id))
         a->front->events.on_message(a->front->arg, f->channel, parts, f->n_parts);
-    a->replied |= f->channel != LINK_STDIN;
+    a->replied |= f->channel != LINK_STDIN &&
+                  (!a->is_cell || strcmp(mended.names.msg_type, "execute_reply") == 0);
     if (a->replied && !a->is_cell)
         zhashx_delete(j->asked, parent.msg_id);
 }
@@ -186,6 +187,12 @@ static void forget_old_requests(struct jupyter *j)
             zhashx_delete(j->asked, id);
     }
     zlistx_destroy(&ids);
+}
+
+struct asked *front_find_cell(const struct front *f, const char *msg_id)
+{
+    struct asked *a = zhashx_lookup(f->session->jupyter->asked, msg_id);
+    return a && a->is_cell && !a->ended_us ? a : NULL;
 }
 
 struct asked *front_ask(struct front *f, const char *msg_id, bool is_cell)
@@ -232,6 +239,10 @@ static void pass_on(struct front *f, const struct kernel_ws_message *m)
                                            m->m.content } };
     for (size_t i = 0; i < m->m.n_buffers; i++)
         frame.parts[JUPYTER_N_PARTS + i] = m->m.buffers[i];
+    if (front_find_cell(f, m->names.msg_id)) { /* its answers would be taken for the cell's */
+        warn_once(f, "a cell that has not ended has the same msg_id");
+        return;
+    }
     if (is_request(m->names.msg_type) && !front_ask(f, m->names.msg_id, false)) {
         warn_once(f, "too many requests have no answer yet");
         return;

@@ -33,22 +33,28 @@ static struct session *open_session(struct hub_fixture *f)
     return s;
 }
 
-static void client_open(struct client *c, struct hub_fixture *f, struct session *s)
+static void client_open_as(struct client *c, const char *name, struct hub_fixture *f,
+                           struct session *s)
 {
     static const struct front_events EVENTS = { on_message, has_room, on_end };
     buf_init(&c->said, 1u << 20);
-    c->front = front_open(s, f->user, "client", &EVENTS, c);
+    c->front = front_open(s, f->user, name, &EVENTS, c);
+}
+
+static void client_open(struct client *c, struct hub_fixture *f, struct session *s)
+{
+    client_open_as(c, "client", f, s);
 }
 
 static void say_so(struct client *c, const char *msg_type, int n, const char *content)
 {
-    char text[512];
+    CLEANUP_BUF struct buf text = BUF_INIT(1u << 26);
     struct kernel_ws_message m;
-    (void)snprintf(text, sizeof text,
-                   "{\"header\":{\"msg_id\":\"m-%d\",\"msg_type\":\"%s\",\"session\":\"client\"},"
-                   "\"content\":%s}",
-                   n, msg_type, content);
-    assert_true(kernel_ws_read(KERNEL_WS_DEFAULT, false, slice_str(text), &m));
+    buf_addf(&text,
+             "{\"header\":{\"msg_id\":\"m-%d\",\"msg_type\":\"%s\",\"session\":\"client\"},"
+             "\"content\":%s}",
+             n, msg_type, content);
+    assert_true(kernel_ws_read(KERNEL_WS_DEFAULT, false, buf_slice(&text), &m));
     front_send(c->front, &m);
 }
 
@@ -102,6 +108,95 @@ static void however_often_a_restart_is_asked_for_one_waits(void **state)
         say_so(&c, "shutdown_request", i, "{\"restart\":true}");
     assert_int_equal(zlistx_size(s->waits), 1);
     assert_int_equal(count_said(&c, "\"status\":\"ok\",\"restart\":true"), 100);
+    client_close(&c);
+    session_close(s, "the test is over");
+}
+
+static void a_cell_that_is_sent_twice_runs_once_and_is_answered(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client c, again, other;
+    struct session *s = open_session(f);
+    client_open(&c, f, s);
+    client_open_as(&other, "other", f, s);
+    for (int i = 0; i < 2; i++) {
+        say(&c, "execute_request", 1);
+        say(&c, "execute_request", 1);
+        hub_fixture_settle(f);
+    }
+    client_open(&again, f, s);
+    assert_null(c.front);
+    say(&again, "execute_request", 1);
+    assert_int_equal(zlistx_size(s->queue), 1);
+    assert_int_equal(count_said(&again, "Refused"), 0);
+    say_so(&again, "execute_request", 1, "{\"code\":\"2\"}");
+    say(&other, "execute_request", 1);
+    hub_fixture_settle(f);
+    assert_int_equal(zlistx_size(s->queue), 1);
+    assert_int_equal(count_said(&again, "\"ename\":\"Refused\""), 1);
+    assert_int_equal(count_said(&other, "\"ename\":\"Refused\""), 1);
+    execution_cancel_queued(zlistx_first(s->queue), "for the test", NULL);
+    hub_fixture_settle(f);
+    assert_int_equal(count_said(&again, "\"status\":\"error\",\"ename\":\"Cancelled\""), 1);
+    assert_int_equal(count_said(&other, "\"status\":\"error\",\"ename\":\"Cancelled\""), 0);
+    say(&again, "execute_request", 1); /* it has ended: this is another */
+    hub_fixture_settle(f);
+    assert_int_equal(zlistx_size(s->queue), 1);
+    client_close(&c);
+    client_close(&again);
+    client_close(&other);
+    session_close(s, "the test is over");
+}
+
+static void a_cell_that_another_hub_took_is_known_when_it_is_sent_again(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client c;
+    struct session *s = open_session(f);
+    client_open(&c, f, s);
+    say_so(&c, "execute_request", 1, "{ \"code\": \"1\" }");
+    hub_fixture_settle(f);
+    client_close(&c);
+    hub_fixture_reopen(f);
+    s = session_find(f->hub, f->user, "a");
+    assert_int_equal(zlistx_size(s->queue), 1);
+    client_open(&c, f, s);
+    say_so(&c, "execute_request", 1, "{ \"code\": \"1\" }");
+    hub_fixture_settle(f);
+    assert_int_equal(zlistx_size(s->queue), 1);
+    assert_int_equal(count_said(&c, "Refused"), 0);
+    client_close(&c);
+    session_close(s, "the test is over");
+}
+
+static void what_has_a_cells_msg_id_does_not_take_its_answer(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client c;
+    struct session *s = open_session(f);
+    client_open(&c, f, s);
+    say(&c, "execute_request", 1);
+    say(&c, "complete_request", 1);
+    hub_fixture_settle(f);
+    assert_int_equal(c.front->held.len, 0);
+    execution_cancel_queued(zlistx_first(s->queue), "for the test", NULL);
+    assert_int_equal(count_said(&c, "\"status\":\"error\",\"ename\":\"Cancelled\""), 1);
+    client_close(&c);
+    session_close(s, "the test is over");
+}
+
+static void what_is_too_large_beside_a_cells_code_is_refused(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client c;
+    struct session *s = open_session(f);
+    CLEANUP_BUF struct buf content = BUF_INIT(1u << 26);
+    client_open(&c, f, s);
+    buf_addf(&content, "{\"code\":\"1\",\"user_expressions\":{\"a\":\"%0*d\"}}", 17 << 20, 1);
+    say_so(&c, "execute_request", 1, content.data);
+    hub_fixture_settle(f);
+    assert_int_equal(zlistx_size(s->queue), 0);
+    assert_int_equal(count_said(&c, "\"status\":\"error\",\"ename\":\"Refused\""), 1);
     client_close(&c);
     session_close(s, "the test is over");
 }
@@ -166,6 +261,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_HUB(a_client_whose_requests_are_never_answered_can_still_run_cells),
         WITH_HUB(however_often_a_restart_is_asked_for_one_waits),
+        WITH_HUB(a_cell_that_is_sent_twice_runs_once_and_is_answered),
+        WITH_HUB(a_cell_that_another_hub_took_is_known_when_it_is_sent_again),
+        WITH_HUB(what_has_a_cells_msg_id_does_not_take_its_answer),
+        WITH_HUB(what_is_too_large_beside_a_cells_code_is_refused),
         WITH_HUB(a_restart_that_is_refused_says_why),
         WITH_HUB(a_change_that_is_refused_changes_nothing),
         WITH_HUB(a_start_that_nobody_waits_for_outlives_the_hub),
