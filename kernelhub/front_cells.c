@@ -106,8 +106,8 @@ static void on_accepted(void *arg, const struct err *e, struct slice json)
     front_submit_free(b);
 }
 
-/* {"header","parent","metadata","content"}, the content without what we say ourselves. */
-static void write_as_sent(const struct jupyter_message *m, struct buf *out)
+/* {"header","parent","metadata","content","client"}, the content without what we say ourselves. */
+static void write_as_sent(const struct jupyter_message *m, const char *client, struct buf *out)
 {
     buf_add_str(out, "{\"header\":");
     (void)json_splice(out, m->header); /* all four were checked */
@@ -127,7 +127,9 @@ static void write_as_sent(const struct jupyter_message *m, struct buf *out)
         (void)json_splice(out, it.value);
         comma = ",";
     }
-    buf_add_str(out, "}}");
+    buf_add_str(out, "},\"client\":");
+    json_quote_str(out, client);
+    buf_add_char(out, '}');
 }
 
 void front_execute(struct front *f, const struct kernel_ws_message *m)
@@ -138,7 +140,7 @@ void front_execute(struct front *f, const struct kernel_ws_message *m)
     (void)json_member_string(m->m.content, "code", &raw); /* none: nothing to run, and a reply */
     buf_add_str(&code, "");
     json_unescape(&code, raw);
-    write_as_sent(&m->m, &sent);
+    write_as_sent(&m->m, f->client, &sent);
     if (code.failed || sent.failed) {
         say_failed(s, f, m->m.header, "Refused", "a cell may have 16 MiB beside its code");
         front_say_state(s, "idle", m->m.header);

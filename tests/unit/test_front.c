@@ -185,6 +185,33 @@ static void what_has_a_cells_msg_id_does_not_take_its_answer(void **state)
     session_close(s, "the test is over");
 }
 
+static void an_error_stops_the_cells_of_its_own_connection_only(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct client one, two, nameless; /* all say that they are "client" in their headers */
+    struct session *s = open_session(f);
+    client_open_as(&one, "one", f, s);
+    client_open_as(&two, "two", f, s);
+    client_open_as(&nameless, "", f, s);
+    say(&one, "execute_request", 1);
+    say(&two, "execute_request", 2);
+    say(&nameless, "execute_request", 3);
+    say(&one, "execute_request", 4);
+    hub_fixture_settle(f);
+    assert_int_equal(zlistx_size(s->queue), 4);
+    fronts_stop_on_error(s, ((struct execution *)zlistx_first(s->queue))->client_session);
+    assert_int_equal(zlistx_size(s->queue), 2);
+    assert_int_equal(count_said(&one, "\"status\":\"aborted\""), 2);
+    assert_int_equal(count_said(&two, "\"status\":\"aborted\""), 0);
+    fronts_stop_on_error(s, "client");
+    assert_int_equal(zlistx_size(s->queue), 1);
+    assert_int_equal(count_said(&nameless, "\"status\":\"aborted\""), 1);
+    client_close(&one);
+    client_close(&two);
+    client_close(&nameless);
+    session_close(s, "the test is over");
+}
+
 static void what_is_too_large_beside_a_cells_code_is_refused(void **state)
 {
     struct hub_fixture *f = *state;
@@ -264,6 +291,7 @@ int main(void)
         WITH_HUB(a_cell_that_is_sent_twice_runs_once_and_is_answered),
         WITH_HUB(a_cell_that_another_hub_took_is_known_when_it_is_sent_again),
         WITH_HUB(what_has_a_cells_msg_id_does_not_take_its_answer),
+        WITH_HUB(an_error_stops_the_cells_of_its_own_connection_only),
         WITH_HUB(what_is_too_large_beside_a_cells_code_is_refused),
         WITH_HUB(a_restart_that_is_refused_says_why),
         WITH_HUB(a_change_that_is_refused_changes_nothing),
