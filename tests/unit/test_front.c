@@ -280,6 +280,116 @@ static void a_change_that_is_refused_changes_nothing(void **state)
     got_done(&g);
 }
 
+/* The session that is neither of these. */
+static struct session *other_session(struct hub_fixture *f, const struct session *a,
+                                     const struct session *b)
+{
+    struct session *s = zhashx_first(f->hub->sessions);
+    while (s == a || s == b)
+        s = zhashx_next(f->hub->sessions);
+    assert_non_null(s);
+    return s;
+}
+
+static struct session *open_notebook(struct hub_fixture *f, char id[37])
+{
+    struct got g = { 0 };
+    const struct jupyter_wish wish = { .kernel_name = "python3", .path = "a.ipynb" };
+    wait_cancel(jupyter_start_session(f->hub, f->user, &wish, got_json, &g));
+    struct session *s = jupyter_find_path(f->hub, f->user, "a.ipynb", id);
+    assert_non_null(s);
+    return s;
+}
+
+static struct wait *change(struct hub_fixture *f, const char *id, const char *path, struct got *g)
+{
+    const struct jupyter_wish wish = { .kernel_name = "python3", .path = path };
+    *g = (struct got){ 0 };
+    struct wait *w = jupyter_change_session(f->hub, f->user, id, &wish, got_json, g);
+    assert_non_null(w);
+    return w;
+}
+
+static void a_notebook_stays_where_it_is_until_its_next_kernel_is_ready(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g;
+    struct err why;
+    char id[37];
+    struct session *a = open_notebook(f, id);
+    (void)change(f, id, "b.ipynb", &g);
+    struct session *b = other_session(f, a, NULL);
+    assert_ptr_equal(jupyter_find_session(f->hub, f->user, id), a);
+    (void)err_set(&why, ERR_KERNEL_DIED, "it did not start");
+    session_kernel_failed(b, &why);
+    hub_fixture_settle(f);
+    assert_string_equal(g.error, "it did not start");
+    assert_int_equal(zhashx_size(f->hub->sessions), 1);
+    assert_ptr_equal(jupyter_find_path(f->hub, f->user, "a.ipynb", id), a);
+    got_done(&g);
+    (void)change(f, id, "b.ipynb", &g);
+    b = other_session(f, a, NULL);
+    session_ready(b);
+    hub_fixture_settle(f);
+    assert_string_equal(g.error, "");
+    assert_non_null(strstr(g.text, "b.ipynb"));
+    assert_int_equal(zhashx_size(f->hub->sessions), 1);
+    assert_ptr_equal(jupyter_find_session(f->hub, f->user, id), b);
+    assert_int_equal(b->jupyter->n_places, 1);
+    got_done(&g);
+}
+
+static void a_notebook_that_goes_while_its_next_kernel_starts_takes_that_along(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g;
+    char id[37];
+    struct session *a = open_notebook(f, id);
+    (void)change(f, id, "b.ipynb", &g);
+    struct session *b = other_session(f, a, NULL);
+    jupyter_delete_session(a, id);
+    hub_fixture_settle(f);
+    session_ready(b);
+    hub_fixture_settle(f);
+    assert_int_equal(g.code, ERR_GONE);
+    assert_int_equal(zhashx_size(f->hub->sessions), 0);
+    got_done(&g);
+}
+
+static void of_two_changes_at_once_the_last_that_is_ready_stands(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g, other;
+    char id[37];
+    struct session *a = open_notebook(f, id);
+    wait_cancel(change(f, id, "b.ipynb", &g)); /* whoever asked has gone */
+    struct session *b = other_session(f, a, NULL);
+    (void)change(f, id, NULL, &other);
+    struct session *c = other_session(f, a, b);
+    session_ready(c);
+    session_ready(b);
+    hub_fixture_settle(f);
+    assert_int_equal(g.came, 0);
+    assert_non_null(strstr(other.text, "a.ipynb"));
+    assert_int_equal(zhashx_size(f->hub->sessions), 1);
+    assert_ptr_equal(jupyter_find_path(f->hub, f->user, "b.ipynb", id), b);
+    got_done(&other);
+}
+
+static void a_change_that_the_hubs_end_comes_before_has_not_been(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g;
+    char id[37];
+    (void)open_notebook(f, id);
+    wait_cancel(change(f, id, "b.ipynb", &g));
+    hub_fixture_reopen(f);
+    hub_fixture_settle(f);
+    assert_non_null(jupyter_find_path(f->hub, f->user, "a.ipynb", id));
+    assert_null(jupyter_find_path(f->hub, f->user, "b.ipynb", id));
+    assert_int_equal(g.came, 0);
+}
+
 #define WITH_HUB(test)                                                                             \
     cmocka_unit_test_setup_teardown(test, hub_fixture_setup, hub_fixture_teardown)
 
@@ -295,6 +405,10 @@ int main(void)
         WITH_HUB(what_is_too_large_beside_a_cells_code_is_refused),
         WITH_HUB(a_restart_that_is_refused_says_why),
         WITH_HUB(a_change_that_is_refused_changes_nothing),
+        WITH_HUB(a_notebook_stays_where_it_is_until_its_next_kernel_is_ready),
+        WITH_HUB(a_notebook_that_goes_while_its_next_kernel_starts_takes_that_along),
+        WITH_HUB(of_two_changes_at_once_the_last_that_is_ready_stands),
+        WITH_HUB(a_change_that_the_hubs_end_comes_before_has_not_been),
         WITH_HUB(a_start_that_nobody_waits_for_outlives_the_hub),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
