@@ -18,6 +18,7 @@
 #include "protocol/jupyter_message.h"
 
 #define MAX_FIELDS_BYTES (LINK_MAX_FRAME_BYTES + (1u << 20))
+#define MAX_SENT_BYTES   (LINK_MAX_FRAME_BYTES - 4096)
 #define GRACE_MS         2000
 
 void execution_row(const struct execution *x, struct execution_row *ret)
@@ -151,7 +152,18 @@ static void write_metadata(const struct execution *x, struct buf *out)
     buf_add_str(out, "}}");
 }
 
-static void send_code(struct execution *x)
+/* Quoted it may be six times as long as it was when it was accepted. */
+static void refuse_to_send(struct execution *x)
+{
+    struct session *s = x->session;
+    struct err why;
+    (void)err_set(&why, ERR_TOO_LARGE, "the code and what goes with it is too large to be sent");
+    execution_cancel_queued(x, "it is too large to be sent", &why);
+    session_pump(s);
+}
+
+/* False: it was too large, and has ended. */
+static bool send_code(struct execution *x)
 {
     CLEANUP_BUF struct buf options = BUF_INIT(256), header = BUF_INIT(16u << 20),
                            metadata = BUF_INIT(32u << 20), content = BUF_INIT(MAX_FIELDS_BYTES);
@@ -167,6 +179,11 @@ static void send_code(struct execution *x)
         write_metadata(x, &metadata);
     }
     write_content(x, &content);
+    size_t n = header.len + parent.len + metadata.len + content.len;
+    if (header.failed || metadata.failed || content.failed || n > MAX_SENT_BYTES) {
+        refuse_to_send(x);
+        return false;
+    }
     struct link_frame f = { .type = LINK_EXECUTE,
                             .kernel_id = x->kernel_id,
                             .execution_id = x->id,
@@ -174,6 +191,7 @@ static void send_code(struct execution *x)
                             .parts = { buf_slice(&options), buf_slice(&header), parent,
                                        buf_slice(&metadata), buf_slice(&content) } };
     sandbox_send(x->session->sandbox, &f);
+    return true;
 }
 
 void execution_transmit(struct execution *x)
@@ -181,8 +199,8 @@ void execution_transmit(struct execution *x)
     x->sent_mono_us = hub_mono_us();
     if (x->command)
         command_transmit(x);
-    else
-        send_code(x);
+    else if (!send_code(x))
+        return;
     x->interrupt_sent = false;
     if (x->interrupt_asked && x->session)
         execution_send_interrupt(x);

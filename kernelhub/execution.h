@@ -29,7 +29,7 @@ struct execution_request {
     int64_t max_output_bytes;
     const char *client;      /* "rest", "sse", …: for the record */
     struct uuid replay_of;   /* none: it is no replay */
-    struct slice as_sent;    /* of a Jupyter client: {"header","parent","metadata","content"}, checked, the content without code and
+    struct slice as_sent;    /* of a Jupyter client: {"header","parent","metadata","content","client"}, checked, the content without code and
                               * stop_on_error; empty: it is none's */
     bool stop_on_error;      /* of a Jupyter client: a failure cancels what that client has queued behind it */
     const char *callback_url; /* called once on the end (callback.h); NULL: nobody is */

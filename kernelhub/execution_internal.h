@@ -20,7 +20,7 @@ struct execution {
     enum status status;
     char *command; /* command.h's order; NULL: it is code */
     char *as_sent; /* by a Jupyter client (execution.h); NULL: it is none's */
-    char client_session[128]; /* `session` of its header, by which a Jupyter client is known; "": none */
+    char client_session[128]; /* by which its Jupyter client is known: its front's name, else `session` of its header; "": none */
     bool stop_on_error;
     char *code, *labels, *env, *input; /* owned; NULL: none. input: the whole stdin, used up to input_at */
     size_t code_len, input_at, input_len;

@@ -167,7 +167,8 @@ void fronts_on_message(struct session *s, const struct link_frame *f)
         return; /* nobody's who is or was here */
     if (a->front && !catch_up_has(a->front, parent.msg_id))
         a->front->events.on_message(a->front->arg, f->channel, parts, f->n_parts);
-    a->replied |= f->channel != LINK_STDIN;
+    a->replied |= f->channel != LINK_STDIN &&
+                  (!a->is_cell || strcmp(mended.names.msg_type, "execute_reply") == 0);
     if (a->replied && !a->is_cell)
         zhashx_delete(j->asked, parent.msg_id);
 }
@@ -199,6 +200,12 @@ static void forget_old_requests(struct jupyter *j)
             zhashx_delete(j->asked, id);
     }
     zlistx_destroy(&ids);
+}
+
+struct asked *front_find_cell(const struct front *f, const char *msg_id)
+{
+    struct asked *a = zhashx_lookup(f->session->jupyter->asked, msg_id);
+    return a && a->is_cell && !a->ended_us ? a : NULL;
 }
 
 struct asked *front_ask(struct front *f, const char *msg_id, bool is_cell)
@@ -245,6 +252,10 @@ static void pass_on(struct front *f, const struct kernel_ws_message *m)
                                            m->m.content } };
     for (size_t i = 0; i < m->m.n_buffers; i++)
         frame.parts[JUPYTER_N_PARTS + i] = m->m.buffers[i];
+    if (front_find_cell(f, m->names.msg_id)) { /* its answers would be taken for the cell's */
+        warn_once(f, "a cell that has not ended has the same msg_id");
+        return;
+    }
     if (is_request(m->names.msg_type) && !front_ask(f, m->names.msg_id, false)) {
         warn_once(f, "too many requests have no answer yet");
         return;
@@ -311,21 +322,44 @@ static void interrupt(struct front *f, const struct kernel_ws_message *m)
 
 static void on_restarted(void *arg, const struct err *e, struct slice json)
 {
-    /* nobody waits: the fronts hear of it by themselves */
+    struct jupyter *j = arg;
+    j->restart = NULL;
+    if (e)
+        j->restart_error = *e; /* the fronts hear of all else by themselves */
+}
+
+/* One wait, however often it is asked for while the kernel starts. */
+static void restart(struct front *f, const struct kernel_ws_message *m)
+{
+    struct session *s = f->session;
+    struct jupyter *j = s->jupyter;
+    CLEANUP_BUF struct buf reply = BUF_INIT(4096);
+    wait_cancel(TAKE(j->restart));
+    j->restart_error = (struct err)ERR_INIT;
+    j->restart = session_restart(s->hub, s, on_restarted, j);
+    bool is_refused = j->restart_error.code != ERR_NONE;
+    buf_addf(&reply, "{\"status\":\"%s\",\"restart\":true", is_refused ? "error" : "ok");
+    if (is_refused) {
+        buf_add_str(&reply, ",\"ename\":\"Refused\",\"evalue\":");
+        json_quote_str(&reply, j->restart_error.text);
+        buf_add_str(&reply, ",\"traceback\":[]");
+    }
+    buf_add_char(&reply, '}');
+    front_say(s, f, m->channel, "shutdown_reply", m->m.header, buf_slice(&reply));
 }
 
 static void shut_down(struct front *f, const struct kernel_ws_message *m)
 {
-    bool restart = false;
+    bool wants_restart = false;
     struct session *s = f->session;
-    (void)json_member_bool(m->m.content, "restart", &restart); /* absent: false */
+    (void)json_member_bool(m->m.content, "restart", &wants_restart); /* absent: false */
+    if (wants_restart) {
+        restart(f, m);
+        return;
+    }
     front_say(s, f, m->channel, "shutdown_reply", m->m.header,
-              restart ? SLICE_LITERAL("{\"status\":\"ok\",\"restart\":true}")
-                      : SLICE_LITERAL("{\"status\":\"ok\",\"restart\":false}"));
-    if (restart)
-        (void)session_restart(s->hub, s, on_restarted, NULL);
-    else
-        session_close(s, "a Jupyter client shut it down");
+              SLICE_LITERAL("{\"status\":\"ok\",\"restart\":false}"));
+    session_close(s, "a Jupyter client shut it down");
 }
 
 static bool is_cell(const struct kernel_ws_message *m)

@@ -7,6 +7,8 @@
 #include "kernelhub/user.h"
 #include "protocol/kernel_ws.h"
 
+#define FRONT_MAX_CLIENT_BYTES 127
+
 struct front;
 struct session;
 
@@ -19,7 +21,7 @@ struct front_events {
     void (*on_end)(void *arg, const char *reason, bool is_replaced);
 };
 
-/* client: the session_id of its URL, by which it is known when it comes again; "": none. Another front of that client ends, and of its
+/* client: the session_id of its URL, by which it is known when it comes again, of at most FRONT_MAX_CLIENT_BYTES; "": none. Another front of that client ends, and of its
  * cells that run, or ended lately, it hears all that it may have missed. */
 struct front *front_open(struct session *s, struct user *u, const char *client, const struct front_events *events, void *arg);
 void front_close(struct front *f); /* without on_end; what it asked runs on */

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <sodium.h>
+
 #include "base/json.h"
 #include "kernelhub/front_internal.h"
 #include "kernelhub/wait.h"
@@ -38,6 +40,44 @@ static void say_failed(struct session *s, struct front *only, struct slice paren
         front_say(s, only, LINK_SHELL, "execute_reply", parent, buf_slice(&reply));
 }
 
+/* Only to who asked: to others the msg_id is another cell's. */
+static void refuse_privately(struct front *f, struct slice parent, const char *why)
+{
+    CLEANUP_BUF struct buf reply = BUF_INIT(MAX_MADE_BYTES);
+    write_failure(&reply, "error", "Refused", why);
+    front_say(f->session, f, LINK_SHELL, "execute_reply", parent, buf_slice(&reply));
+    front_say(f->session, f, LINK_IOPUB, "status", parent,
+              SLICE_LITERAL("{\"execution_state\":\"idle\"}"));
+}
+
+/* as_sent: of write_as_sent, so that a hub which reads it from the store comes to the same. */
+static void write_digest(struct slice as_sent, struct slice code, uint8_t ret[FRONT_DIGEST_BYTES])
+{
+    crypto_generichash_state state;
+    struct slice header = SLICE_LITERAL("");
+    (void)json_member(as_sent, "header", &header);                      /* it is in there */
+    (void)crypto_generichash_init(&state, NULL, 0, FRONT_DIGEST_BYTES); /* none of them can fail */
+    (void)crypto_generichash_update(&state, (const uint8_t *)header.data, header.len);
+    (void)crypto_generichash_update(&state, (const uint8_t *)code.data, code.len);
+    (void)crypto_generichash_final(&state, ret, FRONT_DIGEST_BYTES);
+}
+
+/* A cell whose msg_id is that of one that has not ended: the same once more, by its client that does not know whether it came, waits for
+ * the answer to the first. */
+static bool is_taken(struct front *f, const struct kernel_ws_message *m,
+                     const uint8_t digest[FRONT_DIGEST_BYTES])
+{
+    struct asked *a = front_find_cell(f, m->names.msg_id);
+    if (!a)
+        return false;
+    bool is_its_own = a->front == f || (!a->front && strcmp(a->client, f->client) == 0);
+    if (is_its_own && memcmp(a->digest, digest, FRONT_DIGEST_BYTES) == 0)
+        a->front = f;
+    else
+        refuse_privately(f, m->m.header, "a cell that has not ended has the same msg_id");
+    return true;
+}
+
 void front_submit_free(struct submit *b)
 {
     wait_cancel(b->wait);
@@ -66,8 +106,8 @@ static void on_accepted(void *arg, const struct err *e, struct slice json)
     front_submit_free(b);
 }
 
-/* {"header","parent","metadata","content"}, the content without what we say ourselves. */
-static void write_as_sent(const struct jupyter_message *m, struct buf *out)
+/* {"header","parent","metadata","content","client"}, the content without what we say ourselves. */
+static void write_as_sent(const struct jupyter_message *m, const char *client, struct buf *out)
 {
     buf_add_str(out, "{\"header\":");
     (void)json_splice(out, m->header); /* all four were checked */
@@ -87,7 +127,9 @@ static void write_as_sent(const struct jupyter_message *m, struct buf *out)
         (void)json_splice(out, it.value);
         comma = ",";
     }
-    buf_add_str(out, "}}");
+    buf_add_str(out, "},\"client\":");
+    json_quote_str(out, client);
+    buf_add_char(out, '}');
 }
 
 void front_execute(struct front *f, const struct kernel_ws_message *m)
@@ -98,7 +140,12 @@ void front_execute(struct front *f, const struct kernel_ws_message *m)
     (void)json_member_string(m->m.content, "code", &raw); /* none: nothing to run, and a reply */
     buf_add_str(&code, "");
     json_unescape(&code, raw);
-    write_as_sent(&m->m, &sent);
+    write_as_sent(&m->m, f->client, &sent);
+    if (code.failed || sent.failed) {
+        say_failed(s, f, m->m.header, "Refused", "a cell may have 16 MiB beside its code");
+        front_say_state(s, "idle", m->m.header);
+        return;
+    }
     struct execution_request r = {
         .code = buf_slice(&code),
         .session = s->name,
@@ -109,6 +156,10 @@ void front_execute(struct front *f, const struct kernel_ws_message *m)
     };
     (void)json_member_bool(m->m.content, "allow_stdin", &r.interactive); /* absent: as it stands */
     (void)json_member_bool(m->m.content, "stop_on_error", &r.stop_on_error);
+    uint8_t digest[FRONT_DIGEST_BYTES];
+    write_digest(buf_slice(&sent), buf_slice(&code), digest);
+    if (is_taken(f, m, digest))
+        return;
     struct asked *a = front_ask(f, m->names.msg_id, true);
     if (!a) {
         say_failed(s, f, m->m.header, "Refused",
@@ -117,6 +168,7 @@ void front_execute(struct front *f, const struct kernel_ws_message *m)
         return;
     }
     a->header = strndup(m->m.header.data, m->m.header.len);
+    memcpy(a->digest, digest, sizeof digest);
     struct submit *b = calloc(1, sizeof *b);
     if (!b)
         abort();
@@ -218,6 +270,7 @@ void fronts_recover_execution(struct session *s, const struct execution *x)
     a->replied = x->reply.seen;
     a->execution_id = x->id;
     a->header = strndup(header.data, header.len);
+    write_digest(slice_str(x->as_sent), slice_of(x->code, x->code_len), a->digest);
     (void)snprintf(a->client, sizeof a->client, "%s", x->client_session);
     zhashx_update(s->jupyter->asked, names.msg_id, a);
 }

@@ -5,7 +5,8 @@
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/jupyter_internal.h"
 
-#define FRONT_CLIENT_BYTES 128
+#define FRONT_CLIENT_BYTES (FRONT_MAX_CLIENT_BYTES + 1)
+#define FRONT_DIGEST_BYTES 16
 
 struct front {
     struct session *session;
@@ -28,6 +29,7 @@ struct asked {
         is_cell; /* stays until its execution has ended, and a while longer when its client may come again */
     bool replied, idled;
     char *header;             /* of a cell */
+    uint8_t digest[FRONT_DIGEST_BYTES]; /* of a cell: what it was sent as */
     struct uuid execution_id; /* of a cell that is accepted */
     int64_t ended_us;         /* 0: it has not */
 };
@@ -42,6 +44,8 @@ struct submit {
 
 void front_submit_free(struct submit *b); /* out of the list already */
 
+/* The cell with this msg_id that has not ended; NULL: none. */
+struct asked *front_find_cell(const struct front *f, const char *msg_id);
 /* NULL: too many requests of this session have no answer yet. */
 struct asked *front_ask(struct front *f, const char *msg_id, bool is_cell);
 void front_execute(struct front *f, const struct kernel_ws_message *m); /* front_cells.c: an execute_request that is a cell */

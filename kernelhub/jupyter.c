@@ -113,102 +113,6 @@ void jupyter_recover(struct jupyter *j, struct slice json)
             (void)add_place(j, &p.id, p.path, p.name, p.type); /* as many as were saved */
 }
 
-/* ---- kernelspecs ---- */
-
-static void write_name(const struct catalog *c, const char *template_name, const char *kernelspec,
-                       char ret[JUPYTER_SPEC_NAME_CHARS + 1])
-{
-    bool is_default = strcmp(template_name, catalog_default_template(c)) == 0;
-    (void)snprintf(ret, JUPYTER_SPEC_NAME_CHARS + 1, "%s%s%s", is_default ? "" : template_name,
-                   is_default ? "" : ".", kernelspec);
-}
-
-static void name_of(const struct catalog *c, const struct catalog_kernel *k,
-                    char ret[JUPYTER_SPEC_NAME_CHARS + 1])
-{
-    write_name(c, k->template_name, k->kernelspec, ret);
-}
-
-void jupyter_spec_name(const struct hub *h, const char *template_name, const char *kernelspec,
-                       char ret[JUPYTER_SPEC_NAME_CHARS + 1])
-{
-    write_name(h->catalog, template_name, kernelspec, ret);
-}
-
-const struct catalog_kernel *jupyter_find_spec(const struct catalog *c, const char *name)
-{
-    size_t n;
-    char called[JUPYTER_SPEC_NAME_CHARS + 1];
-    const struct catalog_kernel *all = catalog_kernels(c, &n);
-    for (size_t i = 0; i < n; i++) {
-        name_of(c, &all[i], called);
-        if (strcmp(called, name) == 0)
-            return &all[i];
-    }
-    return NULL;
-}
-
-static void write_spec_member(struct slice spec, const char *name, const char *absent,
-                              struct buf *out)
-{
-    struct slice value = slice_str(absent);
-    (void)json_member(spec, name, &value); /* absent: what stands in for it */
-    buf_addf(out, "\"%s\":", name);
-    (void)json_splice(out, value); /* it was checked when it was loaded */
-}
-
-static void write_spec(struct hub *h, const char *name, const struct catalog_kernel *k,
-                       struct buf *out)
-{
-    buf_add_str(out, "{\"name\":");
-    json_quote_str(out, name);
-    buf_add_str(out, ",\"spec\":{");
-    write_spec_member(k->spec, "argv", "[]", out);
-    buf_add_char(out, ',');
-    write_spec_member(k->spec, "env", "{}", out);
-    buf_add_str(out, ",\"display_name\":");
-    json_quote_str(out, k->display_name ? k->display_name : k->kernelspec);
-    buf_add_char(out, ',');
-    write_spec_member(k->spec, "language", "\"\"", out);
-    buf_addf(out, ",\"interrupt_mode\":\"%s\",", k->interrupt_by_message ? "message" : "signal");
-    write_spec_member(k->spec, "metadata", "{}", out);
-    buf_add_str(out, "},\"resources\":");
-    jupyter_write_logos(h, name, k, out);
-    buf_add_char(out, '}');
-}
-
-bool jupyter_write_spec(struct hub *h, const char *name, struct buf *out)
-{
-    const struct catalog_kernel *k = jupyter_find_spec(h->catalog, name);
-    if (k)
-        write_spec(h, name, k, out);
-    return k != NULL;
-}
-
-void jupyter_write_specs(struct hub *h, struct buf *out)
-{
-    size_t n;
-    const struct catalog_kernel *all = catalog_kernels(h->catalog, &n), *python;
-    const char *comma = "";
-    char name[JUPYTER_SPEC_NAME_CHARS + 1] = "";
-    if (n && catalog_find(h->catalog, NULL, "python", &python, NULL) < 0)
-        python = &all[0];
-    if (n)
-        name_of(h->catalog, python, name);
-    buf_add_str(out, "{\"default\":");
-    json_quote_str(out, name);
-    buf_add_str(out, ",\"kernelspecs\":{");
-    for (size_t i = 0; i < n; i++) {
-        name_of(h->catalog, &all[i], name);
-        buf_add_str(out, comma);
-        json_quote_str(out, name);
-        buf_add_char(out, ':');
-        write_spec(h, name, &all[i], out);
-        comma = ",";
-    }
-    buf_add_str(out, "}}");
-}
-
 /* ---- finding ---- */
 
 static bool is_shown(const struct session *s, const struct user *u)
@@ -368,14 +272,35 @@ struct start {
     struct user *user;
     struct uuid kernel_id, place_id; /* place_id none: the kernel itself was asked for */
     bool is_new;                     /* it goes again when it does not come up */
+    bool moves;                      /* place_id is elsewhere, until the kernel is ready */
+    char *path, *name, *type;        /* what it is called from then on; NULL: as before */
     bool *ret_is_done;               /* while the verb has not returned */
 };
+
+static void start_free(struct start *start)
+{
+    free(start->path);
+    free(start->name);
+    free(start->type);
+    free(start);
+}
+
+static int move_here(const struct start *start, struct session *to, struct err *e);
+
+/* Nobody else has come to it since it was made. */
+static bool is_unused(const struct session *s)
+{
+    return s->jupyter->n_places == 1 && strcmp(s->jupyter->places[0]->path, s->name) == 0;
+}
 
 static void answer_start(struct start *start, const struct err *e)
 {
     CLEANUP_BUF struct buf json = BUF_INIT(MAX_JSON_BYTES);
     struct err why;
     struct session *s = jupyter_find_kernel(start->hub, start->user, start->kernel_id.text);
+    bool is_up = !e;
+    if (!e && s && start->moves && move_here(start, s, &why) < 0)
+        e = &why;
     if (!e && s && uuid_is_set(&start->place_id))
         jupyter_write_session(s, start->place_id.text, &json);
     else if (!e && s)
@@ -384,13 +309,13 @@ static void answer_start(struct start *start, const struct err *e)
         (void)err_set(&why, ERR_GONE, "the session was deleted meanwhile");
         e = &why;
     }
-    if (e && s && start->is_new)
+    if (e && s && start->is_new && (!is_up || is_unused(s)))
         session_close(s, "its kernel did not start");
     if (start->ret_is_done)
         *start->ret_is_done = true;
     if (start->wait)
         wait_answer(start->wait, e, buf_slice(&json));
-    free(start);
+    start_free(start);
 }
 
 static void on_ready(void *arg, const struct err *e, struct slice json)
@@ -398,27 +323,36 @@ static void on_ready(void *arg, const struct err *e, struct slice json)
     answer_start(arg, e);
 }
 
-/* Answers when the kernel is ready, or could not be started. */
-static struct wait *await(struct session *s, const struct uuid *place_id, bool is_new,
-                          reply_fn done, void *arg)
+static struct start *start_new(const struct session *s, const struct uuid *place_id, bool is_new)
 {
-    bool is_done = false;
     struct start *start = calloc(1, sizeof *start);
     if (!start)
         abort();
-    *start = (struct start){ .hub = s->hub,
-                             .user = s->user,
-                             .kernel_id = s->jupyter->kernel_id,
-                             .is_new = is_new,
-                             .ret_is_done = &is_done };
+    *start = (struct start){
+        .hub = s->hub, .user = s->user, .kernel_id = s->jupyter->kernel_id, .is_new = is_new
+    };
     if (place_id)
         start->place_id = *place_id;
+    return start;
+}
+
+/* Answers when the kernel is ready, or could not be started. Takes over start. */
+static struct wait *await_start(struct session *s, struct start *start, reply_fn done, void *arg)
+{
+    bool is_done = false;
+    start->ret_is_done = &is_done;
     struct wait *w = start->wait = wait_new_owned(&start->wait, done, arg);
     (void)session_when_ready(s, on_ready, start); /* goes on when nobody wants to know any more */
     if (is_done)
         return NULL;
     start->ret_is_done = NULL;
     return w;
+}
+
+static struct wait *await(struct session *s, const struct uuid *place_id, bool is_new,
+                          reply_fn done, void *arg)
+{
+    return await_start(s, start_new(s, place_id, is_new), done, arg);
 }
 
 static struct wait *refuse(const struct err *e, reply_fn done, void *arg)
@@ -446,6 +380,11 @@ static int open_session(struct hub *h, struct user *u, const char *kernel_name, 
     bool is_default = strcmp(k->template_name, catalog_default_template(h->catalog)) == 0;
     return session_open(h, u, name, k->kernelspec, is_default ? NULL : k->template_name, NULL,
                         false, ret, e);
+}
+
+static int no_room(struct err *e)
+{
+    return err_set(e, ERR_QUOTA, "%d sessions share that kernel, the limit", JUPYTER_MAX_PLACES);
 }
 
 static const char *or_else(const char *text, const char *otherwise)
@@ -496,8 +435,7 @@ struct wait *jupyter_start_session(struct hub *h, struct user *u, const struct j
               : NULL;
         if (!p) {
             if (s)
-                (void)err_set(&e, ERR_QUOTA, "%d sessions share that kernel, the limit",
-                              JUPYTER_MAX_PLACES);
+                (void)no_room(&e);
             else
                 (void)err_set(&e, ERR_NOT_FOUND, "there is no kernel %.36s", w->kernel_id);
             return refuse(&e, done, arg);
@@ -525,6 +463,35 @@ static void leave(struct session *s, const struct jupyter_place *p)
         session_close(s, "its last Jupyter session ended");
 }
 
+/* Its kernel is ready. Meanwhile the place may have gone, or may have moved: also to here. */
+static int move_here(const struct start *start, struct session *to, struct err *e)
+{
+    const char *id = start->place_id.text;
+    struct session *from = jupyter_find_session(start->hub, start->user, id);
+    if (!from)
+        return err_set(e, ERR_GONE, "the session was deleted meanwhile");
+    const struct jupyter_wish w = { .path = start->path, .name = start->name, .type = start->type };
+    struct jupyter_place *p = place_of(from, id), *moved = p;
+    if (from != to) {
+        if (start->is_new && is_unused(to)) /* its own place is of nobody */
+            remove_place(to->jupyter, to->jupyter->places[0]);
+        moved = add_place(to->jupyter, &p->id, p->path, p->name, p->type);
+    }
+    if (!moved)
+        return no_room(e);
+    fill_place(moved, &w);
+    session_save(to, 0);
+    if (from != to)
+        leave(from, p);
+    return 0;
+}
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+/* Nothing is left before the other kernel is ready: when it does not come up all is as it was. */
 static struct wait *change_kernel(struct session *s, struct jupyter_place *p,
                                   const struct jupyter_wish *w, reply_fn done, void *arg)
 {
@@ -536,24 +503,24 @@ static struct wait *change_kernel(struct session *s, struct jupyter_place *p,
     if (w->kernel_id && !(to = jupyter_find_kernel(h, s->user, w->kernel_id)))
         (void)err_set(&e, ERR_INVALID, "there is no kernel %.36s", w->kernel_id);
     else if (w->kernel_id && to != s && to->jupyter->n_places == JUPYTER_MAX_PLACES)
-        (void)err_set(&e, ERR_QUOTA, "%d sessions share that kernel, the limit",
-                      JUPYTER_MAX_PLACES);
+        (void)no_room(&e);
     if (e.code != ERR_NONE)
         return refuse(&e, done, arg);
-    struct uuid id = p->id;
-    fill_place(p, w);
-    if (to != s) {
-        if (!w->kernel_id) { /* its own place is of nobody */
-            remove_place(to->jupyter, to->jupyter->places[0]);
-            jupyter_start_beside(to->jupyter, p->path);
-        }
-        (void)add_place(to->jupyter, &id, p->path, p->name, p->type); /* there is room */
-        session_save(to, 0);
-        leave(s, p);
-    } else {
+    if (to == s) {
+        fill_place(p, w);
         session_save(s, 0);
+        return await(s, &p->id, false, done, arg);
     }
-    return await(to, &id, !w->kernel_id, done, arg);
+    if (!w->kernel_id) {
+        jupyter_start_beside(to->jupyter, or_else(w->path, p->path));
+        session_save(to, 0);
+    }
+    struct start *start = start_new(to, &p->id, !w->kernel_id);
+    start->moves = true;
+    start->path = copy(w->path);
+    start->name = copy(w->name);
+    start->type = copy(w->type);
+    return await_start(to, start, done, arg);
 }
 
 struct wait *jupyter_change_session(struct hub *h, struct user *u, const char *id,

@@ -51,7 +51,8 @@ struct jupyter_wish {
 struct wait *jupyter_start_kernel(struct hub *h, struct user *u, const struct jupyter_wish *w, reply_fn done, void *arg);
 /* The Jupyter session of that path: one that is there, or a new one, at kernel_id or at a kernel of its own. Answers its JSON. */
 struct wait *jupyter_start_session(struct hub *h, struct user *u, const struct jupyter_wish *w, reply_fn done, void *arg);
-/* Changes path, name, type; kernel_id or kernel_name: it goes to that kernel, and the one it leaves ends when no other is there. */
+/* Changes path, name, type; kernel_id or kernel_name: all that once that kernel is ready, and the one it leaves ends when no other is there.
+ * When the kernel does not come up it stays where it is. Goes on when nobody waits for the answer any more. */
 struct wait *jupyter_change_session(struct hub *h, struct user *u, const char *jupyter_session_id, const struct jupyter_wish *w,
                                     reply_fn done, void *arg);
 /* The kernel ends with its last Jupyter session. */

@@ -29,6 +29,8 @@ struct jupyter {
     int64_t died_us;
     bool is_dead;      /* it does not come back by itself */
     bool welcomes;     /* its kernel's process sends iopub_welcome: each front gets one of ours */
+    struct wait *restart; /* that a front asked for last; NULL: none, or it was answered */
+    struct err restart_error; /* why it was refused; ERR_NONE: it was not */
 };
 
 /* A new kernel id, and one place: the session's name. */

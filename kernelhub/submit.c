@@ -105,10 +105,13 @@ static void name_session(struct execution *x, int64_t feed, const char *name, co
 /* By which a Jupyter client is known that comes again. */
 static void name_client(struct execution *x)
 {
-    struct slice header, session;
-    if (x->as_sent && json_member(slice_str(x->as_sent), "header", &header) &&
-        json_member_string(header, "session", &session) &&
-        !json_copy_string(session, x->client_session, sizeof x->client_session))
+    struct slice header, name;
+    struct slice sent = slice_str(x->as_sent);
+    bool is_known =
+        x->as_sent &&
+        ((json_member_string(sent, "client", &name) && name.len) ||
+         (json_member(sent, "header", &header) && json_member_string(header, "session", &name)));
+    if (!is_known || !json_copy_string(name, x->client_session, sizeof x->client_session))
         x->client_session[0] = '\0';
 }
 

@@ -17,6 +17,7 @@ struct user {
     bool admin;
     bool removed;
     int64_t created_us;
+    size_t channels_bytes; /* wait for its Jupyter clients (web/jupyter_channels.c) */
     size_t held_bytes; /* code and input of executions that have not ended */
     unsigned n_callbacks, n_calls; /* not delivered yet; under way */
     int64_t callback_generation;   /* of the secret that they are signed with */

@@ -5,8 +5,9 @@
  *
  * What a client cannot take is made to fit it (kernel_peer.h, protocol/jupyter_fit.h).
  *
- * The bound: over MAX_WAITING_BYTES what the kernel publishes is left out for this client, and a line on its stderr says so once there
- * is room again; all of it is in the history. Replies are few and always wait; over twice the bound the socket is closed. */
+ * The bounds: over MAX_WAITING_BYTES here, or MAX_USERS_BYTES in all channels of its user, what the kernel publishes is left out for a
+ * client that is behind, and a line on its stderr says so once there is room again; all of it is in the history. Replies are few and
+ * wait; over twice a bound the socket is closed. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,8 +24,9 @@
 #include "web/ws_handshake.h"
 
 #define MAX_WAITING_BYTES (32u << 20)
+#define MAX_USERS_BYTES   (128u << 20)
 #define FEW_WAITING_BYTES (1u << 20)
-#define HOLD_MS           9000         /* for the kernel; clients wait 10 s for their 101 */
+#define HOLD_MS           9000 /* for the kernel; clients wait 10 s for their 101 */
 #define LARGE_BYTES       (1u << 20)
 #define MAX_FRAME_BYTES   (160u << 20) /* a kernel's message, and what is written around it */
 
@@ -42,6 +44,7 @@ struct channels {
     struct kernel_peer peer;
     zlistx_t *waiting; /* struct waiting, owned */
     size_t waiting_bytes;
+    size_t given_bytes; /* may wait in the socket; both count for the user */
     uint64_t n_left_out, n_nonsense;
     bool said_no_buffers, said_too_long;
     bool is_full;             /* nothing more is taken: what waits is sent, then it closes */
@@ -56,11 +59,22 @@ static void waiting_free(void **p)
     *p = NULL;
 }
 
+/* The socket has room: next to nothing of what it was given waits in there. */
+static void forget_given(struct channels *c)
+{
+    c->request->user->channels_bytes -= c->given_bytes;
+    c->given_bytes = 0;
+}
+
 static void give(struct channels *c)
 {
     struct waiting *w;
-    while (websocket_has_room(c->socket) && (w = zlistx_detach(c->waiting, NULL)) != NULL) {
+    while (websocket_has_room(c->socket)) {
+        forget_given(c);
+        if ((w = zlistx_detach(c->waiting, NULL)) == NULL)
+            return;
         c->waiting_bytes -= w->len;
+        c->given_bytes += w->len;
         websocket_give(c->socket, w->is_binary, TAKE(w->data), w->len);
         waiting_free((void **)&w);
     }
@@ -80,6 +94,7 @@ static void add(struct channels *c, enum link_channel channel, const struct slic
     assert(w);
     *w = (struct waiting){ is_binary, len, data };
     c->waiting_bytes += len;
+    c->request->user->channels_bytes += len;
     (void)zlistx_add_end(c->waiting, w); /* aborts for want of memory */
     websocket_wake(c->socket);
     if (len > LARGE_BYTES) { /* the client takes it while the hub makes an event of it */
@@ -176,27 +191,46 @@ static void add_fitted(struct channels *c, enum link_channel channel, const stru
     say_what_is_missing(c, jupyter_fit(&fit, parts, n), parts[1], where);
 }
 
+/* Not for a client that keeps up with what is small, nor for the only thing that waits. */
+static bool is_too_much_for_user(const struct channels *c, size_t n_bytes, size_t max)
+{
+    size_t all = c->request->user->channels_bytes, own = c->waiting_bytes + c->given_bytes;
+    return all > 0 && all + n_bytes > max && own + n_bytes > FEW_WAITING_BYTES;
+}
+
+static void become_full(struct channels *c, enum ws_close code)
+{
+    c->is_full = true;
+    c->close_code = code;
+    websocket_wake(c->socket);
+}
+
 static void on_message(void *arg, enum link_channel channel, const struct slice *parts, size_t n)
 {
     struct channels *c = arg;
-    if (c->is_full || (channel == LINK_IOPUB && c->waiting_bytes > MAX_WAITING_BYTES)) {
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        n_bytes += parts[i].len;
+    bool is_iopub = channel == LINK_IOPUB;
+    if (!c->is_full && !is_iopub && is_too_much_for_user(c, n_bytes, 2 * (size_t)MAX_USERS_BYTES))
+        become_full(c, WS_CLOSE_RESTART);
+    if (c->is_full || (is_iopub && (c->waiting_bytes > MAX_WAITING_BYTES ||
+                                    is_too_much_for_user(c, n_bytes, MAX_USERS_BYTES)))) {
         c->n_left_out++;
         return;
     }
     if (c->n_left_out)
         say_left_out(c);
     add_fitted(c, channel, parts, n);
-    c->is_full = c->waiting_bytes > 2 * (size_t)MAX_WAITING_BYTES;
-    c->close_code = WS_CLOSE_RESTART;
+    if (c->waiting_bytes > 2 * (size_t)MAX_WAITING_BYTES)
+        become_full(c, WS_CLOSE_RESTART);
 }
 
 static void on_front_end(void *arg, const char *reason, bool is_replaced)
 {
     struct channels *c = arg;
     c->front = NULL;
-    c->is_full = true;
-    c->close_code = is_replaced ? WS_CLOSE_RESTART : WS_CLOSE_NORMAL;
-    websocket_wake(c->socket);
+    become_full(c, is_replaced ? WS_CLOSE_RESTART : WS_CLOSE_NORMAL);
 }
 
 static bool has_room(void *arg)
@@ -284,6 +318,8 @@ static void on_end(void *arg, bool client_left)
     struct channels *c = arg;
     if (c->front)
         front_close(c->front);
+    forget_given(c);
+    c->request->user->channels_bytes -= c->waiting_bytes;
     zlistx_destroy(&c->waiting);
     free(c);
 }
@@ -343,6 +379,12 @@ static int on_held_too_long(struct loop *loop, int timer, void *arg)
 void jupyter_api_channels(struct request *r)
 {
     struct err e = ERR_INIT;
+    const char *client = query_get(&r->query, "session_id");
+    if (client && strlen(client) > FRONT_MAX_CLIENT_BYTES) { /* cut it would be another's */
+        (void)err_set(&e, ERR_INVALID, "a session_id has at most %d bytes", FRONT_MAX_CLIENT_BYTES);
+        reply_error(r, &e);
+        return;
+    }
     struct session *s = jupyter_find_kernel(r->site->hub, r->user, request_part(r, 0));
     if (!s) {
         (void)err_set(&e, ERR_NOT_FOUND, "there is no kernel %s",

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from conftest import Service
 from test_jupyter import Channels, new_kernel, reply_of, text_of
+from websockets.exceptions import ConnectionClosed
 
 
 @pytest.fixture
@@ -95,3 +96,25 @@ def test_all_clients_hear_of_a_death_while_one_catches_up(service: Service, api:
         while seen[-1]["parent_header"].get("msg_id") != msg_id or seen[-1]["content"].get("execution_state") != "idle":
             seen.append(other.receive())
         assert [m["content"]["ename"] for m in seen if m["msg_type"] == "error"] == ["KernelDied"]
+
+
+def test_whose_key_or_user_is_gone_hears_nothing_more(service: Service, api: httpx.Client) -> None:
+    """Nothing is said over these sockets: it is not at the next message that they are closed."""
+    key = api.post("/api/v1/admin/keys", json={"name": "notebook"}).json()
+    assert api.post("/api/v1/admin/users", json={"name": "anna"}).status_code == 201
+    annas = api.post("/api/v1/admin/keys", json={"name": "annas", "user": "anna"}).json()["key"]
+    with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {annas}"}, timeout=60) as client:
+        annas_kernel = new_kernel(client)
+    kernel = new_kernel(api)
+    with Channels(service, kernel) as stays, Channels(service, kernel, token=key["key"]) as c, Channels(service, annas_kernel, token=annas) as anna:
+        assert api.delete(f"/api/v1/admin/keys/{key['id']}").status_code == 204
+        assert api.delete("/api/v1/admin/users/anna").status_code == 204
+        began = time.monotonic()
+        with pytest.raises(ConnectionClosed, match="1008.*the key was revoked"):
+            while True:
+                c.receive(8)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                anna.receive(8)
+        assert time.monotonic() - began < 6
+        assert text_of(stays.run("print('well')")) == "well\n"

@@ -233,6 +233,32 @@ static struct session *bring_up(struct hub_fixture *f, const char *name)
     return s;
 }
 
+/* Each of its bytes is six in JSON. */
+static void code_that_is_too_large_to_be_sent_ends_and_says_so(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct session *s;
+    struct got g = { 0 };
+    struct err e;
+    CLEANUP_BUF struct buf code = BUF_INIT(32u << 20);
+    assert_int_equal(config_set(f->config, "limits/max_code_bytes", "32M", "test", &e), 0);
+    assert_int_equal(session_open(f->hub, f->user, "a", "python", NULL, NULL, false, &s, &e), 0);
+    session_need_kernel(s);
+    sandbox_enter(s->sandbox, SANDBOX_UP, 0);
+    s->kernel = KERNEL_READY;
+    memset(buf_room(&code, 18u << 20), 1, 18u << 20);
+    code.len = 18u << 20;
+    hub_fixture_submit(f, (struct execution_request){ .code = buf_slice(&code), .session = "a" },
+                       &g);
+    const struct uuid id = hub_fixture_id_of(&g);
+    hub_fixture_settle(f);
+    assert_null(s->running);
+    assert_null(zhashx_lookup(f->hub->executions, id.text));
+    assert_int_equal(hub_fixture_ask(f, "SELECT status = 'cancelled' FROM executions"), 1);
+    got_done(&g);
+    session_close(s, "the test is over");
+}
+
 static void what_a_reset_ends_claims_no_use_of_anything(void **state)
 {
     struct hub_fixture *f = *state;
@@ -500,6 +526,7 @@ int main(void)
         WITH_HUB(a_repeat_of_what_is_not_committed_yet_attaches),
         WITH_HUB(a_repeat_needs_no_session_of_its_own),
         WITH_HUB(who_waits_for_a_session_that_is_deleted_hears_that),
+        WITH_HUB(code_that_is_too_large_to_be_sent_ends_and_says_so),
         WITH_HUB(what_a_reset_ends_claims_no_use_of_anything),
         WITH_HUB(a_command_is_no_session_in_what_a_user_has),
         WITH_HUB(a_feed_that_has_ended_is_read_once),

@@ -156,6 +156,45 @@ def test_a_client_that_does_not_read_costs_bounded_memory_and_is_told(kernel: An
     quick.close()
 
 
+def test_a_session_id_is_never_cut(kernel: Any) -> None:
+    refused = kernel.ask("GET", f"{PATH}?session_id={'a' * 128}")
+    assert refused.status == 400 and refused.json["message"] == "a session_id has at most 127 bytes"
+    client = Client(kernel.port, path=f"{PATH}?session_id={'a' * 127}")
+    client.frame(TEXT, json.dumps(message({"n": 1})).encode())
+    assert json.loads(client.receive_frame()[1])["content"] == {"n": 1}
+    client.close()
+
+
+def test_many_clients_that_do_not_read_cost_no_more_than_a_few(kernel: Any) -> None:
+    def flood(client: Client, n: int) -> None:
+        client.frame(TEXT, json.dumps(message({"flood": n, "bytes": 1_000_000})).encode())
+
+    def until_answer(client: Client) -> list[str]:
+        texts = []
+        while (got := json.loads(client.receive_frame()[1]))["channel"] != "shell":
+            texts.append(got["content"]["text"])
+        return texts
+
+    stalled = [Client(kernel.port, path=PATH, receive_bytes=65536) for _ in range(8)]
+    for client in stalled:
+        flood(client, 30)
+    time.sleep(0.5)
+    quick = Client(kernel.port, path=PATH)
+    for _ in range(3):
+        flood(quick, 1)
+        assert [len(text) for text in until_answer(quick)] == [1_000_000]
+    assert rss(kernel.process.pid) < 180_000_000
+    heard = [until_answer(client) for client in stalled]
+    assert [len(texts) for texts in heard[:3]] == [30, 30, 30] and len(heard[-1]) < 5
+    for texts in heard:
+        left_out = int(texts[-1].split(" messages")[0].split()[-1]) if "too slow" in texts[-1] else 0
+        assert sum(len(text) == 1_000_000 for text in texts) + left_out == 30
+    flood(stalled[-1], 30)
+    assert [len(text) for text in until_answer(stalled[-1])] == [1_000_000] * 30  # all are behind no more
+    for client in (*stalled, quick):
+        client.close()
+
+
 def test_a_kernel_that_takes_long_to_start_is_a_503_before_clients_give_up(held: Held) -> None:
     waiting = held.server.metric("kernelhub_test_waits")
     gone = held.server.raw(request(path=SLOW))
