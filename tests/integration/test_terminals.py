@@ -160,7 +160,7 @@ def test_keys_are_signals_and_the_end(service: Service, api: httpx.Client) -> No
         t.do("sh -c 'echo on-$((1+1)); exec sleep 1000'", "on-2\r\n")
         t.send("\x03")
         t.do("echo then=$?", "then=130\r\n")
-        t.do("cat; echo rc=$?", "rc=")
+        t.do("sh -c 'echo on-$((3+3)); exec cat'; echo rc=$?", "on-6\r\n")  # before it the shell itself reads, key by key
         t.send("\x04")
         t.until("rc=0\r\n")
         t.do("sh -c 'echo on-$((2+2)); exec sleep 500'", "on-4\r\n")
@@ -178,7 +178,7 @@ def test_messages_that_make_no_sense_are_passed_over(service: Service, api: http
         for nonsense in ("", "{", "[]", '["stdin"]', '["stdin",5]', '["set_size",0,0]', '["set_size","a",5]', '["what"]', "[" * 100, "5"):
             t.ws.send(nonsense)
         t.do("stty size", "24 80\r\n")
-        t.do("cat -v", "cat -v")
+        t.do("sh -c 'echo on-$((4+4)); exec cat -v'", "on-8\r\n")
         t.send("\x00\x1b[A\x7f\U0001f600\r")  # NUL, an arrow; DEL takes one back
         t.until(r"\^@\^\[\[M-pM-")
 
