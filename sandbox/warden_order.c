@@ -175,11 +175,14 @@ static bool read_cwd(struct slice json, bool with_folder, char ret[PATH_MAX])
     if (json_member_string(json, "cwd", &raw) &&
         (!json_copy_string(raw, ret, PATH_MAX) || ret[0] != '/'))
         return false;
-    size_t n = strlen(ret);
-    if (with_folder && json_member_string(json, "folder", &raw) &&
-        json_copy_string(raw, folder, sizeof folder) && folder[0] &&
-        n + strlen(folder) + 2 <= PATH_MAX)
-        (void)snprintf(ret + n, PATH_MAX - n, "/%s", folder);
+    if (!with_folder || !json_member_string(json, "folder", &raw) ||
+        !json_copy_string(raw, folder, sizeof folder) || !folder[0])
+        return true;
+    size_t n = strlen(ret), n_folder = strlen(folder);
+    if (n + n_folder + 2 <= PATH_MAX) {
+        ret[n] = '/';
+        memcpy(ret + n + 1, folder, n_folder + 1);
+    }
     return true;
 }
 
