@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-static int open_beneath(int root_fd, const char *path, int flags, mode_t mode)
+int beneath_open_errno(int root_fd, const char *path, int flags, mode_t mode)
 {
     struct open_how how = {
         .flags = (unsigned)(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
@@ -23,7 +23,7 @@ static int open_beneath(int root_fd, const char *path, int flags, mode_t mode)
 
 int beneath_open(int root_fd, const char *path, int flags, mode_t mode, struct err *e)
 {
-    int fd = open_beneath(root_fd, path, flags, mode);
+    int fd = beneath_open_errno(root_fd, path, flags, mode);
     if (fd >= 0)
         return fd;
     enum err_code code = errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND

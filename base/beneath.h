@@ -10,6 +10,9 @@
  * O_CLOEXEC, O_NOCTTY added to flags. Returns a file descriptor the caller closes, or -1. */
 int beneath_open(int root_fd, const char *path, int flags, mode_t mode, struct err *e);
 
+/* The same; errno says why not. */
+int beneath_open_errno(int root_fd, const char *path, int flags, mode_t mode);
+
 /* Opens, or makes with `mode` and opens, one directory per component of `path`. */
 int beneath_make_dir(int root_fd, const char *path, mode_t mode, struct err *e);
 

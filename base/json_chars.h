@@ -1,4 +1,4 @@
-/* json_chars.h - the characters of JSON's strings, for the scanner's innermost loop. */
+/* json_chars.h - the characters of JSON's strings, for the scanner's innermost loop; the sequences of UTF-8 for whoever reads some. */
 #ifndef BASE_JSON_CHARS_H
 #define BASE_JSON_CHARS_H
 

@@ -2,14 +2,11 @@
  * changes under our hands costs at most an entry that is left out or left over. */
 #include "kernelhub/files_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 
 #define COPY_BYTES (256u * 1024)
-
-DEFINE_CLEANUP(DIR, closedir)
 
 int files_make_folder(struct tree *t, const char *path, struct err *e)
 {
@@ -42,12 +39,11 @@ static int delete_tree(struct tree *t, int dir_fd, const char *name, int depth, 
     if (depth == 0)
         return err_set(e, ERR_TOO_LARGE, "the folders are nested more than %d deep",
                        FILES_MAX_DEPTH);
-    int fd = files_open_at(dir_fd, name, O_RDONLY | O_DIRECTORY);
-    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    CLEANUP(closedir) DIR *d = files_open_dir(dir_fd, name);
     if (!d)
         return files_errno(e, name);
     for (struct dirent *entry; (entry = readdir(d));)
-        if (!is_dots(entry->d_name) && delete_tree(t, fd, entry->d_name, depth - 1, e) < 0)
+        if (!is_dots(entry->d_name) && delete_tree(t, dirfd(d), entry->d_name, depth - 1, e) < 0)
             return -1;
     return unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? files_errno(e, name) : 0;
 }

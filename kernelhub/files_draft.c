@@ -7,7 +7,6 @@
  * The length is in the name: a part that was cut off in the middle is cut away when it comes again. */
 #include "kernelhub/files_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -35,8 +34,6 @@ struct draft {
     uint64_t bytes;
     mode_t mode;
 };
-
-DEFINE_CLEANUP(DIR, closedir)
 
 int tree_incoming(struct tree *t, struct err *e)
 {
@@ -187,14 +184,13 @@ static bool is_old(int dir_fd, const char *name)
 static bool find_part(int incoming_fd, const char *key, struct part *ret, unsigned *ret_n)
 {
     bool found = false;
-    int fd = files_open_at(incoming_fd, ".", O_RDONLY | O_DIRECTORY);
-    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    CLEANUP(closedir) DIR *d = files_open_dir(incoming_fd, "");
     *ret_n = 0;
     for (struct dirent *entry; d && (entry = readdir(d));) {
         if (strncmp(entry->d_name, PART, sizeof PART - 1) != 0)
             continue;
-        if (is_old(fd, entry->d_name)) {
-            (void)unlinkat(fd, entry->d_name, 0); /* another time then */
+        if (is_old(incoming_fd, entry->d_name)) {
+            (void)unlinkat(incoming_fd, entry->d_name, 0); /* another time then */
             continue;
         }
         ++*ret_n;
@@ -207,7 +203,7 @@ static bool find_part(int incoming_fd, const char *key, struct part *ret, unsign
 static int take_part(struct draft *d, const struct part *part, struct err *e)
 {
     struct stat open, named;
-    d->fd = files_open_at(d->incoming_fd, part->name, O_RDWR | O_APPEND);
+    d->fd = beneath_open_errno(d->incoming_fd, part->name, O_RDWR | O_APPEND, 0);
     if (d->fd < 0 || flock(d->fd, LOCK_EX | LOCK_NB) < 0 || fstat(d->fd, &open) < 0 ||
         fstatat(d->incoming_fd, part->name, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
         open.st_ino != named.st_ino)
@@ -276,18 +272,16 @@ static void sweep_user(int workspaces_fd, const char *user)
 {
     char path[NAME_BYTES + sizeof INCOMING];
     (void)snprintf(path, sizeof path, "%.64s/" INCOMING, user); /* an id: fits */
-    int fd = files_open_at(workspaces_fd, path, O_RDONLY | O_DIRECTORY);
-    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    CLEANUP(closedir) DIR *d = files_open_dir(workspaces_fd, path);
     for (struct dirent *entry; d && (entry = readdir(d));)
         if (strncmp(entry->d_name, NEW, sizeof NEW - 1) == 0 ||
-            (strncmp(entry->d_name, PART, sizeof PART - 1) == 0 && is_old(fd, entry->d_name)))
-            (void)unlinkat(fd, entry->d_name, 0); /* the next hub's then */
+            (strncmp(entry->d_name, PART, sizeof PART - 1) == 0 && is_old(dirfd(d), entry->d_name)))
+            (void)unlinkat(dirfd(d), entry->d_name, 0); /* the next hub's then */
 }
 
 void files_sweep(int workspaces_fd)
 {
-    int fd = files_open_at(workspaces_fd, ".", O_RDONLY | O_DIRECTORY);
-    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    CLEANUP(closedir) DIR *d = files_open_dir(workspaces_fd, "");
     for (struct dirent *entry; d && (entry = readdir(d));)
         if (entry->d_name[0] != '.')
             sweep_user(workspaces_fd, entry->d_name);

@@ -2,6 +2,7 @@
 #ifndef KERNELHUB_FILES_INTERNAL_H
 #define KERNELHUB_FILES_INTERNAL_H
 
+#include <dirent.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
@@ -27,12 +28,12 @@ void files_sweep(int workspaces_fd);
 
 /* The folder that `path` stands in, opened; its name goes to ret_name and points into path. The workspace itself: ERR_INVALID. */
 int tree_open_parent(struct tree *t, const char *path, const char **ret_name, struct err *e);
-int tree_open_folder(struct tree *t, const char *path, struct err *e); /* a descriptor */
 int files_errno(struct err *e, const char *path); /* the present errno as an error about path; -1 */
 void files_stat_from(const struct stat *st, struct files_stat *ret);
 
-/* One step below an open folder, nothing followed; errno says why not. */
-int files_open_at(int dir_fd, const char *name, int flags);
+/* A folder below an open one, nothing followed, to be listed. NULL: errno says why not. */
+DIR *files_open_dir(int dir_fd, const char *path);
+DEFINE_CLEANUP(DIR, closedir)
 
 /* ---- the threads ---- */
 struct files;

@@ -1,47 +1,20 @@
 #include "kernelhub/files_path.h"
 
-#include <stdint.h>
-
+#include "base/json_chars.h"
 #include "base/log.h"
 
-#define ESCAPE 0xef00 /* and a byte from 0x80 on */
-
-/* Length and value of the UTF-8 sequence at s (Unicode table 3-7), 0 when it is none. */
-static size_t sequence(const unsigned char *s, size_t left, uint32_t *ret)
+/* U+EF80 to U+EFFF: what stands for a byte from 0x80 on, its last eight bits. */
+static bool is_escape(const unsigned char *s, size_t n)
 {
-    static const uint32_t LEAST[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t n = s[0] < 0x80   ? 1
-               : s[0] < 0xc2 ? 0
-               : s[0] < 0xe0 ? 2
-               : s[0] < 0xf0 ? 3
-               : s[0] < 0xf5 ? 4
-                             : 0;
-    if (n == 0 || n > left)
-        return 0;
-    uint32_t v = n == 1 ? s[0] : s[0] & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        v = v << 6 | (s[i] & 0x3f);
-    }
-    if (v < LEAST[n] || (v >= 0xd800 && v <= 0xdfff) || v > 0x10ffff)
-        return 0;
-    *ret = v;
-    return n;
-}
-
-static bool is_escape(uint32_t v)
-{
-    return v >= (ESCAPE | 0x80) && v <= (ESCAPE | 0xff);
+    return n == 3 && s[0] == 0xee && (s[1] & 0xfe) == 0xbe;
 }
 
 void files_path_write(struct slice bytes, struct buf *out)
 {
     const unsigned char *s = (const unsigned char *)bytes.data;
     for (size_t i = 0; i < bytes.len;) {
-        uint32_t v;
-        size_t n = sequence(s + i, bytes.len - i, &v);
-        if (n > 0 && !is_escape(v)) {
+        size_t n = json_chars_utf8(s + i, s + bytes.len);
+        if (n > 0 && !is_escape(s + i, n)) {
             buf_add(out, s + i, n);
             i += n;
             continue;
@@ -75,14 +48,13 @@ static int read_bytes(struct slice text, struct buf *out, struct err *e)
 {
     const unsigned char *s = (const unsigned char *)text.data;
     for (size_t i = 0; i < text.len;) {
-        uint32_t v;
-        size_t n = sequence(s + i, text.len - i, &v);
+        size_t n = json_chars_utf8(s + i, s + text.len);
         if (n == 0)
             return err_set(e, ERR_INVALID, "the path is not UTF-8");
-        if (v == 0)
+        if (s[i] == 0)
             return err_set(e, ERR_INVALID, "a path cannot hold a NUL");
-        if (is_escape(v))
-            buf_add_char(out, (char)(v & 0xff));
+        if (is_escape(s + i, n))
+            buf_add_char(out, (char)(s[i + 1] << 6 | (s[i + 2] & 0x3f)));
         else
             buf_add(out, s + i, n);
         i += n;

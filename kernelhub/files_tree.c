@@ -1,13 +1,10 @@
 /* A workspace, open: looking at it, reading it. */
 #include "kernelhub/files_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 
 #include "base/beneath.h"
 #include "base/log.h"
@@ -18,8 +15,6 @@
 struct file {
     int fd;
 };
-
-DEFINE_CLEANUP(DIR, closedir)
 
 /* As the client calls it, in quotes; cut when it is long. */
 static const char *show(const char *path, char ret[SHOWN_BYTES])
@@ -87,13 +82,13 @@ int files_go_on(struct tree *t, struct err *e)
 
 /* ---- opening ---- */
 
-int files_open_at(int dir_fd, const char *name, int flags)
+DIR *files_open_dir(int dir_fd, const char *path)
 {
-    struct open_how how = {
-        .flags = (unsigned)(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY),
-        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-    };
-    return (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
+    int fd = beneath_open_errno(dir_fd, path[0] ? path : ".", O_RDONLY | O_DIRECTORY, 0);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d && fd >= 0)
+        (void)close(fd); /* errno is that of fdopendir: an open folder closes without an error */
+    return d;
 }
 
 int tree_open(struct tree *t, int workspaces_fd, const char *user_id, struct err *e)
@@ -117,12 +112,6 @@ void tree_close(struct tree *t)
     t->root_fd = t->incoming_fd = t->user_fd = -1;
 }
 
-int tree_open_folder(struct tree *t, const char *path, struct err *e)
-{
-    int fd = files_open_at(t->root_fd, path[0] ? path : ".", O_RDONLY | O_DIRECTORY);
-    return fd < 0 ? files_errno(e, path) : fd;
-}
-
 int tree_open_parent(struct tree *t, const char *path, const char **ret_name, struct err *e)
 {
     char parent[FILES_MAX_PATH + 1];
@@ -133,7 +122,8 @@ int tree_open_parent(struct tree *t, const char *path, const char **ret_name, st
     memcpy(parent, path, n);
     parent[n] = '\0';
     *ret_name = name;
-    return tree_open_folder(t, parent, e);
+    int fd = beneath_open_errno(t->root_fd, n ? parent : ".", O_RDONLY | O_DIRECTORY, 0);
+    return fd < 0 ? files_errno(e, parent) : fd;
 }
 
 /* ---- looking ---- */
@@ -198,15 +188,8 @@ static int list(struct tree *t, DIR *d, files_each_fn *each, void *arg, struct e
 
 int files_list(struct tree *t, const char *path, files_each_fn *each, void *arg, struct err *e)
 {
-    int fd = tree_open_folder(t, path, e);
-    if (fd < 0)
-        return -1;
-    CLEANUP(closedir) DIR *d = fdopendir(fd);
-    if (!d) {
-        (void)close(fd); /* nothing to do about an error here */
-        return err_set(e, ERR_UNAVAILABLE, "no memory");
-    }
-    return list(t, d, each, arg, e);
+    CLEANUP(closedir) DIR *d = files_open_dir(t->root_fd, path);
+    return d ? list(t, d, each, arg, e) : files_errno(e, path);
 }
 
 /* ---- reading ---- */
@@ -216,7 +199,7 @@ int files_open(struct tree *t, const char *path, struct file **ret, struct files
                struct err *e)
 {
     struct stat st;
-    CLEANUP_FD int fd = files_open_at(t->root_fd, path[0] ? path : ".", O_RDONLY);
+    CLEANUP_FD int fd = beneath_open_errno(t->root_fd, path[0] ? path : ".", O_RDONLY, 0);
     if (fd < 0 || fstat(fd, &st) < 0)
         return files_errno(e, path);
     if (!S_ISREG(st.st_mode)) {

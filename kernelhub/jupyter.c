@@ -186,7 +186,7 @@ static const char *state_of(const struct session *s)
 static void write_kernelspec(const struct session *s, struct buf *out)
 {
     char name[JUPYTER_SPEC_NAME_CHARS + 1];
-    jupyter_spec_name(s->hub, s->template_name, s->kernelspec, name);
+    jupyter_spec_name(s->hub->catalog, s->template_name, s->kernelspec, name);
     json_quote_str(out, name);
 }
 

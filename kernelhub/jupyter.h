@@ -1,6 +1,6 @@
 /* jupyter.h - sessions as Jupyter clients know them: a kernel with an id that outlives its processes, and one or more Jupyter
  * sessions (a notebook, a console: a path) at that kernel. Every session has them, whoever made it.
- * Source of the models: Jupyter Server's REST API (its api.yaml); "reason" of a kernel is ours. */
+ * Source of the models: Jupyter Server's REST API (its api.yaml). */
 #ifndef KERNELHUB_JUPYTER_H
 #define KERNELHUB_JUPYTER_H
 
@@ -8,13 +8,14 @@
 #include "kernelhub/hub.h"
 #include "kernelhub/user.h"
 
+struct catalog;
 struct session;
 
 #define JUPYTER_MAX_PATH_BYTES  1023
 #define JUPYTER_SPEC_NAME_CHARS 159
 
 /* What Jupyter clients know a kernelspec of an image as: its name, and TEMPLATE.NAME when the template is not the default one. */
-void jupyter_spec_name(const struct hub *h, const char *template_name, const char *kernelspec,
+void jupyter_spec_name(const struct catalog *c, const char *template_name, const char *kernelspec,
                        char ret[JUPYTER_SPEC_NAME_CHARS + 1]);
 
 /* {"name","spec":{argv, env, display_name, language, interrupt_mode, metadata},"resources":{"logo-64x64":PATH,…}}. A kernelspec of a template that is

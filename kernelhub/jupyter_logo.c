@@ -2,6 +2,7 @@
 #include <sodium.h>
 #include <stdio.h>
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "kernelhub/catalog.h"
 #include "kernelhub/jupyter_internal.h"
@@ -46,14 +47,8 @@ bool jupyter_write_logo(struct hub *h, const char *name, const char *file, struc
 {
     const struct catalog_kernel *k = jupyter_find_spec(h->catalog, name);
     struct slice text;
-    size_t len;
-    if (!k || !json_member_string(k->logos, file, &text))
+    if (!k || !json_member_string(k->logos, file, &text) || !base64_decode(bytes, text))
         return false;
-    char *room = buf_room(bytes, text.len);
-    if (!room || sodium_base642bin((unsigned char *)room, text.len, text.data, text.len, NULL, &len,
-                                   NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
-        return false;
-    bytes->len += len;
     write_tag(buf_slice(bytes), ret_tag);
     return true;
 }

@@ -5,7 +5,7 @@
 #include "kernelhub/catalog.h"
 #include "kernelhub/jupyter_internal.h"
 
-static void write_name(const struct catalog *c, const char *template_name, const char *kernelspec,
+void jupyter_spec_name(const struct catalog *c, const char *template_name, const char *kernelspec,
                        char ret[JUPYTER_SPEC_NAME_CHARS + 1])
 {
     bool is_default = strcmp(template_name, catalog_default_template(c)) == 0;
@@ -16,13 +16,7 @@ static void write_name(const struct catalog *c, const char *template_name, const
 static void name_of(const struct catalog *c, const struct catalog_kernel *k,
                     char ret[JUPYTER_SPEC_NAME_CHARS + 1])
 {
-    write_name(c, k->template_name, k->kernelspec, ret);
-}
-
-void jupyter_spec_name(const struct hub *h, const char *template_name, const char *kernelspec,
-                       char ret[JUPYTER_SPEC_NAME_CHARS + 1])
-{
-    write_name(h->catalog, template_name, kernelspec, ret);
+    jupyter_spec_name(c, k->template_name, k->kernelspec, ret);
 }
 
 const struct catalog_kernel *jupyter_find_spec(const struct catalog *c, const char *name)

@@ -83,7 +83,7 @@ static void write_end(struct notebook_reader *r, const struct session *s)
     struct slice language;
     CLEANUP_BUF struct buf text = BUF_INIT(256);
     if (k) {
-        jupyter_spec_name(r->hub, k->template_name, k->kernelspec, name);
+        jupyter_spec_name(r->hub->catalog, k->template_name, k->kernelspec, name);
         kernel.name = name;
         kernel.display_name = k->display_name;
         if (json_member_string(k->spec, "language", &language))

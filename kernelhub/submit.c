@@ -15,6 +15,7 @@
 #define DEFAULT_TIMEOUT_SECONDS 30
 #define MAX_HELD_BYTES          EXECUTION_MAX_HELD_BYTES
 #define MIN_OUTPUT_BYTES        1024
+#define MAX_OPTIONS_BYTES       (64u << 20)
 
 static const struct store_mark NO_MARK;
 
@@ -479,6 +480,17 @@ static struct wait *submit(struct hub *h, struct user *u, const struct execution
     name_session(x, feed_number(s->feed), s->is_command ? NULL : s->name, s->language);
     if (s->ephemeral && !s->is_command)
         free(TAKE(x->env)); /* its kernel is started with it */
+    CLEANUP_BUF struct buf options = BUF_INIT(MAX_OPTIONS_BYTES);
+    write_options(x, &options);
+    if (options.failed) { /* cut, the hub that comes after us would run something else */
+        (void)err_set(&e, ERR_TOO_LARGE,
+                      "stdin, env and what else goes with the code have more than %u bytes as JSON",
+                      MAX_OPTIONS_BYTES);
+        execution_free(x);
+        if (s->ephemeral)
+            session_close(s, "its execution was refused");
+        return attach_or_refuse(h, u, r, &id, &e, on_accepted, arg);
+    }
     s->last_used_us = x->created_us;
     if (s->sandbox)
         sandbox_use(s->sandbox, x->created_us, SANDBOX_CALLED);
@@ -489,8 +501,6 @@ static struct wait *submit(struct hub *h, struct user *u, const struct execution
     if (execution_can_run(x))
         execution_take_kernel(x); /* accepted and sent in one commit */
     struct execution_row row;
-    CLEANUP_BUF struct buf options = BUF_INIT(32u << 20);
-    write_options(x, &options);
     execution_row(x, &row);
     row.options = buf_slice(&options);
     store_hold(h->store);

@@ -4,9 +4,6 @@
 #include "base/json.h"
 #include "protocol/jupyter_message.h"
 
-#define MAX_MEND_BYTES                                                                             \
-    (4u << 20) /* the loop shall not stand still for what a hostile kernel makes up */
-
 static const char *const TYPES[EVENT_N_TYPES] = {
     [EVENT_QUEUED] = "queued",
     [EVENT_STARTED] = "started",
@@ -271,7 +268,7 @@ bool event_from_message(const char *msg_type, struct slice content, enum event_t
         return false;
     bool is_lost = false;
     if (!json_valid(content)) { /* else a NUL in a printed text would cost the whole text */
-        is_lost = content.len > MAX_MEND_BYTES;
+        is_lost = content.len > JUPYTER_MAX_MEND_BYTES;
         content.len = is_lost ? 0 : content.len;
         json_mend(&mended, content);
         content = buf_slice(&mended);

@@ -6,9 +6,6 @@
 #include "base/json.h"
 #include "protocol/jupyter_message.h"
 
-#define MAX_MEND_BYTES                                                                             \
-    (4u << 20) /* nobody's loop shall stand still for what a hostile kernel makes up */
-
 enum { HEADER, PARENT, METADATA, CONTENT };
 
 /* A member that has to be there, and what stands in for it. */
@@ -98,7 +95,7 @@ static void mend_part(struct slice *part, struct buf *made)
 {
     struct slice text = *part;
     bool is_valid = json_valid(text);
-    if (!is_valid && text.len <= MAX_MEND_BYTES) {
+    if (!is_valid && text.len <= JUPYTER_MAX_MEND_BYTES) {
         CLEANUP_BUF struct buf mended = BUF_INIT(6 * text.len);
         json_mend(&mended, text);
         buf_init(made, 6 * text.len + 64);
@@ -205,11 +202,11 @@ static void fill_in(const struct need *needs, size_t n, struct slice *part, stru
     struct buf out = BUF_INIT(part->len + 1024);
     if (f.n_met == f.n_needs)
         return;
-    if (part->len > MAX_MEND_BYTES && (f.has_wrong || is_empty(*part))) {
+    if (part->len > JUPYTER_MAX_MEND_BYTES && (f.has_wrong || is_empty(*part))) {
         *part = SLICE_LITERAL("{}");
         f = look(needs, n, *part);
     }
-    if (part->len > MAX_MEND_BYTES)
+    if (part->len > JUPYTER_MAX_MEND_BYTES)
         fill_in_front(needs, &f, *part, &out);
     else
         rebuild(needs, &f, *part, &out);

@@ -11,6 +11,7 @@
 #define JUPYTER_DELIMITER       "<IDS|MSG>"
 #define JUPYTER_SIGNATURE_CHARS 64
 #define JUPYTER_MAX_BUFFERS     500
+#define JUPYTER_MAX_MEND_BYTES  (4u << 20) /* nobody's loop shall stand still for what a hostile kernel makes up */
 
 struct jupyter_message {
     struct slice header;

@@ -246,9 +246,5 @@ bool kernel_ws_write(struct buf *out, enum kernel_ws protocol, enum link_channel
 
 size_t kernel_ws_text_bytes(const struct slice *parts)
 {
-    enum { AROUND = 160 };            /* the names of write_json */
-    size_t n = AROUND + parts[0].len; /* the header's msg_id and msg_type stand there again */
-    for (size_t i = 0; i < N_PARTS; i++)
-        n += parts[i].len;
-    return n;
+    return frame_bytes(parts, N_PARTS);
 }

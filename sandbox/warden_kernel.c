@@ -527,6 +527,7 @@ int64_t warden_kernel_due_ms(const struct warden_kernel *k)
     due_sooner(&due, k->ask_ms);
     due_sooner(&due, k->nudge_ms);
     due_sooner(&due, k->deaf_ms);
+    due_sooner(&due, k->prompt_ms);
     for (size_t i = 0; i < N_CONFIRM; i++)
         due_sooner(&due, k->confirm_ms[i]);
     for (size_t i = 0; i < LINK_N_CHANNELS; i++)
@@ -552,6 +553,7 @@ void warden_kernel_on_due(struct warden_kernel *k, int64_t now_ms)
     }
     wk_runs_due(k, now_ms);
     wk_redial_due(k, now_ms);
+    wk_prompt_due(k, now_ms);
     if (is_due(k->ask_ms, now_ms)) {
         k->ask_ms = now_ms + AGAIN_ASK_MS;
         wk_ask(k);

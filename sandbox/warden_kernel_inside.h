@@ -55,6 +55,8 @@ struct warden_kernel {
     bool welcomed; /* its process has sent iopub_welcome, and the hub was told */
     char *info; /* content of kernel_info_reply */
     size_t info_len;
+    int64_t prompt_ms;        /* something on stdin is held back till then at the latest */
+    unsigned prompt_question; /* the number of our message whose echo on iopub it waits for; 0: heard */
 
     struct run *runs[WARDEN_KERNEL_MAX_RUNS]; /* outstanding, in the order they were sent */
     size_t n_runs;
@@ -94,6 +96,7 @@ void wk_close_lines(struct warden_kernel *k);
 int wk_dial(struct warden_kernel *k, enum link_channel which, struct err *e);
 void wk_on_line_closed(struct warden_kernel *k, enum link_channel which);
 void wk_redial_due(struct warden_kernel *k, int64_t now_ms);
+void wk_prompt_due(struct warden_kernel *k, int64_t now_ms);
 void wk_watch_lines(struct warden_kernel *k); /* one was opened or cut, or the kernel has become ready */
 void wk_ask(struct warden_kernel *k);
 void wk_nudge(struct warden_kernel *k); /* kernel_info_request */

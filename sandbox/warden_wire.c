@@ -14,6 +14,7 @@
 #define DEAF_MS        10000 /* a line that is cut is dialled some seven times */
 #define OWN_ID_CHARS   36
 #define MAX_INFO_BYTES (1u << 20) /* a bigger kernel_info_reply goes up as {} */
+#define PROMPT_MS      250 /* a prompt waits at most so long for what was printed before it */
 
 static void on_readable(void *owner, enum link_channel which);
 static void on_attach(void *owner, enum link_channel which);
@@ -44,6 +45,8 @@ void wk_close_lines(struct warden_kernel *k)
         log_warning("event=nonsense_in_all kernel=%s messages=%llu bytes=%llu", k->id.text,
                     (unsigned long long)k->n_nonsense, (unsigned long long)k->nonsense_bytes);
     k->n_nonsense = k->nonsense_bytes = 0;
+    k->prompt_ms = 0;
+    k->prompt_question = 0;
 }
 
 int wk_dial(struct warden_kernel *k, enum link_channel which, struct err *e)
@@ -175,6 +178,20 @@ void wk_nudge(struct warden_kernel *k)
                  "{}"); /* refused: much waits there already, which wakes it as well */
 }
 
+/* A prompt must not overtake what was printed before it, which may still be anywhere between the kernel's ZeroMQ and ours. So the
+ * kernel is asked something on control: what it says of that on iopub comes behind all it has printed. One that has no thread for
+ * control answers when the code has ended; till then it is not waited for again. True: stdin is not to be read yet. */
+static bool holds_prompt(struct warden_kernel *k)
+{
+    if (k->state != WK_READY)
+        return false;
+    if (!k->prompt_question && wk_say(k, LINK_CONTROL, "kernel_info_request", "{}")) {
+        k->prompt_question = k->n_sent;
+        k->prompt_ms = warden_now_ms() + PROMPT_MS;
+    }
+    return k->prompt_ms != 0;
+}
+
 static void check_ready(struct warden_kernel *k)
 {
     /* An iopub message shows that the kernel knows our subscription: nothing printed from now on is lost. */
@@ -203,6 +220,9 @@ static bool take_own(struct warden_kernel *k, enum link_channel which,
                     is_starting(content);
     k->welcomed |= welcome;
     k->got_iopub |= iopub;
+    if (ours && iopub && parent->msg_id[OWN_ID_CHARS] == '_' &&
+        strtoul(parent->msg_id + OWN_ID_CHARS + 1, NULL, 10) == k->prompt_question)
+        k->prompt_question = 0;
     if (ours && which == LINK_SHELL && !k->info && k->state == WK_ASKING &&
         strcmp(header->msg_type, "kernel_info_reply") == 0) {
         struct slice info = content.len <= MAX_INFO_BYTES ? content : SLICE_LITERAL("{}");
@@ -308,14 +328,33 @@ void wk_drain(struct warden_kernel *k)
                                 LAST_MESSAGES); /* more are lost with the process */
 }
 
+static void read_some(struct warden_kernel *k, enum link_channel which)
+{
+    if (read_messages(k, which, PER_WAKE))
+        channel_look_again(k->lines[which].channel);
+}
+
+static void release_prompt(struct warden_kernel *k)
+{
+    k->prompt_ms = 0;
+    read_some(k, LINK_STDIN);
+}
+
+void wk_prompt_due(struct warden_kernel *k, int64_t now_ms)
+{
+    if (k->prompt_ms && k->prompt_ms <= now_ms)
+        release_prompt(k);
+}
+
 static void on_readable(void *owner, enum link_channel which)
 {
     struct warden_kernel *k = owner;
-    /* a prompt must not overtake what was printed before it */
-    if (which == LINK_STDIN && read_messages(k, LINK_IOPUB, PER_WAKE))
-        channel_look_again(k->lines[LINK_IOPUB].channel);
-    if (read_messages(k, which, PER_WAKE))
-        channel_look_again(k->lines[which].channel);
+    if (which == LINK_STDIN)
+        read_some(k, LINK_IOPUB);
+    if (which != LINK_STDIN || !holds_prompt(k))
+        read_some(k, which);
+    if (k->prompt_ms && !k->prompt_question)
+        release_prompt(k);
     if (k->state == WK_DRAINING) {
         wk_on_drain_progress(k);
         if (wk_is_drained(k))

@@ -4,7 +4,8 @@
 #include <assert.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/slice.h"
 
 struct place {
     struct attempts_address who;
@@ -40,15 +41,15 @@ static void set_v6(struct attempts_address *a, const struct in6_addr *v6)
     memcpy(a->bytes, v6, IN6_IS_ADDR_V4MAPPED(v6) ? 16 : 8);
 }
 
-static bool read_address(const char *text, size_t len, struct attempts_address *ret)
+static bool read_address(struct slice text, struct attempts_address *ret)
 {
     char copy[INET6_ADDRSTRLEN];
     struct in_addr v4;
     struct in6_addr v6;
-    if (len == 0 || len >= sizeof copy)
+    if (text.len == 0 || text.len >= sizeof copy)
         return false;
-    memcpy(copy, text, len);
-    copy[len] = '\0';
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
     if (inet_pton(AF_INET, copy, &v4) == 1)
         set_v4(ret, &v4);
     else if (inet_pton(AF_INET6, copy, &v6) == 1)
@@ -60,13 +61,8 @@ static bool read_address(const char *text, size_t len, struct attempts_address *
 
 static bool read_last(const char *list, struct attempts_address *ret)
 {
-    const char *end = list + strlen(list), *comma = strrchr(list, ',');
-    const char *begin = comma ? comma + 1 : list;
-    while (begin < end && (*begin == ' ' || *begin == '\t'))
-        begin++;
-    while (end > begin && (end[-1] == ' ' || end[-1] == '\t'))
-        end--;
-    return read_address(begin, (size_t)(end - begin), ret);
+    const char *comma = strrchr(list, ',');
+    return read_address(slice_trim(slice_str(comma ? comma + 1 : list)), ret);
 }
 
 struct attempts_address attempts_of(const struct sockaddr *peer, const char *forwarded_for)

@@ -1,14 +1,5 @@
 #include "web/cookie.h"
 
-static struct slice trimmed(struct slice s)
-{
-    while (s.len && (s.data[0] == ' ' || s.data[0] == '\t'))
-        s = slice_of(s.data + 1, s.len - 1);
-    while (s.len && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 /* Takes what stands before `at`, and `at`, off the front; all of it when there is none. */
 static struct slice cut(struct slice *rest, char at)
 {
@@ -24,8 +15,8 @@ struct slice cookie_find(struct slice header)
     while (header.len) {
         struct slice value = cut(&header, ';');
         struct slice name = cut(&value, '=');
-        if (slice_is(trimmed(name), COOKIE_NAME))
-            return trimmed(value);
+        if (slice_is(slice_trim(name), COOKIE_NAME))
+            return slice_trim(value);
     }
     return slice_of(NULL, 0);
 }

@@ -1,7 +1,5 @@
 #include "web/gate.h"
 
-#include <strings.h>
-
 #include "base/log.h"
 #include "web/cookie.h"
 #include "web/origin.h"
@@ -79,13 +77,6 @@ static bool is_open(const struct request *r)
            (strcmp(rule, "loopback") == 0 && r->socket->is_local && direct);
 }
 
-static bool is_json(const char *content_type)
-{
-    size_t n = strlen("application/json");
-    return content_type && strncasecmp(content_type, "application/json", n) == 0 &&
-           strchr("; \t", content_type[n]);
-}
-
 enum page { PAGE_OURS, PAGE_OTHERS, PAGE_UNSAID };
 
 /* Whose page asks, as the browser says; unsaid also by what is no browser, and for an address that was typed in. */
@@ -116,7 +107,7 @@ static int check_cookie_use(struct request *r, const char *method, struct err *e
     if (!may)
         return err_set(e, ERR_FORBIDDEN,
                        "with the cookie only pages of this service may do that (Origin)");
-    if (!reads && !is_json(h->content_type))
+    if (!reads && !head_content_is(h, "application/json"))
         return err_set(e, ERR_MEDIA_TYPE,
                        "with the cookie the Content-Type has to be application/json");
     r->hint = NULL;

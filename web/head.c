@@ -2,34 +2,42 @@
 
 #include <microhttpd.h>
 #include <stddef.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/cleanup.h"
 
+/* What a field means that is there more than once. */
+enum several {
+    FIRST,
+    LAST, /* each proxy on the way may have added one of its own */
+    TRICK /* somebody's: to be refused */
+};
+
 static const struct {
     const char *name;
     size_t offset;
-    bool once; /* two of them are somebody's trick */
+    enum several several;
 } FIELDS[] = {
-    { "Authorization", offsetof(struct head, authorization), true },
-    { "X-API-Key", offsetof(struct head, api_key), true },
-    { "Host", offsetof(struct head, host), true },
-    { "Origin", offsetof(struct head, origin), true },
-    { "Accept", offsetof(struct head, accept), false },
-    { "Last-Event-ID", offsetof(struct head, last_event_id), true },
-    { "Range", offsetof(struct head, range), true },
-    { "If-Range", offsetof(struct head, if_range), true },
-    { "If-None-Match", offsetof(struct head, if_none_match), false },
-    { "Content-Length", offsetof(struct head, content_length), true },
-    { "Transfer-Encoding", offsetof(struct head, transfer_encoding), true },
-    { "Expect", offsetof(struct head, expect), false },
-    { "Forwarded", offsetof(struct head, forwarded), false },
-    { "X-Forwarded-For", offsetof(struct head, x_forwarded_for), false },
-    { "X-Forwarded-Proto", offsetof(struct head, x_forwarded_proto), false },
-    { "Cookie", offsetof(struct head, cookie), false },
-    { "Content-Type", offsetof(struct head, content_type), true },
-    { "Sec-Fetch-Site", offsetof(struct head, fetch_site), true },
-    { "Sec-Fetch-Mode", offsetof(struct head, fetch_mode), true },
+    { "Authorization", offsetof(struct head, authorization), TRICK },
+    { "X-API-Key", offsetof(struct head, api_key), TRICK },
+    { "Host", offsetof(struct head, host), TRICK },
+    { "Origin", offsetof(struct head, origin), TRICK },
+    { "Accept", offsetof(struct head, accept), FIRST },
+    { "Last-Event-ID", offsetof(struct head, last_event_id), TRICK },
+    { "Range", offsetof(struct head, range), TRICK },
+    { "If-Range", offsetof(struct head, if_range), TRICK },
+    { "If-None-Match", offsetof(struct head, if_none_match), FIRST },
+    { "Content-Length", offsetof(struct head, content_length), TRICK },
+    { "Transfer-Encoding", offsetof(struct head, transfer_encoding), TRICK },
+    { "Expect", offsetof(struct head, expect), FIRST },
+    { "Forwarded", offsetof(struct head, forwarded), FIRST },
+    { "X-Forwarded-For", offsetof(struct head, x_forwarded_for), LAST },
+    { "X-Forwarded-Proto", offsetof(struct head, x_forwarded_proto), FIRST },
+    { "Cookie", offsetof(struct head, cookie), FIRST },
+    { "Content-Type", offsetof(struct head, content_type), TRICK },
+    { "Sec-Fetch-Site", offsetof(struct head, fetch_site), TRICK },
+    { "Sec-Fetch-Mode", offsetof(struct head, fetch_mode), TRICK },
 };
 
 static enum MHD_Result on_field(void *arg, enum MHD_ValueKind kind, const char *name,
@@ -40,9 +48,9 @@ static enum MHD_Result on_field(void *arg, enum MHD_ValueKind kind, const char *
         if (strcasecmp(name, FIELDS[i].name) != 0)
             continue;
         const char **at = (const char **)((char *)h + FIELDS[i].offset);
-        if (*at && FIELDS[i].once)
+        if (*at && FIELDS[i].several == TRICK)
             h->twice = FIELDS[i].name;
-        else if (!*at)
+        else if (!*at || FIELDS[i].several == LAST)
             *at = value ? value : "";
         break;
     }
@@ -53,4 +61,11 @@ void head_read(struct head *h, struct MHD_Connection *mhd)
 {
     *h = (struct head){ .host = NULL };
     (void)MHD_get_connection_values(mhd, MHD_HEADER_KIND, on_field, h); /* the number of fields */
+}
+
+bool head_content_is(const struct head *h, const char *type)
+{
+    size_t n = strlen(type);
+    return h->content_type && strncasecmp(h->content_type, type, n) == 0 &&
+           strchr("; \t", h->content_type[n]);
 }

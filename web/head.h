@@ -22,4 +22,7 @@ struct head {
 
 void head_read(struct head *h, struct MHD_Connection *mhd);
 
+/* The body is said to be of that media type; its parameters are of no interest. */
+bool head_content_is(const struct head *h, const char *type);
+
 #endif

@@ -36,7 +36,7 @@ void jupyter_api_terminal_start(struct request *r);
 void jupyter_api_terminal(struct request *r);
 void jupyter_api_terminal_delete(struct request *r);
 
-/* jupyter_api_channels.c: the kernel's WebSocket. */
+/* jupyter_channels.c: the kernel's WebSocket. */
 void jupyter_api_channels(struct request *r);
 
 #endif

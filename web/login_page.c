@@ -109,17 +109,9 @@ static void try_key(struct request *r, struct slice key)
     }
 }
 
-static bool is_form(const char *content_type)
-{
-    static const char FORM_TYPE[] = "application/x-www-form-urlencoded";
-    size_t n = sizeof FORM_TYPE - 1;
-    return content_type && strncasecmp(content_type, FORM_TYPE, n) == 0 &&
-           strchr("; \t", content_type[n]);
-}
-
 static int read_form(const struct request *r, struct query *form, struct err *e)
 {
-    if (!is_form(r->head.content_type))
+    if (!head_content_is(&r->head, "application/x-www-form-urlencoded"))
         return err_set(e, ERR_MEDIA_TYPE, "a form is wanted: application/x-www-form-urlencoded");
     if (query_parse(form, buf_slice(&r->body), e) < 0)
         return err_in(e, "the form");

@@ -1,5 +1,7 @@
 #include "web/percent.h"
 
+#include "base/json_chars.h"
+
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9')
@@ -11,36 +13,11 @@ static int hex_value(char c)
     return -1;
 }
 
-static bool is_tail(const unsigned char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return false;
-    return true;
-}
-
-/* Length of the sequence at s, 0 when it is none. */
-static size_t sequence(const unsigned char *s, size_t left)
-{
-    size_t n = s[0] < 0x80   ? 1
-               : s[0] < 0xc2 ? 0
-               : s[0] < 0xe0 ? 2
-               : s[0] < 0xf0 ? 3
-               : s[0] < 0xf5 ? 4
-                             : 0;
-    if (n == 0 || n > left || !is_tail(s + 1, n - 1))
-        return 0;
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool surrogate = s[0] == 0xed && s[1] > 0x9f;
-    bool beyond = s[0] == 0xf4 && s[1] > 0x8f;
-    return overlong || surrogate || beyond ? 0 : n;
-}
-
 bool utf8_valid(struct slice text)
 {
     const unsigned char *s = (const unsigned char *)text.data;
     for (size_t i = 0; i < text.len;) {
-        size_t n = sequence(s + i, text.len - i);
+        size_t n = json_chars_utf8(s + i, s + text.len);
         if (n == 0)
             return false;
         i += n;

@@ -130,8 +130,7 @@ void reply_source(struct request *r, unsigned status, const char *media_type, ui
 {
     decide(r, status, media_type,
            MHD_create_response_from_callback(bytes, SOURCE_BLOCK_BYTES, reader, arg, NULL));
-    (void)MHD_del_response_header(r->response, "Cache-Control", "no-store"); /* decide's */
-    reply_header(r, "Cache-Control", "private, no-cache");
+    reply_cacheable(r, "private, no-cache");
 }
 
 static void add_code_headers(struct request *r, enum err_code code)

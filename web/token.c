@@ -4,19 +4,10 @@
 
 #include "base/cleanup.h"
 
-static struct slice trimmed(struct slice s)
-{
-    while (s.len && (s.data[0] == ' ' || s.data[0] == '\t'))
-        s = slice_of(s.data + 1, s.len - 1);
-    while (s.len && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 /* A token is one word of printable ASCII. */
 struct slice token_of_text(struct slice s)
 {
-    s = trimmed(s);
+    s = slice_trim(s);
     if (s.len > TOKEN_MAX_BYTES)
         return slice_of(NULL, 0);
     for (size_t i = 0; i < s.len; i++)
@@ -28,7 +19,7 @@ struct slice token_of_text(struct slice s)
 struct slice token_of_authorization(struct slice header)
 {
     static const char *const SCHEMES[] = { "Bearer", "token", "ApiKey" };
-    header = trimmed(header);
+    header = slice_trim(header);
     for (size_t i = 0; i < ARRAY_LEN(SCHEMES); i++) {
         size_t n = strlen(SCHEMES[i]);
         if (header.len > n && strncasecmp(header.data, SCHEMES[i], n) == 0 &&

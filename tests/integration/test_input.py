@@ -220,6 +220,28 @@ def test_the_tail_of_long_output_comes_before_the_prompt(http: httpx.Client) -> 
     assert sum(len(str(e["text"])) for e in events if e["type"] == "stdout") < 2 * 20_000
 
 
+def test_a_prompt_does_not_overtake_a_large_print(http: httpx.Client) -> None:
+    """A megabyte takes its way in many pieces, on another socket than the prompt."""
+    code = "for n in range(20):\n    print('x' * 1_000_000, 'end of', n)\n    input(str(n))"
+    printed = ""
+    for event in stream(http, code, max_output_bytes=32 << 20):
+        if event["type"] == "stdout":
+            printed = (printed + str(event["text"]))[-100:]
+        elif event["type"] == "input_request":
+            assert f" end of {event['prompt']}\n" in printed
+            assert answer(http, event["execution_id"], "").status_code == 200
+
+
+def test_a_kernel_whose_control_channel_is_asleep_still_asks(http: httpx.Client) -> None:
+    """The warden asks there what was printed before a prompt; it waits for an answer for one prompt, not for each."""
+    code = "import time\nkernel = get_ipython().kernel\nkernel.control_thread.io_loop.add_callback(time.sleep, 4)\ntime.sleep(0.3)\n"
+    code += "began = time.monotonic()\nfor n in range(10):\n    print('line', n)\n    input(str(n))\nprint(time.monotonic() - began)"
+    record = run(http, code, stdin="\n" * 10)
+    assert record["status"] == "ok", record
+    assert 0.2 < float(str(record["stdout"]).split()[-1]) < 2
+    assert record["stdout"].count("line") == 10  # type: ignore[attr-defined]
+
+
 def restart_hub(service: Service) -> None:
     old = service.pid_of("hub")
     kill(old)

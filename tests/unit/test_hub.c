@@ -259,6 +259,31 @@ static void code_that_is_too_large_to_be_sent_ends_and_says_so(void **state)
     session_close(s, "the test is over");
 }
 
+/* The hub that came after got what fitted of it, which was no JSON. */
+static void stdin_that_is_too_large_to_be_kept_is_refused(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct got g = { 0 };
+    CLEANUP_BUF struct buf text = BUF_INIT(16u << 20);
+    memset(buf_room(&text, 12u << 20), 1, 12u << 20);
+    text.len = 12u << 20;
+    for (int ephemeral = 0; ephemeral < 2; ephemeral++) {
+        hub_fixture_submit(f,
+                           (struct execution_request){ .code = SLICE_LITERAL("input()"),
+                                                       .not_persistent = ephemeral,
+                                                       .has_stdin = true,
+                                                       .stdin_text = buf_slice(&text) },
+                           &g);
+        assert_int_equal(g.code, ERR_TOO_LARGE);
+    }
+    hub_fixture_settle(f);
+    assert_int_equal(f->user->held_bytes, 0);
+    assert_int_equal(zhashx_size(f->hub->submitted), 0);
+    assert_int_equal(zhashx_size(f->hub->sessions), 1);
+    assert_int_equal(hub_fixture_ask(f, "SELECT count(*) FROM executions"), 0);
+    got_done(&g);
+}
+
 static void what_a_reset_ends_claims_no_use_of_anything(void **state)
 {
     struct hub_fixture *f = *state;
@@ -527,6 +552,7 @@ int main(void)
         WITH_HUB(a_repeat_needs_no_session_of_its_own),
         WITH_HUB(who_waits_for_a_session_that_is_deleted_hears_that),
         WITH_HUB(code_that_is_too_large_to_be_sent_ends_and_says_so),
+        WITH_HUB(stdin_that_is_too_large_to_be_kept_is_refused),
         WITH_HUB(what_a_reset_ends_claims_no_use_of_anything),
         WITH_HUB(a_command_is_no_session_in_what_a_user_has),
         WITH_HUB(a_feed_that_has_ended_is_read_once),

@@ -200,6 +200,10 @@ def test_wrong_keys_are_counted_for_each_address(server: Any) -> None:
     for i in range(10):
         assert post_form(server, "password=kh_wrong", X_Forwarded_For=f"10.0.0.{i}, 192.0.2.8").status == 403
     assert post_form(server, "password=kh_admin", X_Forwarded_For="10.0.0.99, 192.0.2.8").status == 429
+    # a proxy may add a field of its own behind the client's
+    for first in ("192.0.2.9", "10.0.0.98, 192.0.2.9"):
+        assert post_form(server, "password=kh_admin", X_Forwarded_For=first, x_forwarded_for="192.0.2.8").status == 429
+    assert post_form(server, "password=kh_admin", X_Forwarded_For="192.0.2.8", x_forwarded_for="192.0.2.9").status == 302
     # tokens are not for guessing, and not counted
     assert server.ask("GET", KERNELS).status == 200
 
