@@ -515,7 +515,7 @@ static void a_kernelspec_names_its_logos_and_gives_their_bytes(void **state)
                                  "\"python3\":{\"language\":\"python\"},\"bash\":{\"language\":"
                                  "\"bash\"}},\"logos\":{\"python3\":"
                                  "{\"logo-64x64.png\":\"iVBORw0KGgoh\",\"logo-svg.svg\":\"PHN2Zy8+"
-                                 "\",\"logo-32x32.png\":\"no base64\"}}}]}";
+                                 "\",\"logo-32x32.png\":\"no-base64\"}}}]}";
     struct hub_fixture *f = *state;
     CLEANUP_BUF struct buf out = BUF_INIT(65536), bytes = BUF_INIT(65536), again = BUF_INIT(65536);
     char tag[JUPYTER_LOGO_TAG_CHARS + 1], other[sizeof tag];
