@@ -64,6 +64,16 @@ static void save(struct execution *x, struct store_mark mark, bool late, store_d
     store_update_execution(x->hub->store, &row, mark, late, done, arg);
 }
 
+bool execution_is_awaited(const struct execution *x)
+{
+    return feed_is_watched(x->feed) || zlistx_size(x->waits) > 0;
+}
+
+void execution_save_end(struct execution *x)
+{
+    save(x, (struct store_mark){ .number = 0 }, !execution_is_awaited(x), NULL, NULL);
+}
+
 void execution_save(struct execution *x, struct store_mark mark, store_done_fn done, void *arg)
 {
     save(x, mark, false, done, arg);
@@ -89,7 +99,7 @@ void execution_add_event_then(struct execution *x, enum event_type type, struct 
                                .session = x->session_name[0] ? x->session_name : NULL,
                                .kernel_id = x->kernel_id,
                                .type = type };
-    bool late = type != EVENT_FINISHED && !feed_is_watched(x->feed);
+    bool late = type == EVENT_FINISHED ? !execution_is_awaited(x) : !feed_is_watched(x->feed);
     store_add_event(x->hub->store, feed_number(x->feed), &head, fields, mark, late, done, t);
 }
 

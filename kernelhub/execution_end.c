@@ -214,7 +214,7 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
     write_finished(x, &outcome, end, &fields);
     x->result = buf_take(&fields);
     count(x, end);
-    execution_save(x, NO_MARK, NULL, NULL);
+    execution_save_end(x);
     execution_add_event_then(x, EVENT_FINISHED, slice_str(x->result), x->finished_us, mark,
                              on_finished_committed);
     store_release(x->hub->store);

@@ -58,6 +58,8 @@ struct execution_ticket {
 
 /* Writes what changes of its row. */
 void execution_save(struct execution *x, struct store_mark mark, store_done_fn done, void *arg);
+void execution_save_end(struct execution *x); /* its `finished` follows in the same commit */
+bool execution_is_awaited(const struct execution *x); /* somebody hears of a commit */
 /* execution_add_event with a `done` of one's own, which gets a struct execution_ticket (free it). */
 void execution_add_event_then(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us,
                               struct store_mark mark, store_event_fn done);

@@ -98,12 +98,17 @@ static void send_batch(struct store *s)
         hand_batch(s);
 }
 
+void store_no_longer_late(struct store *s)
+{
+    s->late_due = s->queued.n > 0;
+    send_batch(s);
+}
+
 static int on_late(struct loop *loop, int timer, void *arg)
 {
     struct store *s = arg;
     s->late_timer = -1;
-    s->late_due = true;
-    send_batch(s);
+    store_no_longer_late(s);
     return 0;
 }
 

@@ -200,6 +200,7 @@ struct store {
 
 /* store_batch.c: an op goes out at once, or with the next batch. */
 void store_send(struct store *s, struct op *op);
+void store_no_longer_late(struct store *s); /* what is late goes now */
 int store_batch_start(struct store *s, const char *path, struct err *e);
 void store_batch_stop(struct store *s);
 

@@ -51,6 +51,7 @@ static void hand_next(struct store *s)
 struct store_query *store_query_send(struct store_query *q)
 {
     struct store *s = q->store;
+    store_no_longer_late(s); /* who reads has seen that it happened */
     if (s->waiting_last)
         s->waiting_last->next = q;
     else

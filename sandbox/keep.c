@@ -48,6 +48,7 @@ struct keep {
     bool large_beside;          /* ... and that does not count in it */
     uint64_t last, acked, sent; /* numbers; sent: completely written at least once */
     bool dropping;
+    uint64_t calm_from, calm_to; /* numbers of frames without a gap that may wait; 0: none */
 
     struct spool *spool;
     uint64_t written, read_to; /* positions in the spool: what lies between is there */
@@ -462,6 +463,18 @@ uint64_t keep_add(struct keep *k, struct link_frame *f)
     append(k, e);
     move_on(k);
     return encoded ? f->number : 0;
+}
+
+void keep_let_wait(struct keep *k)
+{
+    if (k->calm_to + 1 != k->last)
+        k->calm_from = k->last;
+    k->calm_to = k->last;
+}
+
+bool keep_may_wait(const struct keep *k)
+{
+    return k->calm_to == k->last && k->next && k->offset == 0 && k->next->number >= k->calm_from;
 }
 
 /* Frees what is acknowledged, but never the frame the present connection has half of. */

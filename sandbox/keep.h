@@ -32,6 +32,10 @@ DEFINE_CLEANUP(struct keep, keep_free)
  * MESSAGE was dropped and counted instead. */
 uint64_t keep_add(struct keep *k, struct link_frame *f);
 
+/* Of the frame that was added last: nobody minds when it goes a little later, with what comes next. */
+void keep_let_wait(struct keep *k);
+bool keep_may_wait(const struct keep *k); /* nothing but such is to be sent */
+
 /* Something of this execution is missing here: adds to the GAP that stands open, or opens one.
  * `reason` is a string constant without quotes. */
 void keep_gap(struct keep *k, const struct uuid *kernel_id, const struct uuid *execution_id,

@@ -362,6 +362,7 @@ static void arm(struct warden *w)
     for (size_t i = 0; i < LINK_MAX_COMMANDS; i++)
         due_sooner(&due, w->commands[i] ? warden_command_due_ms(w->commands[i]) : 0);
     due_sooner(&due, warden_terminals_due_ms(&w->terminals));
+    due_sooner(&due, warden_link_due_ms(w->link));
     /* a timer that fires too early finds nothing due and arms again */
     if (!due || (w->timer >= 0 && w->timer_ms <= due))
         return;

@@ -11,6 +11,7 @@
 #define READ_BYTES      (64u << 10)
 #define IOVECS          64
 #define WRITES_PER_WAKE 16
+#define CALM_MS         3
 /* The system may give less. Each time it is full two processes take turns. */
 #define SEND_BUFFER_BYTES (1 << 20)
 
@@ -25,7 +26,8 @@ struct warden_link {
     int hello_timer;
     bool greeted, wants_write, dead; /* dead: to be closed when nothing of it is on the stack */
     struct buf in, out;
-    size_t out_at; /* bytes of out that are written */
+    size_t out_at;   /* bytes of out that are written */
+    int64_t calm_ms; /* what may wait goes then; 0: nothing waits */
 };
 
 static int on_connection(struct loop *loop, zmq_pollitem_t *item, void *arg);
@@ -56,6 +58,7 @@ static void hang_up(struct warden_link *l, const char *why)
     buf_done(&l->in);
     buf_done(&l->out);
     l->out_at = 0;
+    l->calm_ms = 0;
     l->greeted = l->wants_write = l->dead = false;
     log_info("event=hub_gone reason=%s kept_bytes=%zu", log_quote(slice_str(why)),
              keep_bytes(l->keep));
@@ -184,10 +187,28 @@ static bool write_turn(struct warden_link *l, bool *ret_more)
     return written > 0 && written == wanted;
 }
 
+/* "It has begun" is mostly followed by "it has ended", or by output: one wake-up of the hub and its clients instead of three. */
+static bool may_wait(struct warden_link *l)
+{
+    int64_t now = zclock_mono();
+    if (l->out.len > 0 || !keep_may_wait(l->keep) || (l->calm_ms && l->calm_ms <= now)) {
+        l->calm_ms = 0;
+        return false;
+    }
+    if (!l->calm_ms)
+        l->calm_ms = now + CALM_MS;
+    return true;
+}
+
+int64_t warden_link_due_ms(const struct warden_link *l)
+{
+    return l->calm_ms;
+}
+
 void warden_link_flush(struct warden_link *l)
 {
     bool more = false;
-    if (!l->greeted)
+    if (!l->greeted || may_wait(l))
         return;
     for (int i = 0; i < WRITES_PER_WAKE && !l->dead && write_turn(l, &more); i++)
         ;

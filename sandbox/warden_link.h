@@ -37,7 +37,9 @@ bool warden_link_is_clear(const struct warden_link *l);
 /* A frame without a number; forgotten when no hub is there. */
 void warden_link_say(struct warden_link *l, const struct link_frame *f);
 
-/* Sends what may be sent. To be called after frames were kept. */
+/* Sends what may be sent; what may wait (keep_let_wait) goes with the next frame that may not, or at its due time (monotonic ms, 0: nothing
+ * waits). To be called after frames were kept, and then. */
 void warden_link_flush(struct warden_link *l);
+int64_t warden_link_due_ms(const struct warden_link *l);
 
 #endif

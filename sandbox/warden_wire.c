@@ -236,8 +236,17 @@ static bool take_own(struct warden_kernel *k, enum link_channel which,
     return ours || starting || (welcome && !first_welcome);
 }
 
+/* That a run has begun is of interest as long as nothing else is known of it. */
+static bool is_beginning(const struct jupyter_message *m, const char *msg_type)
+{
+    struct slice state;
+    return strcmp(msg_type, "execute_input") == 0 ||
+           (strcmp(msg_type, "status") == 0 &&
+            json_member_string(m->content, "execution_state", &state) && slice_is(state, "busy"));
+}
+
 static void send_up(struct warden_kernel *k, enum link_channel which,
-                    const struct jupyter_message *m, const struct run *r)
+                    const struct jupyter_message *m, const struct run *r, const char *msg_type)
 {
     struct link_frame f;
     f.type = LINK_MESSAGE;
@@ -252,7 +261,8 @@ static void send_up(struct warden_kernel *k, enum link_channel which,
     f.parts[3] = m->content;
     for (size_t i = 0; i < m->n_buffers; i++)
         f.parts[4 + i] = m->buffers[i];
-    (void)keep_add(k->env->keep, &f); /* dropped ones are counted in a gap */
+    if (keep_add(k->env->keep, &f) != 0 && r && which == LINK_IOPUB && is_beginning(m, msg_type))
+        keep_let_wait(k->env->keep); /* 0: dropped, it is counted in a gap */
 }
 
 static void on_message(struct warden_kernel *k, enum link_channel which,
@@ -268,7 +278,7 @@ static void on_message(struct warden_kernel *k, enum link_channel which,
     if (take_own(k, which, &header, &parent, m->content))
         return;
     struct run *r = wk_find_run(k, parent.msg_id);
-    send_up(k, which, m, r);
+    send_up(k, which, m, r, header.msg_type);
     if (r)
         wk_on_message(k, r, which, header.msg_type, m->content);
 }
