@@ -14,6 +14,7 @@
 #include "cmd/role.h"
 #include "cmd/settings.h"
 #include "kernelhub/hub.h"
+#include "kernelhub/spare.h"
 #include "kernelhub/user.h"
 #include "web/server.h"
 
@@ -98,6 +99,7 @@ static int serve_until_signal(struct hub_role *r, const struct config *config, i
     zmq_pollitem_t signals = { .fd = signal_fd, .events = ZMQ_POLLIN };
     char key[128] = "", url[256];
 
+    spare_set_bounds();
     loop_poller(loop, &signals, on_signal, r);
     if (hub_new(config, loop, key, sizeof key, &hub, e) < 0 || server_new(hub, &server, e) < 0)
         return -1;

@@ -298,7 +298,7 @@ int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key,
     h->config = config;
     h->loop = loop;
     h->link_epoll = -1;
-    h->retain_timer = h->lease_timer = -1;
+    h->retain_timer = h->lease_timer = h->spare_timer = -1;
     h->ended = ended_new();
     h->started_us = hub_unix_us();
     memcpy(h->session_id, uuid_new().text, sizeof h->session_id);
@@ -367,6 +367,8 @@ void hub_free(struct hub *h)
         loop_timer_end(h->loop, h->lease_timer);
     catalog_free(h->catalog);
     link_clients_close(h);
+    if (h->spare_timer >= 0)
+        loop_timer_end(h->loop, h->spare_timer);
     if (h->retain_timer >= 0) {
         loop_timer_end(h->loop, h->retain_timer);
         loop_timer_end(h->loop, h->patience_timer); /* over already: nothing to end */

@@ -44,6 +44,8 @@ struct hub {
     char session_id[37]; /* the `session` of the Jupyter headers we write */
     int64_t started_us;
     int retain_timer, patience_timer;
+    int spare_timer;       /* spare.c; -1: it is quiet */
+    bool spare_again;
     int lease_timer;       /* -1: nothing is due */
     int64_t lease_due_us;  /* when it fires, unix time */
     struct ended *ended;

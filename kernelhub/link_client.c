@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "base/log.h"
+#include "kernelhub/spare.h"
 #include "protocol/frame.h"
 
 #define READ_BYTES       (256u * 1024)
@@ -312,8 +313,11 @@ static bool decode_all(struct link_client *l)
     if (l->fd < 0)
         return true; /* a handler closed it and knows */
     buf_drop(&l->in, done);
-    if (l->in.len == 0 && l->in.capacity > KEEP_IN_BYTES)
+    if (l->in.len == 0 && l->in.capacity > KEEP_IN_BYTES) {
+        if (l->in.capacity >= SPARE_LARGE_BYTES)
+            spare_note(l->hub);
         buf_done(&l->in);
+    }
     if (!l->broken && !l->paused && d != DECODE_MORE)
         l->broken = "its frames are malformed";
     return !l->broken;

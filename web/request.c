@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "kernelhub/spare.h"
 #include "kernelhub/stored.h"
 #include "web/fields.h"
 #include "web/gate.h"
@@ -58,6 +59,8 @@ void request_free(struct request *r, bool completed)
     if (r->is_large)
         r->site->n_large--;
     query_done(&r->query);
+    if (r->is_large || r->body.capacity >= SPARE_LARGE_BYTES)
+        spare_note(r->site->hub);
     buf_done(&r->body);
     free(r->set_cookie);
     free(r->uri);
