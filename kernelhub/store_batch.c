@@ -98,17 +98,20 @@ static void send_batch(struct store *s)
         hand_batch(s);
 }
 
-void store_no_longer_late(struct store *s)
+uint64_t store_no_longer_late(struct store *s)
 {
-    s->late_due = s->queued.n > 0;
+    if (s->queued.n_late == 0)
+        return 0;
+    s->late_due = true;
     send_batch(s);
+    return s->n_sent;
 }
 
 static int on_late(struct loop *loop, int timer, void *arg)
 {
     struct store *s = arg;
     s->late_timer = -1;
-    store_no_longer_late(s);
+    (void)store_no_longer_late(s);
     return 0;
 }
 
@@ -121,6 +124,7 @@ void store_send(struct store *s, struct op *op)
         s->queued.first = op;
     s->queued.last = op;
     s->queued.n++;
+    s->n_sent++;
     s->queued.n_late += op->late;
     s->queued.bytes += op->bytes;
     send_batch(s);
@@ -160,6 +164,7 @@ static void answer_batch(struct store *s)
     while (b->ops.first) {
         struct op *op = b->ops.first;
         b->ops.first = op->next;
+        s->n_answered++;
         s->flight_ops--;
         s->flight_bytes -= op->bytes;
         op->type->answer(s, op, b);
@@ -189,6 +194,7 @@ static void batch_failed(struct store *s)
         assert(s->why);
     }
     s->retry_timer = loop_timer(s->loop, STORE_RETRY_MS, retry, s);
+    store_queries_go_on(s);
 }
 
 static void batch_committed(struct store *s)
@@ -204,6 +210,7 @@ static void batch_committed(struct store *s)
     answer_batch(s);
     s->in_flight = false;
     send_batch(s);
+    store_queries_go_on(s);
 }
 
 static int here_done(struct loop *loop, int timer, void *arg)

@@ -134,6 +134,7 @@ struct store_query {
     atomic_int handed; /* as in struct batch */
     atomic_bool cancelled;
     struct store_query *next;
+    uint64_t behind; /* not before n_answered is that; 0: at once */
     struct store *store;
     int (*run)(struct reader *r, struct store_query *q); /* -1: q->e says why */
     void (*answer)(struct store_query *q, const struct err *e);
@@ -182,6 +183,7 @@ struct store {
     bool in_flight;   /* the writer has it, it waits for its retry, or its answers are being called */
     int late_timer;   /* only late ones are queued; -1: not so */
     bool late_due;    /* they go with the next batch, which goes at once */
+    uint64_t n_sent, n_answered; /* writes, ever */
     unsigned held; /* store_hold, not yet released */
     size_t flight_ops, flight_bytes;
     int retry_timer;  /* -1: none */
@@ -200,7 +202,9 @@ struct store {
 
 /* store_batch.c: an op goes out at once, or with the next batch. */
 void store_send(struct store *s, struct op *op);
-void store_no_longer_late(struct store *s); /* what is late goes now */
+/* What is late goes now. Returns what n_answered has to be for all that has been written so far to be committed; 0: nothing was late. */
+uint64_t store_no_longer_late(struct store *s);
+void store_queries_go_on(struct store *s); /* n_answered has grown, or writing has failed */
 int store_batch_start(struct store *s, const char *path, struct err *e);
 void store_batch_stop(struct store *s);
 

@@ -37,7 +37,7 @@ static void query_free(struct store_query *q)
 static void hand_next(struct store *s)
 {
     struct store_query *q = s->waiting_first;
-    if (s->reading || !q)
+    if (s->reading || !q || (q->behind > s->n_answered && !s->why))
         return;
     s->waiting_first = q->next;
     if (!q->next)
@@ -48,10 +48,15 @@ static void hand_next(struct store *s)
     store_actor_hand(&s->reader_actor, q);
 }
 
+void store_queries_go_on(struct store *s)
+{
+    hand_next(s);
+}
+
 struct store_query *store_query_send(struct store_query *q)
 {
     struct store *s = q->store;
-    store_no_longer_late(s); /* who reads has seen that it happened */
+    q->behind = store_no_longer_late(s); /* who reads may have heard of it another way */
     if (s->waiting_last)
         s->waiting_last->next = q;
     else

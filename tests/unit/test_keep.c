@@ -121,6 +121,39 @@ static void an_ack_in_mid_frame_of_a_second_sending_does_not_tear_the_frame(void
     assert_int_equal(keep_bytes(k), 0);
 }
 
+static void what_may_wait_does_so_alone(void **state)
+{
+    CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, NULL);
+    CLEANUP_BUF struct buf out = BUF_INIT(1 << 20);
+    struct iovec iov[3];
+    assert_false(keep_may_wait(k));
+    (void)add(k, LINK_MESSAGE, &ONE, 100);
+    assert_false(keep_may_wait(k));
+    (void)add(k, LINK_MESSAGE, &ONE, 100);
+    keep_let_wait(k);
+    assert_false(keep_may_wait(k)); /* the first one may not */
+    drain(k, &out, SIZE_MAX);
+    assert_false(keep_may_wait(k)); /* nothing is to be sent */
+    for (int i = 0; i < 2; i++) {
+        (void)add(k, LINK_MESSAGE, &ONE, 100);
+        keep_let_wait(k);
+        assert_true(keep_may_wait(k));
+    }
+    (void)keep_gather(k, iov, 3);
+    keep_sent(k, 10);
+    assert_false(keep_may_wait(k)); /* half a frame stands in the socket */
+    drain(k, &out, SIZE_MAX);
+    (void)add(k, LINK_MESSAGE, &ONE, 100);
+    keep_let_wait(k);
+    (void)add(k, LINK_END, &ONE, 0);
+    assert_false(keep_may_wait(k));
+    drain(k, &out, SIZE_MAX);
+    (void)add(k, LINK_MESSAGE, &ONE, 100);
+    keep_let_wait(k);
+    keep_gap(k, &KERNEL, &ONE, 5, 1, "lost");
+    assert_false(keep_may_wait(k));
+}
+
 static void an_ack_of_what_was_never_sent_is_refused(void **state)
 {
     CLEANUP(keep_free) struct keep *k = keep_new(KEEP_BYTES, WINDOW_BYTES, NULL);
@@ -482,6 +515,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_goes_out_in_order_however_it_is_cut),
         cmocka_unit_test(a_new_connection_gets_everything_that_was_not_committed),
         cmocka_unit_test(an_ack_in_mid_frame_of_a_second_sending_does_not_tear_the_frame),
+        cmocka_unit_test(what_may_wait_does_so_alone),
         cmocka_unit_test(an_ack_of_what_was_never_sent_is_refused),
         cmocka_unit_test(the_window_holds_back_until_the_ack),
         cmocka_unit_test(a_frame_bigger_than_the_window_goes_alone),

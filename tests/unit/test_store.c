@@ -62,6 +62,13 @@ static void numbers_of_each_feed_begin_at_one_and_have_no_hole(void **state)
     written_done(&w);
 }
 
+static void on_late_event(void *arg, uint64_t seq, struct slice line)
+{
+    assert_int_equal(seq, 1);
+    assert_true(line.len > 0);
+    ++*(int *)arg;
+}
+
 static void finished_says_its_own_number(void **state)
 {
     struct fixture *f = *state;
@@ -73,6 +80,23 @@ static void finished_says_its_own_number(void **state)
     assert_non_null(strstr(w.lines[1], "\"seq\":2,"));
     assert_non_null(strstr(w.lines[1], "\"type\":\"finished\",\"status\":\"ok\",\"last_seq\":2}"));
     written_done(&w);
+}
+
+/* An end that nobody awaits is late, and somebody who has heard of it another way looks. */
+static void who_reads_finds_what_is_late(void **state)
+{
+    struct fixture *f = *state;
+    struct got g = { 0 };
+    int64_t feed = store_next_feed(f->store);
+    struct event_head head = fixture_head(1, EVENT_FINISHED);
+    int written = 0;
+    store_add_event(f->store, feed, &head, SLICE_LITERAL(",\"status\":\"ok\""), NO_MARK, true,
+                    on_late_event, &written);
+    assert_int_equal(written, 0);
+    fixture_page(f, feed, 0, 100000, &g);
+    assert_non_null(strstr(g.text, "\"status\":\"ok\""));
+    assert_int_equal(written, 1);
+    got_done(&g);
 }
 
 static void lines_read_later_are_the_lines_given_at_the_commit(void **state)
@@ -879,6 +903,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         WITH_STORE(numbers_of_each_feed_begin_at_one_and_have_no_hole),
         WITH_STORE(finished_says_its_own_number),
+        WITH_STORE(who_reads_finds_what_is_late),
         WITH_STORE(lines_read_later_are_the_lines_given_at_the_commit),
         WITH_STORE(answers_come_in_the_order_of_the_calls),
         WITH_STORE(an_execution_is_inserted_once),
