@@ -21,7 +21,8 @@
 #include "kernelhub/user.h"
 
 #define FILES_MAX_ENTRIES 100000 /* of a folder that is listed */
-#define FILES_MAX_DEPTH   64     /* of a tree that is copied or deleted */
+#define FILES_MAX_DEPTH   64     /* of a tree that is walked, copied or deleted */
+#define FILES_MAX_LOOKS   100000 /* entries that are looked at for one page of a walk */
 #define FILES_SHA256_HEX  65
 
 struct tree; /* a workspace that is open, in a worker's thread, for the time of one piece of work */
@@ -74,6 +75,25 @@ int files_stat(struct tree *t, const char *path, struct files_stat *ret, struct 
  * FILES_MAX_ENTRIES. An entry that goes away meanwhile is left out. */
 typedef int files_each_fn(void *arg, const char *name, const struct files_stat *st, struct err *e);
 int files_list(struct tree *t, const char *path, files_each_fn *each, void *arg, struct err *e);
+
+/* A folder and what is below it. The order is that of the names' bytes, a folder before what is in it: the next page can go on
+ * behind any path, there or not any more. */
+struct files_walk {
+    struct slice pattern; /* glob.h, of text: of the name; with a '/' in it of the path below the folder. Empty: all */
+    unsigned depth;       /* 1: only what stands in the folder itself */
+    unsigned limit;       /* entries of a page */
+    const char *after;    /* a path below the folder, the last one of the page before; NULL or "": the first page */
+};
+struct files_found {
+    const char *path, *name; /* of the disk, from the workspace on; good during the call */
+    struct files_stat st;
+    bool is_closed; /* a folder that ought to be looked into and is not: permissions, or too deep (FILES_MAX_DEPTH) */
+};
+typedef int files_found_fn(void *arg, const struct files_found *found, struct err *e); /* -1: ends the walk, with e */
+/* ret_next: `after` of the next page, "" when this was the last. A page may have fewer than `limit`, none too, and not be the last:
+ * FILES_MAX_LOOKS. What cannot be named (a path above FILES_MAX_PATH) is left out. Memory does not grow with the folder. */
+int files_walk(struct tree *t, const char *path, const struct files_walk *want, files_found_fn *each, void *arg,
+               char ret_next[FILES_MAX_PATH + 1], struct err *e);
 
 /* A regular file, open for reading. It may be kept from one piece of work to the next, and be closed in any thread. */
 struct file;
