@@ -34,7 +34,7 @@ static inline int setup(void **state)
     assert_int_equal(mkdir(path, 0700), 0);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     f->tree.due_ms = INT64_MAX;
-    assert_int_equal(tree_open(&f->tree, fd, USER, &e), 0);
+    assert_int_equal(tree_open(&f->tree, fd, USER, &(struct files_place){ .folder = "" }, &e), 0);
     (void)close(fd);
     (void)snprintf(f->inside, sizeof f->inside, "%s/%s/shared", path, USER);
     *state = f;

@@ -407,6 +407,7 @@ static void begun_uploads_are_counted(void **state)
 
 struct pool {
     struct hub hub;
+    struct config *config;
     struct user user, other;
     zsock_t *gate;
     atomic_int n_run;
@@ -464,7 +465,9 @@ static struct files_job *submit(struct pool *p, const struct user *u,
 {
     struct files_job *job = NULL;
     struct err e = ERR_INIT;
-    const struct files_work work = { run, on_done, on_drop, p, false, is_change };
+    const struct files_work work = {
+        .run = run, .done = on_done, .drop = on_drop, .ctx = p, .is_change = is_change
+    };
     *ret = files_submit(&p->hub, u, &work, &job, &e) < 0 ? e.code : ERR_NONE;
     return job;
 }
@@ -476,6 +479,8 @@ static void open_pool(struct pool *p, const struct fixture *f)
     p->hub.loop = loop_new();
     p->user.id = uuid_new();
     p->other.id = uuid_new();
+    p->config = config_new();
+    p->hub.config = p->config;
     assert_int_equal(files_new(p->hub.loop, f->state, &p->hub.files, &e), 0);
 }
 
@@ -483,6 +488,7 @@ static void close_pool(struct pool *p)
 {
     files_free(p->hub.files);
     loop_free(p->hub.loop);
+    config_free(p->config);
 }
 
 static void work_is_done_and_errors_come_back(void **state)
@@ -543,6 +549,26 @@ static void who_leaves_is_not_answered(void **state)
     close_pool(&p);
 }
 
+static void a_draft_that_nobody_wants_goes(void **state)
+{
+    struct fixture *f = *state;
+    struct pool p;
+    struct draft *d;
+    struct err e = ERR_INIT;
+    enum err_code code;
+    open_pool(&p, f);
+    assert_int_equal(files_draft(&f->tree, &d, &e), 0);
+    assert_int_equal(count_drafts(f), 1);
+    files_discard(&p.hub, &p.user, d);
+    p.wanted = 1;
+    (void)submit(&p, &p.user, count_run, false, &code); /* behind it, or beside it */
+    run_pool(&p);
+    assert_int_equal(files_draft(&f->tree, &d, &e), 0);
+    files_discard(&p.hub, &p.user, d); /* the hub ends first */
+    close_pool(&p);
+    assert_int_equal(count_drafts(f), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -565,6 +591,7 @@ int main(void)
         TEST(work_is_done_and_errors_come_back),
         TEST(one_user_does_not_keep_another_waiting),
         TEST(who_leaves_is_not_answered),
+        TEST(a_draft_that_nobody_wants_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
