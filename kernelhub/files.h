@@ -115,7 +115,7 @@ struct files_found {
     struct files_stat st;
     bool is_closed; /* a folder that ought to be looked into and is not: permissions, or too deep (FILES_MAX_DEPTH) */
 };
-typedef int files_found_fn(void *arg, const struct files_found *found, struct err *e); /* -1: ends the walk, with e */
+typedef int files_found_fn(void *arg, const struct files_found *found, struct err *e); /* -1: ends the walk, with e; ret_next is set */
 /* ret_next: `after` of the next page, "" when this was the last. A page may have fewer than `limit`, none too, and not be the last:
  * FILES_MAX_LOOKS. What cannot be named (a path above FILES_MAX_PATH) is left out. Memory does not grow with the folder. */
 int files_walk(struct tree *t, const char *path, const struct files_walk *want, files_found_fn *each, void *arg,

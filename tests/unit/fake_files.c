@@ -68,11 +68,9 @@ int files_submit(struct hub *h, const struct user *u, const struct files_work *w
     assert(j);
     if (!account)
         account = account_new();
-    account_set_limit(
-        account,
-        (struct files_usage){
-            .bytes = (uint64_t)config_number(hub_config(h), CONFIG_LIMITS_WORKSPACE),
-            .files = (uint64_t)config_number(hub_config(h), CONFIG_LIMITS_WORKSPACE_FILES) });
+    int64_t bytes = config_number(hub_config(h), CONFIG_LIMITS_WORKSPACE);
+    account_set_limit(account, (struct files_usage){ .bytes = bytes ? (uint64_t)bytes : INT64_MAX,
+                                                     .files = INT64_MAX });
     j->work = *work;
     j->hub = h;
     (void)snprintf(j->user, sizeof j->user, "%s", u->name); /* an id is made anew at each start */
