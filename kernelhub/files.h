@@ -136,6 +136,8 @@ DEFINE_CLEANUP(struct file, file_close)
  * place, whole and synced, or fails and changes nothing. Freed without one it is gone. It may be kept from one piece of work to
  * the next; at the hub's start what a former hub left is removed. */
 int files_draft(struct tree *t, struct draft **ret, struct err *e);
+/* One that is never put in place: room on the disk for the time of a piece of work or some. It has no limit of the user's. */
+int files_scratch(struct tree *t, struct draft **ret, struct err *e);
 /* It will have so many bytes: is there room? It is kept for it. */
 int draft_expect(struct draft *d, struct tree *t, uint64_t bytes, struct err *e);
 int draft_add(struct draft *d, struct slice bytes, struct err *e);

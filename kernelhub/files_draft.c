@@ -83,6 +83,14 @@ int files_draft(struct tree *t, struct draft **ret, struct err *e)
     return 0;
 }
 
+int files_scratch(struct tree *t, struct draft **ret, struct err *e)
+{
+    if (files_draft(t, ret, e) < 0)
+        return -1;
+    (*ret)->account = NULL;
+    return 0;
+}
+
 /* The account may want to count, and the draft is not bound to a piece of work. Its folder stands in the user's, and both are ours. */
 static int take_more(struct draft *d, uint64_t n, struct err *e)
 {

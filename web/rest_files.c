@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "web/archive_reply.h"
 #include "web/download.h"
 #include "web/fields.h"
 #include "web/file_item.h"
@@ -140,7 +141,7 @@ static int read_list_query(struct call *c, const struct query *q, struct err *e)
     int64_t depth, limit;
     if (read_path(q, "path", c->path, e) < 0 || read_path(q, "cursor", c->after, e) < 0 ||
         query_flag(q, "recursive", false, &recursive, e) < 0 ||
-        query_number(q, "depth", 1, FILES_MAX_DEPTH, recursive ? FILES_MAX_DEPTH : 1, &depth, e) <
+        query_number(q, "depth", 1, FILES_MAX_DEPTH, recursive ? FILES_MAX_DEPTH + 1 : 1, &depth, e) <
             0 ||
         query_number(q, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT, &limit, e) < 0)
         return -1;
@@ -181,13 +182,23 @@ void rest_files(struct request *r)
 
 /* ---- the bytes ---- */
 
+static void refuse(struct request *r, const struct err *e)
+{
+    if (e->code == ERR_INVALID)
+        r->hint = "a folder is listed by GET /files?path=…, and given with ?archive=tar or zip";
+    reply_error(r, e);
+}
+
 void rest_file(struct request *r)
 {
     struct err e = ERR_INIT;
-    struct download_ask ask = { .refuse = reply_error };
+    struct download_ask ask = { .refuse = refuse };
+    const char *archive = query_get(&r->query, "archive");
     if (query_flag(&r->query, "download", false, &ask.as_attachment, &e) < 0 ||
         file_path_read(r->match.rest, ask.path, &e) < 0)
         reply_error(r, &e);
+    else if (archive)
+        archive_reply(r, ask.path, archive);
     else
         download_start(r, &ask);
 }

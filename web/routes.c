@@ -49,7 +49,7 @@ static const struct route ROUTES[] = {
     { "POST", API "/files", ROUTE_BODY | ROUTE_PIECES, "sandbox", rest_files_post },
     { "POST", API "/files/mkdir", ROUTE_BODY, "sandbox", rest_files_mkdir },
     { "POST", API "/files/move", ROUTE_BODY, "sandbox", rest_files_move },
-    { "GET", API "/files/{path...}", 0, "download sandbox", rest_file },
+    { "GET", API "/files/{path...}", 0, "archive download sandbox", rest_file },
     { "PUT", API "/files/{path...}", ROUTE_BODY | ROUTE_PIECES, "sandbox", rest_file_put },
     { "DELETE", API "/files/{path...}", 0, "recursive sandbox", rest_file_delete },
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
+import io
 import json
 import os
 import random
+import shutil
 import socket
+import subprocess
+import tarfile
 import time
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -486,3 +491,139 @@ def test_ten_thousand_files_are_listed_in_no_time(server: Any, shared: Path) -> 
     assert len(page.json["items"]) == 10_000 and page.json["next"] is None
     print(f"10,000 files in {taken * 1000:.0f} ms")
     assert taken < (0.2 if "asan" not in os.environ.get("KERNELHUB_BUILD", "") else 2)
+
+
+# ---- archives ----
+
+
+def unpacked(data: bytes, kind: str) -> dict[str, bytes | None]:
+    """Names to contents; None: a folder."""
+    if kind == "tar":
+        with tarfile.open(fileobj=io.BytesIO(data)) as t:
+            members = {m.name: m for m in t.getmembers()}
+            assert all(m.isdir() or m.isreg() for m in members.values())
+            return {n: None if m.isdir() else t.extractfile(m).read() for n, m in members.items()}  # type: ignore[union-attr]
+    with zipfile.ZipFile(io.BytesIO(data)) as z:
+        assert z.testzip() is None
+        return {i.filename.rstrip("/"): None if i.is_dir() else z.read(i) for i in z.infolist()}
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_folder_is_given_whole_as_an_archive(server: Any, shared: Path, tmp_path: Path, kind: str) -> None:
+    rng = random.Random(5)
+    wanted: dict[str, bytes | None] = {"plots": None, "plots/empty": None}
+    (shared / "x/plots/empty").mkdir(parents=True)
+    for name, size in (("a.bin", 1_000_000), ("b", 0), ("c/d/e.txt", 511), ("c/f", 512), ("n" * 200, 70_000), ("z" * 90 + "/" + "y" * 90, 3), ("\u00fc", 9)):
+        content = rng.randbytes(size)
+        path = shared / "x/plots" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        for folder in path.relative_to(shared / "x").parents:
+            if str(folder) != ".":
+                wanted[str(folder)] = None
+        wanted[f"plots/{name}"] = content
+    os.chmod(shared / "x/plots/b", 0o751)
+    os.utime(shared / "x/plots/b", (1_700_000_000, 1_700_000_000))
+    reply = ask(server, "GET", f"/x/plots?archive={kind}")
+    assert reply.status == 200 and reply.headers["Content-Type"] == ("application/x-tar" if kind == "tar" else "application/zip")
+    assert f'filename="plots.{kind}"' in reply.headers["Content-Disposition"]
+    assert unpacked(reply.body, kind) == wanted
+    (tmp_path / "out").mkdir()
+    (tmp_path / "file").write_bytes(reply.body)
+    if kind == "tar":
+        subprocess.run(["tar", "--no-same-owner", "-xpf", tmp_path / "file", "-C", tmp_path / "out"], check=True)
+        out = (tmp_path / "out/plots/b").stat()
+        assert out.st_mode & 0o777 == 0o751 and out.st_mtime == 1_700_000_000
+        assert (tmp_path / "out/plots/a.bin").read_bytes() == wanted["plots/a.bin"]
+    root = ask(server, "GET", f"/?archive={kind}")
+    assert set(unpacked(root.body, kind)) == {"workspace", "workspace/x"} | {f"workspace/x/{n}" for n in wanted}
+    assert f'filename="workspace.{kind}"' in root.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_what_is_left_out_of_an_archive_is_said(server: Any, shared: Path, kind: str) -> None:
+    (shared / "d").mkdir()
+    (shared / "d/a").write_text("a")
+    (shared / "d/passwd").symlink_to("/etc/passwd")
+    (shared / "d/etc").symlink_to("/etc")
+    os.mkfifo(shared / "d/pipe")
+    (shared / "d" / os.fsdecode(b"caf\xe9")).write_text("c")
+    deep = shared / "d" / "/".join(["e"] * 70)
+    deep.mkdir(parents=True)
+    begun = time.monotonic()
+    got = unpacked(ask(server, "GET", f"/d?archive={kind}").body, kind)
+    assert time.monotonic() - begun < 5
+    said = got.pop("LEFT_OUT.txt")
+    assert said is not None and [line.split(b":")[0] for line in said.splitlines()] == [
+        b"d/" + b"/".join([b"e"] * 64),
+        b"d/etc",
+        b"d/passwd",
+        b"d/pipe",
+    ]
+    assert got["d/a"] == b"a" and "d/passwd" not in got and not any(n.startswith("d/etc") for n in got)
+    assert got["d/caf\udce9" if kind == "tar" else "d/caf\uefe9"] == b"c"
+
+
+def test_what_is_no_folder_is_no_archive(server: Any, shared: Path) -> None:
+    (shared / "f").write_text("f")
+    for path, status in (("/f?archive=zip", 400), ("/none?archive=zip", 404), ("/?archive=rar", 400), ("/..?archive=tar", 400)):
+        assert ask(server, "GET", path).status == status
+    folder = ask(server, "GET", "/")
+    assert folder.status == 400 and "archive=" in folder.json["error"]["hint"]
+
+
+def test_an_archive_of_many_files_takes_little_memory(server: Any, shared: Path, state: Path) -> None:
+    for i in range(66_000):  # above what a zip without zip64 can count
+        folder = shared / f"{i % 20}"
+        if i < 20:
+            folder.mkdir()
+        (folder / f"some-file-with-a-name-{i}").touch()
+    ask(server, "GET", "/0?archive=zip")
+    before = server.resident_bytes()
+    data = ask(server, "GET", "/?archive=zip").body
+    assert server.resident_bytes() - before < 10 << 20
+    assert len(unpacked(data, "zip")) == 66_021
+    server.until(lambda: drafts(state) == [])
+
+
+@pytest.mark.skipif("KERNELHUB_LARGE" not in os.environ, reason="takes minutes: KERNELHUB_LARGE=1")
+def test_an_archive_above_four_gigabytes_is_whole(server: Any, shared: Path, tmp_path: Path) -> None:
+    with (shared / "big").open("wb") as f:
+        f.truncate((4 << 30) + 5)
+        f.seek(4 << 30)
+        f.write(b"tail!")
+    (shared / "small").write_text("s")
+    before = server.resident_bytes()
+    for kind in ("zip", "tar"):
+        c = server.connection()
+        c.request("GET", f"{API}/?archive={kind}", headers={"Authorization": "Bearer kh_admin"})
+        reply, n, tail = c.getresponse(), 0, b""
+        with (tmp_path / "zip").open("wb") as out:
+            while data := reply.read(1 << 20):
+                n += len(data)
+                tail = (tail + data)[-20_000:]
+                if kind == "zip":
+                    out.write(data)
+        c.close()
+        assert server.resident_bytes() - before < 10 << 20
+        if kind == "tar":
+            assert n > 4 << 30 and b"tail!" in tail and b"workspace/small" in tail
+        else:
+            with zipfile.ZipFile(tmp_path / "zip") as z:
+                assert z.getinfo("workspace/big").file_size == (4 << 30) + 5 and z.read("workspace/small") == b"s"
+            checked = subprocess.run(["unzip", "-tq", tmp_path / "zip"], capture_output=True) if shutil.which("unzip") else None
+            assert checked is None or checked.returncode == 0, checked.stdout
+
+
+def test_a_client_that_leaves_an_archive_costs_nothing(server: Any, shared: Path, state: Path) -> None:
+    (shared / "big").write_bytes(random.Random(6).randbytes(20 << 20))
+    for size in (0, 1, 100_000, 3_000_000):
+        for kind in (b"tar", b"zip"):
+            s = server.raw(b"GET /api/v1/files/?archive=%s HTTP/1.1\r\n%s\r\n" % (kind, HEAD))
+            while size > 0 and (got := len(s.recv(min(size, 65536)))):
+                size -= got
+            s.close()
+    used = server.cpu_seconds()
+    time.sleep(0.5)
+    assert server.cpu_seconds() - used < 0.2 and drafts(state) == []
+    assert server.ask("GET", "/health").status == 200
