@@ -360,7 +360,7 @@ static void on_begun(struct file_work *w, const struct err *e)
     char name[FILES_MAX_NAME + 8];
     bool is_tar = p->kind == ARCHIVE_TAR;
     if (e) {
-        reply_error(r, e);
+        file_work_refuse(r, e);
         return;
     }
     reply_stream(r, is_tar ? "application/x-tar" : "application/zip", fill, p);
@@ -383,5 +383,5 @@ void archive_reply(struct request *r, const char *path, const char *form)
         (void)err_set(&e, ERR_INVALID, "query parameter 'archive' must be tar or zip");
     if (e.code != ERR_NONE || file_work_place(&p->work, &e) < 0 ||
         file_work_submit(&p->work, FILE_WORK_FIRST, begin, on_begun, &e) < 0)
-        reply_error(r, &e);
+        file_work_refuse(r, &e);
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "web/reply.h"
 #include "web/request.h"
 
 static void on_request_end(void *work, bool completed)
@@ -62,6 +63,13 @@ int file_work_submit(struct file_work *w, enum file_work_kind kind,
     w->run = run_it;
     w->done = done_it;
     return files_submit(w->hub, w->user, &work, &w->job, e);
+}
+
+void file_work_refuse(struct request *r, const struct err *e)
+{
+    if (e->code == ERR_BUSY)
+        r->hint = "try again in a moment";
+    reply_error(r, e);
 }
 
 int file_work_place(struct file_work *w, struct err *e)

@@ -38,6 +38,9 @@ int file_work_submit(struct file_work *w, enum file_work_kind kind,
                      int (*run)(struct file_work *w, struct tree *t, struct err *e),
                      void (*done)(struct file_work *w, const struct err *e), struct err *e);
 
+/* An error of the files API, as it is said. */
+void file_work_refuse(struct request *r, const struct err *e);
+
 /* The workspace that ?sandbox= names. ERR_NOT_FOUND, ERR_GONE. */
 int file_work_place(struct file_work *w, struct err *e);
 

@@ -57,7 +57,7 @@ static void on_done(struct file_work *w, const struct err *e)
 {
     struct call *c = (struct call *)w;
     if (e)
-        reply_error(w->request, e);
+        file_work_refuse(w->request, e);
     else if (c->status == 204)
         reply_empty(w->request, 204);
     else
@@ -69,7 +69,7 @@ static void submit(struct call *c, enum file_work_kind kind,
 {
     struct err e = ERR_INIT;
     if (file_work_place(&c->work, &e) < 0 || file_work_submit(&c->work, kind, run, on_done, &e) < 0)
-        reply_error(c->work.request, &e);
+        file_work_refuse(c->work.request, &e);
 }
 
 static int write_there(struct call *c, struct tree *t, const char *path, struct err *e)
@@ -141,8 +141,8 @@ static int read_list_query(struct call *c, const struct query *q, struct err *e)
     int64_t depth, limit;
     if (read_path(q, "path", c->path, e) < 0 || read_path(q, "cursor", c->after, e) < 0 ||
         query_flag(q, "recursive", false, &recursive, e) < 0 ||
-        query_number(q, "depth", 1, FILES_MAX_DEPTH, recursive ? FILES_MAX_DEPTH + 1 : 1, &depth, e) <
-            0 ||
+        query_number(q, "depth", 1, FILES_MAX_DEPTH, recursive ? FILES_MAX_DEPTH + 1 : 1, &depth,
+                     e) < 0 ||
         query_number(q, "limit", 1, MAX_LIMIT, DEFAULT_LIMIT, &limit, e) < 0)
         return -1;
     if (pattern && strlen(pattern) > MAX_PATTERN)
@@ -186,7 +186,7 @@ static void refuse(struct request *r, const struct err *e)
 {
     if (e->code == ERR_INVALID)
         r->hint = "a folder is listed by GET /files?path=…, and given with ?archive=tar or zip";
-    reply_error(r, e);
+    file_work_refuse(r, e);
 }
 
 void rest_file(struct request *r)

@@ -40,7 +40,7 @@ struct upload *upload_new(struct request *r)
 void upload_refuse(struct upload *u, const struct err *e)
 {
     if (!u->work.request->response)
-        reply_error(u->work.request, e);
+        file_work_refuse(u->work.request, e);
 }
 
 static void submit(struct upload *u, enum file_work_kind kind,
@@ -78,7 +78,7 @@ static int begin(struct file_work *w, struct tree *t, struct err *e)
 static void on_begun(struct file_work *w, const struct err *e)
 {
     if (e)
-        reply_error(w->request, e);
+        file_work_refuse(w->request, e);
     else
         request_open_body(w->request);
 }
@@ -183,7 +183,7 @@ static void on_committed(struct file_work *w, const struct err *e)
     CLEANUP_BUF struct buf json = BUF_INIT(MAX_ITEM);
     char tag[FILE_TAG_BYTES];
     if (e) {
-        reply_error(w->request, e);
+        file_work_refuse(w->request, e);
         return;
     }
     file_item_write(u->path, &u->st, false, &json);

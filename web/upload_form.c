@@ -33,14 +33,23 @@ static int begin_file(struct upload *u, const char *name, const char *encoding, 
         return err_set(e, ERR_INVALID, "Content-Transfer-Encoding %.40s is not known here",
                        log_quote(slice_str(encoding)));
     u->has_file = true;
+    if (name && strlen(name) >= sizeof u->raw_name)
+        return err_set(e, ERR_INVALID, "the file's name is too long");
+    (void)snprintf(u->raw_name, sizeof u->raw_name, "%s", name ? name : ""); /* fits */
     return name ? read_name(u, name, e) : 0;
+}
+
+/* A part begins at offset 0, and may be there again: nothing of it was known the first time. */
+static bool is_another(const struct upload *u, const char *name, uint64_t offset)
+{
+    return u->has_file && offset == 0 &&
+           (u->file_bytes || strcmp(name ? name : "", u->raw_name) != 0);
 }
 
 static int take_file(struct upload *u, const char *name, const char *encoding, uint64_t offset,
                      struct slice bytes, struct err *e)
 {
-    bool begins = offset == 0 && bytes.len > 0;
-    if (u->has_file && begins && u->file_bytes)
+    if (is_another(u, name, offset))
         return err_set(e, ERR_INVALID, "one file in a request");
     if (!u->has_file && begin_file(u, name, encoding, e) < 0)
         return -1;

@@ -16,6 +16,7 @@ struct upload {
     struct draft *draft;
     char path[FILES_MAX_PATH + 1]; /* of the disk */
     char name[FILES_MAX_NAME + 1]; /* as the form calls the file */
+    char raw_name[4 * FILES_MAX_NAME]; /* the same as it came */
     bool is_folder;                /* the path names the folder that the file comes into */
     bool is_there;                 /* it replaced one */
     struct files_stat st;          /* when it is in place */

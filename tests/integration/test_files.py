@@ -161,7 +161,7 @@ os.symlink('.', 'here'); os.mkdir('real'); open('real/x', 'w').write('x')
 def test_ten_thousand_files_are_listed(api: httpx.Client, service: Service) -> None:
     inside(api, "os.mkdir('many')\nfor i in range(10000): open(f'many/{i:05}.txt', 'w').close()")
     taken = []
-    for _ in range(3):
+    for _ in range(8):  # the machine may have other things to do
         begun = time.monotonic()
         page = api.get(API, params={"path": "many", "limit": 10000})
         taken.append(time.monotonic() - begun)

@@ -247,6 +247,7 @@ def test_a_form_that_is_none_is_refused(server: Any, shared: Path, state: Path) 
         form(("path", None, b"a")),
         form(("file", "a", b"x"), ("other", None, b"y")),
         form(("file", "a", b"x"), ("file", "b", b"y")),
+        form(("file", "a", b""), ("file", "b", b"y")),
         form(("file", "..", b"x")),
         form(("file", None, b"x")),
         form(("file", "a", b"x"), ("path", None, b"../a")),
