@@ -10,6 +10,7 @@
 #include "web/cookie.h"
 #include "web/fields.h"
 #include "web/file_path.h"
+#include "web/file_tag.h"
 #include "web/origin.h"
 #include "web/percent.h"
 #include "web/query.h"
@@ -78,6 +79,7 @@ static void fuzz_header(const char *text)
     if (range_parse(text, 100, &range) == RANGE_PART)
         check(range.len > 0 && range.first < 100 && range.len <= 100 - range.first);
     (void)timestamp_parse(slice_str(text), &us);
+    check(!file_tag_listed(text, "\"a-1\"", false) || file_tag_listed(text, "\"a-1\"", true));
 }
 
 /* What is found stands in the header; what is opened was sealed with this secret, as the corpus has it, and can be sealed again. */
