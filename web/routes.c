@@ -11,7 +11,7 @@
 #define API     "/api/v1"
 #define HISTORY "session language status label since until q user limit cursor"
 #define EVENTS  "after follow limit"
-#define OUTPUT  "stream offset limit head tail grep"
+#define OUTPUT  "stream offset limit head tail grep ignore_case total"
 #define PAGE    "limit cursor"
 #define JUPYTER (ROUTE_JUPYTER | ROUTE_HIDDEN)
 
