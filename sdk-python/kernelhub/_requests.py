@@ -128,6 +128,18 @@ class NotebookOptions(TypedDict, total=False):
     outputs: bool | None
 
 
+class OutputOptions(TypedDict, total=False):
+    """Which part of an output is wanted, see Run.output."""
+
+    offset: int | None
+    limit: int | None
+    head: int | None
+    tail: int | None
+    grep: str | None
+    ignore_case: bool | None
+    total: bool | None
+
+
 @dataclass(frozen=True)
 class Request:
     """One request.
@@ -267,7 +279,12 @@ def replay(execution_id: str, options: ReplayOptions) -> tuple[Request, str]:
     return Request("POST", path, params={"async": "1"}, body=body, safe=True), new_id
 
 
-def execution_output(execution_id: str, **params: Any) -> Request:
+def output_params(stream: str, part: OutputOptions) -> dict[str, Any]:
+    _refuse_unknown("part of an output", part, OutputOptions)
+    return {"stream": stream, **part}
+
+
+def execution_output(execution_id: str, params: Mapping[str, Any]) -> Request:
     request = get(f"/executions/{_segment(execution_id)}/output", **params)
     return replace(request, accept="text/plain, application/json;q=0.5", is_text=True)
 

@@ -17,6 +17,7 @@ from .event import Event
 from .execution import Execution
 from .executions import AsyncExecutions, AsyncJobs
 from .info import Health, Image, Language
+from .output import Output
 from .run import AsyncRun
 from .runner import AsyncRunner
 from .sandbox import AsyncSandbox, NewAsyncSandbox
@@ -27,7 +28,7 @@ from .sessions import AsyncSessions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._requests import NotebookOptions, SandboxOptions
+    from ._requests import NotebookOptions, OutputOptions, SandboxOptions
 
 
 class AsyncClient(AsyncRunner, AsyncCommander):
@@ -116,6 +117,12 @@ class AsyncClient(AsyncRunner, AsyncCommander):
     async def input(self, execution_id: str, value: str | None) -> None:
         """Answers the input() that an execution waits for, see AsyncRun.input."""
         await AsyncRun(self._wire, execution_id).input(value)
+
+    async def output(
+        self, execution_id: str, stream: str = "stdout", **part: Unpack[OutputOptions]
+    ) -> Output:
+        """What an execution wrote, or a part of it, see AsyncRun.output."""
+        return await AsyncRun(self._wire, execution_id).output(stream, **part)
 
     async def callback_secret(self, renew: bool = False) -> str:
         """What your callbacks are signed with, as Standard Webhooks; renew: another one."""

@@ -17,6 +17,7 @@ from .event import Event
 from .execution import Execution
 from .executions import Executions, Jobs
 from .info import Health, Image, Language
+from .output import Output
 from .run import Run
 from .runner import Runner
 from .sandbox import Sandbox
@@ -27,7 +28,7 @@ from .sessions import Sessions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._requests import NotebookOptions, SandboxOptions
+    from ._requests import NotebookOptions, OutputOptions, SandboxOptions
 
 
 class Client(Runner, Commander):
@@ -114,6 +115,12 @@ class Client(Runner, Commander):
     def input(self, execution_id: str, value: str | None) -> None:
         """Answers the input() that an execution waits for, see Run.input."""
         Run(self._wire, execution_id).input(value)
+
+    def output(
+        self, execution_id: str, stream: str = "stdout", **part: Unpack[OutputOptions]
+    ) -> Output:
+        """What an execution wrote, or a part of it, see Run.output."""
+        return Run(self._wire, execution_id).output(stream, **part)
 
     def callback_secret(self, renew: bool = False) -> str:
         """What your callbacks are signed with, as Standard Webhooks; renew: another one."""
