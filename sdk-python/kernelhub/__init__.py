@@ -11,6 +11,8 @@ from ._requests import (
     ExecOptions,
     ExecuteOptions,
     HistoryFilters,
+    ListOptions,
+    OutputOptions,
     ReplayOptions,
     SandboxChanges,
     SandboxOptions,
@@ -49,6 +51,7 @@ from .errors import (
 )
 from .event import Event
 from .execution import ErrorInfo, Execution, FileChange, ResourceUsage, Result, Timing
+from .file_info import FileInfo, FileUsage
 from .info import Health, Image, Language, SandboxInfo, SessionInfo
 from .output import Output
 from .run import AsyncRun, Run
@@ -74,6 +77,8 @@ __all__ = [
     "Execution",
     "ExecutionError",
     "FileChange",
+    "FileInfo",
+    "FileUsage",
     "GoneError",
     "Health",
     "HistoryFilters",
@@ -83,9 +88,11 @@ __all__ = [
     "KernelDiedError",
     "KernelhubError",
     "Language",
+    "ListOptions",
     "MethodNotAllowedError",
     "NotFoundError",
     "Output",
+    "OutputOptions",
     "PermissionDeniedError",
     "PolicyDeniedError",
     "PreconditionFailedError",

@@ -150,6 +150,7 @@ class Request:
     answers  statuses that are an answer here, although they say that something is wrong
     undone   whether `unavailable` says that nothing was done, although it is not safe otherwise
     is_text  the answer is text, not JSON: given out as (text, headers)
+    more_headers  beside those that follow from the rest
     """
 
     method: str
@@ -163,6 +164,7 @@ class Request:
     answers: tuple[int, ...] = ()
     undone: bool = False
     is_text: bool = False
+    more_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def content(self) -> bytes | None:
@@ -177,10 +179,10 @@ class Request:
         if self.accept == SSE:
             headers["Accept-Encoding"] = "identity"  # a compressor would hold events back
             headers["Cache-Control"] = "no-cache"
-        return headers
+        return {**headers, **self.more_headers}
 
 
-def get(path: str, **params: Any) -> Request:
+def get(path: str, /, **params: Any) -> Request:
     """A GET; parameters that are None are left out."""
     sent = {name: str(value) for name, value in params.items() if value is not None}
     return Request("GET", PREFIX + path, params=sent, safe=True)
@@ -456,3 +458,95 @@ def _filter_value(value: Any) -> Any:
     if isinstance(value, datetime):  # one without a zone is local time, as everywhere in Python
         return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
     return value
+
+
+# ---- files ----
+
+TRANSFER_SECONDS = 120.0  # a large file is on its way to the disk before it is answered
+
+
+class ListOptions(TypedDict, total=False):
+    """Which files are wanted.
+
+    recursive  what is in folders too
+    pattern    as in a shell: of the name, or of the path below the folder when it has a "/"
+    """
+
+    recursive: bool | None
+    pattern: str | None
+
+
+def _file(path: str) -> str:
+    """A file's path in a URL, which takes "." and ".." for itself."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ValueError(f"a path in the workspace has no '..': {path!r}")
+    if not parts:
+        raise ValueError("the workspace itself is no file")
+    return f"/files/{quote('/'.join(parts))}"
+
+
+def _sandbox_param(sandbox: str | None) -> dict[str, str]:
+    return {} if sandbox is None else {"sandbox": sandbox}
+
+
+def files(
+    sandbox: str | None, path: str, options: ListOptions, limit: int | None, cursor: str | None
+) -> Request:
+    _refuse_unknown("option of a list of files", options, ListOptions)
+    return get(
+        "/files",
+        path=path or None,
+        recursive=1 if options.get("recursive") else None,
+        pattern=options.get("pattern"),
+        limit=limit,
+        cursor=cursor,
+        sandbox=sandbox,
+    )
+
+
+def files_usage(sandbox: str | None) -> Request:
+    return get("/files", usage=1, sandbox=sandbox)
+
+
+def get_file(sandbox: str | None, path: str) -> Request:
+    request = get(_file(path), sandbox=sandbox)
+    return replace(request, accept="*/*", seconds=TRANSFER_SECONDS)
+
+
+def get_archive(sandbox: str | None, path: str, form: str) -> Request:
+    request = get(_file(path), archive=form, sandbox=sandbox)
+    return replace(request, accept="*/*", seconds=TRANSFER_SECONDS)
+
+
+def put_file(sandbox: str | None, path: str, overwrite: bool) -> Request:
+    # Safe when it may replace: the second is then the same as the first.
+    return Request(
+        "PUT",
+        PREFIX + _file(path),
+        params=_sandbox_param(sandbox),
+        safe=overwrite,
+        undone=True,
+        seconds=TRANSFER_SECONDS,
+        more_headers={
+            "Content-Type": "application/octet-stream",
+            **({} if overwrite else {"If-None-Match": "*"}),
+        },
+    )
+
+
+def delete_file(sandbox: str | None, path: str, recursive: bool) -> Request:
+    params = {**_sandbox_param(sandbox), **({"recursive": "1"} if recursive else {})}
+    return Request("DELETE", PREFIX + _file(path), params=params, seconds=TRANSFER_SECONDS)
+
+
+def move_file(sandbox: str | None, source: str, target: str, overwrite: bool) -> Request:
+    body: dict[str, Any] = {"from": source, "to": target}
+    if overwrite:
+        body["overwrite"] = True
+    return Request("POST", f"{PREFIX}/files/move", params=_sandbox_param(sandbox), body=body)
+
+
+def make_folder(sandbox: str | None, path: str) -> Request:
+    body = {"path": path}
+    return Request("POST", f"{PREFIX}/files/mkdir", params=_sandbox_param(sandbox), body=body)

@@ -16,6 +16,7 @@ from .commander import AsyncCommander
 from .event import Event
 from .execution import Execution
 from .executions import AsyncExecutions, AsyncJobs
+from .files import AsyncFiles
 from .info import Health, Image, Language
 from .output import Output
 from .run import AsyncRun
@@ -58,6 +59,7 @@ class AsyncClient(AsyncRunner, AsyncCommander):
         AsyncCommander.__init__(self, self._wire, "default")
         self.url = settings.url
         self.executions = AsyncExecutions(self._wire)
+        self.files = AsyncFiles(self._wire)
         self.jobs = AsyncJobs(self._wire)
         self.sandboxes = AsyncSandboxes(self._wire)
         self.sessions = AsyncSessions(self._wire)

@@ -16,6 +16,7 @@ from .commander import Commander
 from .event import Event
 from .execution import Execution
 from .executions import Executions, Jobs
+from .files import Files
 from .info import Health, Image, Language
 from .output import Output
 from .run import Run
@@ -56,6 +57,7 @@ class Client(Runner, Commander):
         Commander.__init__(self, self._wire, "default")
         self.url = settings.url
         self.executions = Executions(self._wire)
+        self.files = Files(self._wire)
         self.jobs = Jobs(self._wire)
         self.sandboxes = Sandboxes(self._wire)
         self.sessions = Sessions(self._wire)
