@@ -21,6 +21,7 @@ int command_restart(int argc, char **argv);
 int command_user(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_image(int argc, char **argv);
+int command_mcp(int argc, char **argv);
 int command_health(int argc, char **argv);
 int command_version(int argc, char **argv);
 

@@ -25,6 +25,7 @@ static const struct command {
     { "user", command_user, "create, list, remove users" },
     { "key", command_key, "create, list, revoke API keys" },
     { "image", command_image, "build, list, remove images" },
+    { "mcp", command_mcp, "MCP over stdin and stdout" },
     { "health", command_health, "ask the service how it is" },
     { "version", command_version, "print the version" },
     { "hub", command_hub, NULL },
