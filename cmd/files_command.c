@@ -103,10 +103,10 @@ static int print_usage(const struct list *l)
         table_print_json(reply);
         return 0;
     }
-    const json_t *most = json_object_get(reply, "limit_bytes");
-    progress_size(json_integer_value(json_object_get(reply, "used_bytes")), used);
+    const json_t *most = json_object_get(reply, "limit");
+    progress_size(json_integer_value(json_object_get(reply, "used")), used);
     progress_size(json_integer_value(most), limit);
-    printf("%s of %s in %lld files\n", used, json_is_integer(most) ? limit : "unlimited room",
+    printf("%s of %s in %lld files\n", used, json_integer_value(most) ? limit : "unlimited room",
            (long long)json_integer_value(json_object_get(reply, "files")));
     return 0;
 }

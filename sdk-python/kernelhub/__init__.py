@@ -36,6 +36,7 @@ from .errors import (
     KernelhubError,
     MethodNotAllowedError,
     NotFoundError,
+    PackageError,
     PermissionDeniedError,
     PolicyDeniedError,
     PreconditionFailedError,
@@ -54,11 +55,13 @@ from .execution import ErrorInfo, Execution, FileChange, ResourceUsage, Result, 
 from .file_info import FileInfo, FileUsage
 from .info import Health, Image, Language, SandboxInfo, SessionInfo
 from .output import Output
+from .package_info import AllowedPackages, PackageInfo, PackageInstall
 from .run import AsyncRun, Run
 from .sandbox import AsyncSandbox, Sandbox
 from .session import AsyncSession, Session
 
 __all__ = [
+    "AllowedPackages",
     "AsyncClient",
     "AsyncRun",
     "AsyncSandbox",
@@ -93,6 +96,9 @@ __all__ = [
     "NotFoundError",
     "Output",
     "OutputOptions",
+    "PackageError",
+    "PackageInfo",
+    "PackageInstall",
     "PermissionDeniedError",
     "PolicyDeniedError",
     "PreconditionFailedError",

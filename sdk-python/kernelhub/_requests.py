@@ -543,10 +543,38 @@ def delete_file(sandbox: str | None, path: str, recursive: bool) -> Request:
 def move_file(sandbox: str | None, source: str, target: str, overwrite: bool) -> Request:
     body: dict[str, Any] = {"from": source, "to": target}
     if overwrite:
-        body["overwrite"] = True
+        body["replace"] = True
     return Request("POST", f"{PREFIX}/files/move", params=_sandbox_param(sandbox), body=body)
 
 
 def make_folder(sandbox: str | None, path: str) -> Request:
     body = {"path": path}
     return Request("POST", f"{PREFIX}/files/mkdir", params=_sandbox_param(sandbox), body=body)
+
+
+# ---- packages ----
+
+
+def install_packages(packages: Sequence[str], language: str | None, session: str | None) -> Request:
+    if not packages:
+        raise TypeError("no package is named")
+    body: dict[str, Any] = {"packages": list(packages)}
+    for name, value in (("language", language), ("session", session)):
+        if value is not None:
+            body[name] = value
+    return Request(
+        "POST",
+        f"{PREFIX}/packages/install",
+        body=body,
+        accept=SSE,
+        undone=True,
+        seconds=STREAM_SILENCE_SECONDS,
+    )
+
+
+def packages_installed(language: str | None, cursor: str | None) -> Request:
+    return get("/packages/installed", language=language, cursor=cursor)
+
+
+def packages_allowed(language: str) -> Request:
+    return get(f"/packages/allowed/{_segment(language)}")

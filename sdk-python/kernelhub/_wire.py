@@ -21,6 +21,7 @@ from ._new_file import NewFile
 from ._requests import Request
 from ._retry import Attempts, RetryPolicy, may_retry
 from ._settings import Settings
+from ._sse import RecordStream
 from ._transfer import Download, Progress, Reading, Source
 from ._version import __version__
 from .errors import (
@@ -235,6 +236,29 @@ class Wire:
                 raise error
             time.sleep(attempts.failed(error))
 
+    def records(self, request: Request) -> Generator[dict[str, Any], None, None]:
+        """The records of a stream that cannot be taken up again, once it has begun."""
+
+        def once() -> httpx.Response:
+            reply = self._http.send(self._built(request), stream=True)
+            if reply.status_code == 200:
+                return reply
+            try:
+                body = reply.read()
+            finally:
+                reply.close()
+            raise error_from_reply(reply.status_code, reply.headers, body)
+
+        reply = self._tried(request, once)
+        stream = RecordStream()
+        try:
+            for chunk in reply.iter_bytes():
+                yield from stream.fed(chunk)
+        except httpx.TransportError as lost:
+            raise _transport_error(lost, self.settings.url) from lost
+        finally:
+            reply.close()
+
     def read(self, cursor: EventCursor) -> Generator[Event, None, None]:
         """The events of a feed, over as many connections as it takes."""
         while not cursor.done:
@@ -386,6 +410,30 @@ class AsyncWire:
             if not may_retry(error, request.safe, request.undone):
                 raise error
             await asyncio.sleep(attempts.failed(error))
+
+    async def records(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
+        """The records of a stream that cannot be taken up again, once it has begun."""
+
+        async def once() -> httpx.Response:
+            reply = await self._http.send(self._built(request), stream=True)
+            if reply.status_code == 200:
+                return reply
+            try:
+                body = await reply.aread()
+            finally:
+                await reply.aclose()
+            raise error_from_reply(reply.status_code, reply.headers, body)
+
+        reply = await self._tried(request, once)
+        stream = RecordStream()
+        try:
+            async for chunk in reply.aiter_bytes():
+                for record in stream.fed(chunk):
+                    yield record
+        except httpx.TransportError as lost:
+            raise _transport_error(lost, self.settings.url) from lost
+        finally:
+            await reply.aclose()
 
     async def read(self, cursor: EventCursor) -> AsyncGenerator[Event, None]:
         """The events of a feed, over as many connections as it takes."""

@@ -19,6 +19,7 @@ from .executions import AsyncExecutions, AsyncJobs
 from .files import AsyncFiles
 from .info import Health, Image, Language
 from .output import Output
+from .packages import AsyncPackages
 from .run import AsyncRun
 from .runner import AsyncRunner
 from .sandbox import AsyncSandbox, NewAsyncSandbox
@@ -61,6 +62,7 @@ class AsyncClient(AsyncRunner, AsyncCommander):
         self.executions = AsyncExecutions(self._wire)
         self.files = AsyncFiles(self._wire)
         self.jobs = AsyncJobs(self._wire)
+        self.packages = AsyncPackages(self._wire)
         self.sandboxes = AsyncSandboxes(self._wire)
         self.sessions = AsyncSessions(self._wire)
 

@@ -19,6 +19,7 @@ from .executions import Executions, Jobs
 from .files import Files
 from .info import Health, Image, Language
 from .output import Output
+from .packages import Packages
 from .run import Run
 from .runner import Runner
 from .sandbox import Sandbox
@@ -59,6 +60,7 @@ class Client(Runner, Commander):
         self.executions = Executions(self._wire)
         self.files = Files(self._wire)
         self.jobs = Jobs(self._wire)
+        self.packages = Packages(self._wire)
         self.sandboxes = Sandboxes(self._wire)
         self.sessions = Sessions(self._wire)
 

@@ -17,6 +17,7 @@ class FakeFiles:
     requests  (method, path, query, headers) of each
     cuts      how many bytes of a body the next downloads give before they break off
     refusals  (status, error code) of the next requests
+    limit     of the bytes
     slow      seconds between the pieces of a download
     version   of all files: a part of their ETag
     """
@@ -27,6 +28,7 @@ class FakeFiles:
         self.cuts: list[int] = []
         self.refusals: list[tuple[int, str]] = []
         self.slow = 0.0
+        self.limit = 10**10
         self.version = 1
         service = self
 
@@ -115,7 +117,7 @@ class FakeFiles:
 
     def list(self, handler: BaseHTTPRequestHandler, query: dict[str, str]) -> None:
         if "usage" in query:
-            self.send(handler, 200, {"used_bytes": 1_500_000, "limit_bytes": 10**10, "files": len(self.files)})
+            self.send(handler, 200, {"used": 1_500_000, "limit": self.limit, "files": len(self.files), "files_limit": 100, "unseen_folders": 0})
             return
         paths, after = sorted(self.files), int(query.get("cursor", 0))
         page = paths[after : after + 2]

@@ -55,7 +55,9 @@ def test_ls_shows_all_pages_one_path_a_line(service: FakeFiles) -> None:
 def test_ls_usage_says_how_much_room_there_is(service: FakeFiles) -> None:
     service.files = {"a": b""}
     assert cli(service, "ls", "--usage").stdout == b"1.5 MB of 10 GB in 1 files\n"
-    assert json.loads(cli(service, "ls", "--usage", "--json").stdout)["limit_bytes"] == 10**10
+    assert json.loads(cli(service, "ls", "--usage", "--json").stdout)["limit"] == 10**10
+    service.limit = 0
+    assert cli(service, "ls", "--usage").stdout == b"1.5 MB of unlimited room in 1 files\n"
     assert cli(service, "ls", "--usage", "d").returncode == 2
 
 
