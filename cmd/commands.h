@@ -22,6 +22,7 @@ int command_sandboxes(int argc, char **argv);
 int command_kill(int argc, char **argv);
 int command_interrupt(int argc, char **argv);
 int command_restart(int argc, char **argv);
+int command_packages(int argc, char **argv);
 int command_user(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_image(int argc, char **argv);

@@ -26,6 +26,7 @@ static const struct command {
     { "kill", command_kill, "end a sandbox" },
     { "interrupt", command_interrupt, "interrupt running code" },
     { "restart", command_restart, "a fresh kernel under a session's name" },
+    { "packages", command_packages, "install packages, list them" },
     { "user", command_user, "create, list, remove users" },
     { "key", command_key, "create, list, revoke API keys" },
     { "image", command_image, "build, list, remove images" },
