@@ -8,7 +8,7 @@ build=${KERNELHUB_BUILD:-$top/build}
 # What the service needs to be built and to run, by Debian's names (12 and 13).
 service_packages=(
     build-essential autoconf automake libtool pkg-config
-    libzmq3-dev libczmq-dev libjansson-dev libsodium-dev libmicrohttpd-dev libwslay-dev libseccomp-dev libsqlite3-dev
+    libzmq3-dev libczmq-dev libjansson-dev libsodium-dev libmicrohttpd-dev libwslay-dev libseccomp-dev libsqlite3-dev zlib1g-dev
     libcurl4-openssl-dev libcmocka-dev
     podman runc crun uidmap mmdebstrap debian-archive-keyring ca-certificates curl procps
 )

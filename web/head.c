@@ -27,6 +27,7 @@ static const struct {
     { "Last-Event-ID", offsetof(struct head, last_event_id), TRICK },
     { "Range", offsetof(struct head, range), TRICK },
     { "If-Range", offsetof(struct head, if_range), TRICK },
+    { "If-Match", offsetof(struct head, if_match), TRICK },
     { "If-None-Match", offsetof(struct head, if_none_match), FIRST },
     { "Content-Length", offsetof(struct head, content_length), TRICK },
     { "Transfer-Encoding", offsetof(struct head, transfer_encoding), TRICK },

@@ -11,7 +11,7 @@ struct MHD_Connection;
 struct head {
     const char *authorization, *api_key;
     const char *host, *origin;
-    const char *accept, *last_event_id, *range, *if_range, *if_none_match;
+    const char *accept, *last_event_id, *range, *if_range, *if_match, *if_none_match;
     const char *content_length, *transfer_encoding, *expect;
     const char *cookie, *content_type;
     const char *fetch_site, *fetch_mode;     /* Sec-Fetch-…: what a browser says of who asks */

@@ -14,6 +14,9 @@
 #define SMALL_BODY_BYTES  4096                /* where none is wanted: {} and some white space */
 #define MAX_LARGE         8                   /* requests with a large body at a time */
 #define MAX_DISCARD_BYTES (64u * 1024 * 1024) /* of a refused body; what sends more is cut off */
+#define MAX_LATE_DISCARD                                                                           \
+    (1ull << 30) /* of one that was refused in the middle: libmicrohttpd replies at its end only */
+#define PACE_BYTES (1u << 20) /* of a body in pieces: for so many there is new time */
 
 struct request *request_new(struct site *site, struct connection *socket,
                             struct MHD_Connection *mhd, const char *uri)
@@ -72,6 +75,13 @@ void request_upgraded(struct request *r)
 
 /* ---- the body ---- */
 
+/* Suspended, libmicrohttpd missed that the client has closed. Once resumed it reads: what is left, then the end. */
+static void look_again(struct request *r)
+{
+    request_suspend(r);
+    request_wake(r);
+}
+
 static size_t max_body(const struct request *r)
 {
     size_t most = (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY);
@@ -124,7 +134,28 @@ static enum MHD_Result feed(struct request *r, const char *data, size_t size)
     }
     if (r->response)
         r->discarded_bytes += size;
-    return r->discarded_bytes > MAX_DISCARD_BYTES ? MHD_NO : MHD_YES;
+    return r->discarded_bytes > (r->taken_bytes ? MAX_LATE_DISCARD : MAX_DISCARD_BYTES) ? MHD_NO
+                                                                                        : MHD_YES;
+}
+
+/* Whoever sends, however slowly, may go on; who drips is cut off by the server. */
+static void keep_pace(struct request *r, size_t n)
+{
+    if ((r->taken_bytes + n) / PACE_BYTES > r->taken_bytes / PACE_BYTES)
+        r->socket->since_ms = zclock_mono();
+    r->taken_bytes += n;
+}
+
+static enum MHD_Result give(struct request *r, const char *data, size_t *size)
+{
+    size_t n = r->taker.take(r->taker.arg, slice_of(data, *size));
+    keep_pace(r, n);
+    *size -= n;
+    if (*size == 0 && r->socket->peer_has_left)
+        look_again(r);
+    else if (*size && !r->response)
+        request_suspend(r);
+    return MHD_YES;
 }
 
 /* ---- turns ---- */
@@ -144,17 +175,32 @@ static bool body_is_hopeless(const struct request *r)
            (length && strtoull(length, NULL, 10) > MAX_DISCARD_BYTES);
 }
 
-static enum MHD_Result begin(struct request *r, const char *method)
+/* The handler has said what it wants of the body, or waits for somebody to say it. */
+static enum MHD_Result begun(struct request *r)
 {
-    struct err e = ERR_INIT;
+    if (!r->response && r->taker.take && !r->is_taker_ready) {
+        if (r->socket->peer_has_left)
+            return MHD_NO;
+        request_suspend(r);
+        return MHD_YES;
+    }
     r->state = REQUEST_BODY;
-    if (gate_pass(r, method, &e) < 0)
-        reply_error(r, &e);
-    buf_init(&r->body, max_body(r));
-    if (!r->response && r->head.content_length &&
+    if (!r->response && !r->taker.take && r->head.content_length &&
         strtoull(r->head.content_length, NULL, 10) > max_body(r))
         refuse_size(r);
     return r->response && body_is_hopeless(r) ? send_reply(r) : MHD_YES;
+}
+
+static enum MHD_Result begin(struct request *r, const char *method)
+{
+    struct err e = ERR_INIT;
+    r->state = REQUEST_BEGINNING;
+    if (gate_pass(r, method, &e) < 0)
+        reply_error(r, &e);
+    buf_init(&r->body, max_body(r));
+    if (!r->response && request_has_flag(r, ROUTE_PIECES))
+        r->match.route->handle(r);
+    return begun(r);
 }
 
 static void on_stored(void *arg, const struct err *e, struct slice json)
@@ -182,7 +228,9 @@ static enum MHD_Result act(struct request *r)
 {
     if (r->state == REQUEST_BODY) {
         r->state = REQUEST_WAITING;
-        if (!r->response)
+        if (!r->response && r->taker.take)
+            r->taker.end(r->taker.arg);
+        else if (!r->response)
             r->match.route->handle(r); /* may reply at once */
     }
     if (r->response && may_be_sent(r))
@@ -200,7 +248,11 @@ enum MHD_Result request_turn(struct request *r, const char *method, const char *
     case REQUEST_HEAD:
         r->is_http_1_1 = strcmp(version, "HTTP/1.1") == 0;
         return begin(r, method);
+    case REQUEST_BEGINNING:
+        return begun(r);
     case REQUEST_BODY:
+        if (*size && r->taker.take && !r->response)
+            return give(r, data, size);
         if (*size) {
             size_t n = *size;
             *size = 0;
@@ -235,8 +287,11 @@ void request_wake(struct request *r)
 
 void request_client_left(struct request *r)
 {
-    if (!r->is_suspended)
+    if (!r->is_suspended) {
+        if (r->state == REQUEST_BODY && r->taker.take)
+            look_again(r);
         return;
+    }
     if (r->state == REQUEST_WAITING)
         r->state = REQUEST_LEFT;
     else if (r->stream)
@@ -256,6 +311,18 @@ void request_drain(struct request *r)
         (void)err_set(&e, ERR_UNAVAILABLE, "the service is stopping");
         reply_error(r, &e);
     }
+}
+
+void request_take_body(struct request *r, const struct body_taker *taker)
+{
+    r->taker = *taker;
+}
+
+void request_open_body(struct request *r)
+{
+    r->is_taker_ready = true;
+    r->socket->since_ms = zclock_mono();
+    request_wake(r);
 }
 
 void request_wait(struct request *r, struct wait *w)

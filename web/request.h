@@ -15,11 +15,20 @@
 struct stream;
 
 enum request_state {
-    REQUEST_HEAD,    /* its first line is known */
+    REQUEST_HEAD,      /* its first line is known */
+    REQUEST_BEGINNING, /* its handler looks whether it wants the body (ROUTE_PIECES) */
     REQUEST_BODY,    /* the body comes; it may have its reply already (an error) */
     REQUEST_WAITING, /* the handler has run and the connection is suspended */
     REQUEST_REPLYING,
     REQUEST_LEFT, /* the client has gone: libmicrohttpd is told when it asks next */
+};
+
+/* Who takes a body piece by piece, however long it is. */
+struct body_taker {
+    /* Returns how many of the bytes it took. Fewer than all: the client waits until request_wake. */
+    size_t (*take)(void *arg, struct slice bytes);
+    void (*end)(void *arg); /* that was all: decide the reply, now or later */
+    void *arg;
 };
 
 struct request {
@@ -39,6 +48,9 @@ struct request {
     struct user *user;                  /* NULL on routes that need none */
     char user_key[USER_HASH_CHARS + 1]; /* user_authenticate's: which of his keys let him in */
     struct buf body;
+    struct body_taker taker; /* take is NULL: the body is collected */
+    bool is_taker_ready;
+    uint64_t taken_bytes; /* of the body */
     size_t discarded_bytes; /* of a body that nobody wants, read so that the connection stays in
                                order */
 
@@ -83,6 +95,11 @@ void request_wake(struct request *r);
 void request_client_left(struct request *r);
 /* The server stops: a waiting request gets its 503, a stream its end. */
 void request_drain(struct request *r);
+
+/* From a handler of ROUTE_PIECES, before the body: it goes to the taker, from request_open_body on. Until then, and whenever the taker
+ * has no room, the client waits. An error that is replied meanwhile ends it: what comes then is thrown away. */
+void request_take_body(struct request *r, const struct body_taker *taker);
+void request_open_body(struct request *r);
 
 /* Keeps a wait to cancel it when the client leaves. NULL (answered already) changes nothing. */
 void request_wait(struct request *r, struct wait *w);

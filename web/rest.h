@@ -20,6 +20,15 @@ void rest_execution_interrupt(struct request *r);
 void rest_execution_cancel(struct request *r);
 void rest_execution_input(struct request *r);
 
+/* rest_files.c */
+void rest_files(struct request *r);
+void rest_files_post(struct request *r);
+void rest_files_mkdir(struct request *r);
+void rest_files_move(struct request *r);
+void rest_file(struct request *r);
+void rest_file_put(struct request *r);
+void rest_file_delete(struct request *r);
+
 /* rest_callbacks.c */
 void rest_callback_secret(struct request *r);
 void rest_callback_secret_renew(struct request *r);

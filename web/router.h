@@ -18,6 +18,8 @@ enum route_flag {
     ROUTE_UPGRADE = 32, /* a WebSocket: the handler takes the connection over; no HEAD */
     ROUTE_JUPYTER = 128, /* of the Jupyter Server API: any query, and its own errors (request_is_jupyter) */
     ROUTE_LARGE = 256,   /* with ROUTE_BODY: up to ROUTER_LARGE_BYTES; a few at a time */
+    ROUTE_PIECES = 512,  /* with ROUTE_BODY: the handler runs before the body, and may take that piece by piece (request_take_body);
+                            when it neither does nor replies, the body is collected and it runs again */
     ROUTE_STORED = 64,  /* its reply is sent when all that it wrote is committed; its 503 does not mean that
                            nothing was done */
 };

@@ -45,6 +45,14 @@ static const struct route ROUTES[] = {
     { "GET", API "/sessions/{name}/events", 0, EVENTS, rest_session_events },
     { "GET", API "/sessions/{name}/notebook", 0, "since until outputs", rest_session_notebook },
 
+    { "GET", API "/files", 0, PAGE " path recursive depth pattern usage sandbox", rest_files },
+    { "POST", API "/files", ROUTE_BODY | ROUTE_PIECES, "sandbox", rest_files_post },
+    { "POST", API "/files/mkdir", ROUTE_BODY, "sandbox", rest_files_mkdir },
+    { "POST", API "/files/move", ROUTE_BODY, "sandbox", rest_files_move },
+    { "GET", API "/files/{path...}", 0, "archive download sandbox", rest_file },
+    { "PUT", API "/files/{path...}", ROUTE_BODY | ROUTE_PIECES, "sandbox", rest_file_put },
+    { "DELETE", API "/files/{path...}", 0, "recursive sandbox", rest_file_delete },
+
     { "GET", API "/languages", 0, PAGE, rest_languages },
     { "GET", API "/images", 0, PAGE, rest_images },
     { "GET", API "/templates", 0, PAGE, rest_templates },

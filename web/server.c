@@ -99,7 +99,9 @@ static void run(struct server *s)
 static void tick_one(struct connection *c, int64_t now_ms)
 {
     struct request *r = c->request;
-    bool is_arriving = !r || r->state == REQUEST_HEAD || r->state == REQUEST_BODY;
+    bool is_arriving =
+        !r || r->state == REQUEST_HEAD ||
+        (r->state == REQUEST_BODY && !r->is_suspended); /* else it is we who let wait */
     if (r && r->stream)
         stream_tick(r->stream, now_ms);
     else if (is_arriving && now_ms - c->since_ms > STALL_MS)

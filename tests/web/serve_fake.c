@@ -45,6 +45,7 @@ static void set(struct hub *hub, const char *option)
         { "state=", CONFIG_PATHS_STATE, false },
         { "ping=", CONFIG_SERVER_PING, true },
         { "sockets=", CONFIG_LIMITS_SOCKETS, true },
+        { "space=", CONFIG_LIMITS_WORKSPACE, true },
     };
     if (strcmp(option, "store=stuck") == 0)
         fake_hub_stick(hub);
