@@ -44,8 +44,8 @@ static char *target_of(const char *path, const char *local, const char *format)
     while (n > 0 && path[n - 1] == '/')
         n--;
     char *plain = strndup(path, n);
-    if (!plain ||
-        asprintf(&name, "%s%s%s", remote_name(plain), format ? "." : "", format ? format : "") < 0)
+    if (!plain || asprintf(&name, "%s%s%s", *plain ? remote_name(plain) : "workspace",
+                           format ? "." : "", format ? format : "") < 0)
         abort();
     free(plain);
     if (!local)
@@ -128,7 +128,7 @@ static int get(struct get *g, const char *path, const char *local, struct err *e
 {
     char size[PROGRESS_SIZE_CHARS];
     const char *format = g->recursive ? (g->format ? g->format : format_of(local)) : NULL;
-    char *url = remote_file(path, g->sandbox, e);
+    char *url = format ? remote_folder(path, g->sandbox, e) : remote_file(path, g->sandbox, e);
 
     if (!url || client_new(&g->where, &g->client, e) < 0) {
         free(url);

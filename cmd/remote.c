@@ -9,6 +9,8 @@
 
 #define MAX_PATH (64u << 10) /* escaped; more than any service reads */
 
+static const char INSIDE[] = "/workspace/"; /* as the code in a sandbox names it */
+
 char *remote_add(char *url, const char *name, const char *value)
 {
     char *full = NULL, *escaped = value ? curl_easy_escape(NULL, value, 0) : NULL;
@@ -45,26 +47,36 @@ static int add_segment(struct buf *url, const char *segment, size_t n, const cha
     return 0;
 }
 
-char *remote_file(const char *path, const char *sandbox, struct err *e)
+char *remote_folder(const char *path, const char *sandbox, struct err *e)
 {
     CLEANUP_BUF struct buf url = BUF_INIT(MAX_PATH);
+    bool is_inside = strncmp(path, INSIDE, sizeof INSIDE - 1) == 0;
 
     buf_add_str(&url, REMOTE_FILES);
-    for (const char *at = path; *at;) {
+    for (const char *at = path + (is_inside ? sizeof INSIDE - 1 : 0); *at;) {
         size_t n = strcspn(at, "/");
         if (add_segment(&url, at, n, path, e) < 0)
             return NULL;
         at += at[n] ? n + 1 : n;
     }
+    if (url.len == sizeof REMOTE_FILES - 1)
+        buf_add_char(&url, '/');
     if (url.failed) {
         (void)err_set(e, ERR_TOO_LARGE, "a path of %zu bytes is too long", strlen(path));
         return NULL;
     }
-    if (url.len == sizeof REMOTE_FILES - 1) {
-        (void)err_set(e, ERR_INVALID, "'%.100s' is the workspace itself", path);
-        return NULL;
-    }
     return remote_add(buf_take(&url), "sandbox", sandbox);
+}
+
+char *remote_file(const char *path, const char *sandbox, struct err *e)
+{
+    char *url = remote_folder(path, sandbox, e);
+
+    if (!url || (url[sizeof REMOTE_FILES] && url[sizeof REMOTE_FILES] != '?'))
+        return url;
+    (void)err_set(e, ERR_INVALID, "'%.100s' is the workspace itself", path);
+    free(url);
+    return NULL;
 }
 
 const char *remote_name(const char *path)

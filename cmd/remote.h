@@ -9,8 +9,10 @@
 #define REMOTE_FILES "/api/v1/files"
 
 /* "/api/v1/files/a%20b/c?sandbox=lab" for "/a b//./c" and "lab" (NULL: the user's own). More of a query may be added by remote_add. NULL
- * and e: a path that leads out of the workspace, or (a file is wanted) names the workspace itself. Freed by the caller. */
+ * and e: a path that leads out of the workspace, or names the workspace itself. Freed by the caller. */
 char *remote_file(const char *path, const char *sandbox, struct err *e);
+char *remote_folder(const char *path, const char *sandbox,
+                    struct err *e);      /* may be the workspace */
 char *remote_files(const char *sandbox); /* the collection */
 
 /* Appends name=value to the query of a path from above; value NULL: nothing. Frees url, returns another. */

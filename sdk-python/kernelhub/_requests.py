@@ -478,12 +478,19 @@ class ListOptions(TypedDict, total=False):
 
 def _file(path: str) -> str:
     """A file's path in a URL, which takes "." and ".." for itself."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
+    inside = path.removeprefix("/workspace/")  # as the code in a sandbox names it
+    parts = [part for part in inside.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise ValueError(f"a path in the workspace has no '..': {path!r}")
-    if not parts:
-        raise ValueError("the workspace itself is no file")
     return f"/files/{quote('/'.join(parts))}"
+
+
+def _inside(path: str) -> str:
+    """The same for what is in the workspace, not the workspace itself."""
+    found = _file(path)
+    if found == "/files/":
+        raise ValueError("the workspace itself is no file")
+    return found
 
 
 def _sandbox_param(sandbox: str | None) -> dict[str, str]:
@@ -510,7 +517,7 @@ def files_usage(sandbox: str | None) -> Request:
 
 
 def get_file(sandbox: str | None, path: str) -> Request:
-    request = get(_file(path), sandbox=sandbox)
+    request = get(_inside(path), sandbox=sandbox)
     return replace(request, accept="*/*", seconds=TRANSFER_SECONDS)
 
 
@@ -523,7 +530,7 @@ def put_file(sandbox: str | None, path: str, overwrite: bool) -> Request:
     # Safe when it may replace: the second is then the same as the first.
     return Request(
         "PUT",
-        PREFIX + _file(path),
+        PREFIX + _inside(path),
         params=_sandbox_param(sandbox),
         safe=overwrite,
         undone=True,
@@ -537,7 +544,7 @@ def put_file(sandbox: str | None, path: str, overwrite: bool) -> Request:
 
 def delete_file(sandbox: str | None, path: str, recursive: bool) -> Request:
     params = {**_sandbox_param(sandbox), **({"recursive": "1"} if recursive else {})}
-    return Request("DELETE", PREFIX + _file(path), params=params, seconds=TRANSFER_SECONDS)
+    return Request("DELETE", PREFIX + _inside(path), params=params, seconds=TRANSFER_SECONDS)
 
 
 def move_file(sandbox: str | None, source: str, target: str, overwrite: bool) -> Request:

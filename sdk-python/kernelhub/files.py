@@ -34,7 +34,7 @@ def _put_target(content: Content, path: str | None) -> str:
 
 
 def _get_target(path: str, local: str | os.PathLike[str] | None, suffix: str = "") -> Path:
-    name = path.rstrip("/").rpartition("/")[2] + suffix
+    name = (path.rstrip("/").rpartition("/")[2] or "workspace") + suffix
     target = Path(local) if local is not None else Path(name)
     return target / name if target.is_dir() else target
 
@@ -145,7 +145,8 @@ class Files:
         form: str | None = None,
         progress: Progress | None = None,
     ) -> Path:
-        """Downloads a folder as one file, "zip" or "tar", and says where it is, see get().
+        """Downloads a folder as one file, "zip" or "tar", and says where it is, see get(). The
+        whole workspace is "".
 
         `form` is by default what the name `local` ends with, else zip.
         """
@@ -262,7 +263,8 @@ class AsyncFiles:
         form: str | None = None,
         progress: Progress | None = None,
     ) -> Path:
-        """Downloads a folder as one file, "zip" or "tar", and says where it is, see get().
+        """Downloads a folder as one file, "zip" or "tar", and says where it is, see get(). The
+        whole workspace is "".
 
         `form` is by default what the name `local` ends with, else zip.
         """

@@ -103,6 +103,8 @@ class FakeFiles:
                 return
             self.files[made] = None
             self.send(handler, 201, self.item(made))
+        elif "archive" in query:
+            self.give(handler, query["archive"].encode() + b" of " + path.encode(), "")
         elif path == "":
             self.list(handler, query)
         elif path not in self.files:
@@ -110,8 +112,6 @@ class FakeFiles:
         elif handler.command == "DELETE":
             del self.files[path]
             self.send(handler, 204, None)
-        elif "archive" in query:
-            self.give(handler, query["archive"].encode() + b" of " + path.encode(), "")
         else:
             self.give(handler, self.files[path] or b"", headers.get("range", ""), headers.get("if-range"))
 

@@ -167,6 +167,7 @@ def test_get_keeps_the_name_or_takes_another(service: FakeFiles, tmp_path: Path)
     for arguments, expected in [
         (("d/plot.png",), "plot.png"),
         (("/d//plot.png", "x.png"), "x.png"),
+        (("/workspace/d/./plot.png", "x.png"), "x.png"),
         (("d/plot.png", "sub"), "sub/plot.png"),
         (("d/plot.png", "sub/"), "sub/plot.png"),
     ]:
@@ -236,6 +237,8 @@ def test_get_of_a_folder_is_an_archive(service: FakeFiles, tmp_path: Path) -> No
         assert cli(service, "get", "-r", *arguments, cwd=tmp_path).returncode == 0
         assert (tmp_path / name).read_bytes() == form + b" of d/e"
     assert cli(service, "get", "-r", "d/e", "-").stdout == b"tar of d/e"
+    assert cli(service, "get", "-r", "/", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "workspace.zip").read_bytes() == b"zip of "
     assert cli(service, "get", "-r", "d/e", "--format", "rar").returncode == 2
     assert cli(service, "get", "d/e", "--format", "zip").returncode == 2
 

@@ -73,13 +73,15 @@ def test_a_list_is_of_the_workspace_and_as_long_as_wished(driver):
 
 
 def test_a_path_is_what_it_is_in_a_url(driver):
-    hub = FakeHub(*[httpx.Response(204)] * 3)
-    for path in ("a b/ü?#%.txt", "/d//./x", "~!*'()"):
+    hub = FakeHub(*[httpx.Response(204)] * 5)
+    for path in ("a b/ü?#%.txt", "/d//./x", "~!*'()", "/workspace/x", "workspace/x"):
         driver.call(hub, lambda c, path=path: c.files.delete(path))
     assert hub.lines() == [
         "DELETE /api/v1/files/a%20b/%C3%BC%3F%23%25.txt",
         "DELETE /api/v1/files/d/x",
         "DELETE /api/v1/files/~%21%2A%27%28%29",
+        "DELETE /api/v1/files/x",
+        "DELETE /api/v1/files/workspace/x",
     ]
 
 
@@ -294,12 +296,14 @@ def test_what_changes_the_tree_is_asked_for_once(driver):
 
 def test_a_folder_comes_as_an_archive(driver, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    hub = FakeHub(*[body(b"PK", etag=None)] * 3)
+    hub = FakeHub(*[body(b"PK", etag=None)] * 4)
     assert driver.call(hub, lambda c: c.files.archive("d/e")).name == "e.zip"
+    assert driver.call(hub, lambda c: c.files.archive("/")).name == "workspace.zip"
     driver.call(hub, lambda c: c.files.archive("d/e", "x.tar"))
     driver.call(hub, lambda c: c.files.archive("d/e", "x.bin", form="tar"))
     assert hub.lines() == [
         "GET /api/v1/files/d/e?archive=zip",
+        "GET /api/v1/files/?archive=zip",
         "GET /api/v1/files/d/e?archive=tar",
         "GET /api/v1/files/d/e?archive=tar",
     ]
