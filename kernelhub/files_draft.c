@@ -108,14 +108,14 @@ static int take_more(struct draft *d, uint64_t n, struct err *e)
 int draft_expect(struct draft *d, struct tree *t, uint64_t bytes, struct err *e)
 {
     struct statvfs disk;
+    if (d->account && bytes > d->taken) {
+        if (account_take(d->account, t, bytes - d->taken, 0, e) < 0)
+            return -1;
+        d->taken = bytes;
+    }
     if (fstatvfs(d->fd, &disk) == 0 && bytes / disk.f_frsize >= disk.f_bavail)
         return err_set(e, ERR_UNAVAILABLE, "there is no room for %llu bytes left on the disk",
                        (unsigned long long)bytes);
-    if (bytes <= d->taken || !d->account)
-        return 0;
-    if (account_take(d->account, t, bytes - d->taken, 0, e) < 0)
-        return -1;
-    d->taken = bytes;
     return 0;
 }
 

@@ -88,6 +88,8 @@ static void room_that_is_expected_is_kept(void **state)
     assert_int_equal(draft_expect(other, &f->tree, 800 * KIB, &e), -1);
     draft_free(d);
     assert_int_equal(draft_expect(other, &f->tree, 800 * KIB, &e), 0);
+    account_set_limit(f->tree.account,
+                      (struct files_usage){ .bytes = (uint64_t)1 << 62, .files = 100 });
     assert_int_equal(draft_expect(other, &f->tree, (uint64_t)1 << 60, &e), -1);
     assert_int_equal(e.code, ERR_UNAVAILABLE); /* no disk has that */
     draft_free(other);
