@@ -1,10 +1,10 @@
 #include "cmd/client.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/client_curl.h"
 #include "cmd/paths.h"
 #include "cmd/token_file.h"
 
@@ -28,7 +28,7 @@ struct transfer {
     CURL *curl; /* the client's for calls; a stream's own, so that calls can be made meanwhile */
     struct curl_slist *headers;
     char *body;
-    struct buf url, reply;
+    struct buf reply;
     struct sse_reader *events; /* NULL: none wanted */
     FILE *out;                 /* NULL: a good reply is collected too */
     char error[CURL_ERROR_SIZE];
@@ -142,7 +142,6 @@ static void transfer_done_at(struct transfer *t)
 {
     curl_slist_free_all(t->headers);
     free(t->body);
-    buf_done(&t->url);
     buf_done(&t->reply);
 }
 #define CLEANUP_TRANSFER __attribute__((cleanup(transfer_done_at)))
@@ -161,14 +160,20 @@ static size_t on_bytes(char *data, size_t size, size_t n, void *arg)
     return t->reply.failed ? 0 : size * n;
 }
 
-static void set_headers(struct transfer *t, const char *accept)
+static void add_key(const struct client *c, struct curl_slist **headers)
 {
     char line[320];
 
-    (void)snprintf(line, sizeof line, "Authorization: Bearer %s", t->client->token);
-    if (t->client->token[0])
-        t->headers = curl_slist_append(t->headers, line);
+    (void)snprintf(line, sizeof line, "Authorization: Bearer %s", c->token);
+    if (c->token[0])
+        *headers = curl_slist_append(*headers, line);
     explicit_bzero(line, sizeof line);
+}
+
+static void add_headers(struct transfer *t, const char *accept)
+{
+    char line[64];
+
     (void)snprintf(line, sizeof line, "Accept: %s", accept);
     t->headers = curl_slist_append(t->headers, line);
     t->headers = curl_slist_append(t->headers, "Content-Type: application/json");
@@ -176,32 +181,36 @@ static void set_headers(struct transfer *t, const char *accept)
 }
 
 /* Only a path is taken: what does not begin with a slash would go on with the host's name. */
-static int set_url(struct transfer *t, const char *path, struct err *e)
+static int set_url(const struct client *c, CURL *curl, const char *path, struct err *e)
 {
-    buf_init(&t->url, MAX_URL);
-    t->client->may_retry = false;
+    CLEANUP_BUF struct buf url = BUF_INIT(MAX_URL);
+
     if (path[0] != '/')
         return err_set(e, ERR_INVALID, "'%.100s' is no path of the service", path);
-    buf_addf(&t->url, "%s%s", t->client->url, path);
-    return t->url.failed ? err_set(e, ERR_TOO_LARGE,
-                                   "what is asked for has %zu bytes, %u are the most an "
-                                   "address can have",
-                                   strlen(path), MAX_URL)
-                         : 0;
+    buf_addf(&url, "%s%s", c->url, path);
+    if (url.failed || curl_easy_setopt(curl, CURLOPT_URL, url.data) != CURLE_OK)
+        return err_set(e, ERR_TOO_LARGE,
+                       "what is asked for has %zu bytes, %u are the most an address can have",
+                       strlen(path), MAX_URL);
+    return 0;
 }
 
 /* The key goes to our service alone: no redirect is followed, and no name before a host taken. */
-static void set_limits(const struct transfer *t)
+int client_aim(const struct client *c, CURL *curl, const char *path, long silent_seconds,
+               struct curl_slist **headers, struct err *e)
 {
-    CURL *curl = t->curl;
-
+    if (set_url(c, curl, path, e) < 0)
+        return -1;
+    add_key(c, headers);
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
     curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME,
-                     t->events ? SILENT_SECONDS : t->client->patience_seconds);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, silent_seconds);
+    if (strstr(c->url, "//127.0.0.1") || strstr(c->url, "//[::1]"))
+        curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    return 0;
 }
 
 static int prepare(struct transfer *t, const char *method, const char *path, const json_t *body,
@@ -210,35 +219,31 @@ static int prepare(struct transfer *t, const char *method, const char *path, con
     CURL *curl = t->curl;
 
     buf_init(&t->reply, MAX_REPLY);
-    if (set_url(t, path, e) < 0)
-        return -1;
+    t->client->may_retry = false;
     curl_easy_reset(curl);
-    set_headers(t, t->events ? "text/event-stream" : "application/json");
-    set_limits(t);
-    curl_easy_setopt(curl, CURLOPT_URL, t->url.data);
+    if (client_aim(t->client, curl, path, t->events ? SILENT_SECONDS : t->client->patience_seconds,
+                   &t->headers, e) < 0)
+        return -1;
+    add_headers(t, t->events ? "text/event-stream" : "application/json");
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, t->headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->error);
-    if (strstr(t->client->url, "//127.0.0.1") || strstr(t->client->url, "//[::1]"))
-        curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     if (body && (t->body = json_dumps(body, JSON_COMPACT)))
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, t->body);
     return 0;
 }
 
-/* {"error":{"code","message","hint"}} as one line. */
-static int api_error(const struct transfer *t, long status, struct err *e)
+int client_api_error(const struct client *c, struct slice bytes, long status, struct err *e)
 {
-    CLEANUP(json_decref)
-    json_t *reply = json_loadb(t->reply.data ? t->reply.data : "", t->reply.len, 0, NULL);
+    CLEANUP(json_decref) json_t *reply = json_loadb(bytes.len ? bytes.data : "", bytes.len, 0, NULL);
     const char *code = "internal", *message = NULL, *hint = NULL;
 
     (void)json_unpack(reply, "{s:{s?s,s?s,s?s}}", "error", "code", &code, "message", &message,
                       "hint", &hint);
     if (!message)
-        return err_set(e, ERR_INTERNAL, "%s answered HTTP %ld: is that Kernelhub?", t->client->url,
+        return err_set(e, ERR_INTERNAL, "%s answered HTTP %ld: is that Kernelhub?", c->url,
                        status);
     return err_set(e, err_from_name(slice_str(code)), hint && *hint ? "%s (%s)" : "%s", message,
                    hint);
@@ -263,7 +268,7 @@ static int judge(struct transfer *t, CURLcode code, struct err *e)
     if (status >= 200 && status < 300)
         return 0;
     t->client->may_retry = status == 503;
-    return api_error(t, status, e);
+    return client_api_error(t->client, buf_slice(&t->reply), status, e);
 }
 
 int client_call(struct client *c, const char *method, const char *path, const json_t *body,

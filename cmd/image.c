@@ -1,13 +1,17 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/small_file.h"
 #include "cmd/ask.h"
 #include "cmd/commands.h"
 #include "cmd/paths.h"
+#include "protocol/requirement.h"
 
-#define IMAGE_PREFIX "localhost/kernelhub-"
+#define IMAGE_PREFIX   "localhost/kernelhub-"
+#define MAX_LIST_BYTES (64u << 10)
 
 static int need_root(const char *what)
 {
@@ -26,10 +30,46 @@ static int become(const char *program, const char *const *argv)
     return 1;
 }
 
-static int build(const char *name, bool force)
+/* "a b", or "@FILE" with one or more a line and comments: as words, each of them no more than a package and its versions. */
+static int read_packages(const char *given, struct buf *ret, struct err *e)
 {
+    CLEANUP_BUF struct buf text = BUF_INIT(MAX_LIST_BYTES);
+    if (given[0] == '@') {
+        if (small_file_read(AT_FDCWD, given + 1, &text, e) < 0)
+            return -1;
+    } else {
+        buf_add_str(&text, given);
+    }
+    char *rest = text.len ? text.data : NULL;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+        line[strcspn(line, "#")] = '\0';
+        for (char *word; (word = strsep(&line, " \t\r")) != NULL;) {
+            struct requirement r;
+            if (!*word)
+                continue;
+            if (!requirement_parse(REQUIREMENT_PYTHON, slice_str(word), &r))
+                return err_set(e, ERR_INVALID,
+                               "'%.100s' is no package; one looks like: numpy>=2,<3 (no blanks)",
+                               word);
+            buf_add_str(ret, ret->len ? " " : "");
+            requirement_write(&r, "", ret);
+        }
+    }
+    return ret->len ? 0 : err_set(e, ERR_INVALID, "--packages names none");
+}
+
+static int build(const char *name, bool force, const char *packages, const char *tag)
+{
+    CLEANUP_BUF struct buf list = BUF_INIT(MAX_LIST_BYTES);
     struct err e = ERR_INIT;
     char script[PATH_SIZE];
+    const char *argv[9];
+    size_t n = 0;
+
+    if (packages && read_packages(packages, &list, &e) < 0) {
+        fprintf(stderr, "kernelhub image: %s\n", e.text);
+        return 2;
+    }
 
     if (need_root("build") < 0)
         return 1;
@@ -37,8 +77,20 @@ static int build(const char *name, bool force)
         fprintf(stderr, "kernelhub image: %s\n", e.text);
         return 1;
     }
-    const char *plain[] = { script, name, NULL }, *forced[] = { script, "--force", name, NULL };
-    return become(script, force ? forced : plain);
+    argv[n++] = script;
+    if (force)
+        argv[n++] = "--force";
+    if (packages) {
+        argv[n++] = "--packages";
+        argv[n++] = list.data;
+    }
+    if (tag) {
+        argv[n++] = "--tag";
+        argv[n++] = tag;
+    }
+    argv[n++] = name;
+    argv[n] = NULL;
+    return become(script, argv);
 }
 
 static bool is_name(const char *name)
@@ -90,8 +142,14 @@ int command_image(int argc, char **argv)
 {
     struct ask a = { .command = "image" };
     bool force = false;
+    const char *packages = NULL, *tag = NULL;
     const struct option_spec specs[] = {
         { "force", 'f', OPTION_FLAG, NULL, "with build: although nothing changed", &force },
+        { "packages", 0, OPTION_TEXT, "LIST",
+          "with build: NAME and these pip packages, \"a b>=2\" or @FILE, as another image",
+          &packages },
+        { "tag", 0, OPTION_TEXT, "NAME", "with --packages: the name of that image and its template",
+          &tag },
         ASK_OPTIONS(&a),
         { 0 },
     };
@@ -104,7 +162,8 @@ int command_image(int argc, char **argv)
         .about = "Images that sandboxes are made from: slim starts fast, python has the "
                  "data-science packages.\n"
                  "Building takes from half a minute to some minutes and shows its progress.",
-        .examples = "  sudo kernelhub image build python\n  kernelhub image ls\n",
+        .examples = "  sudo kernelhub image build python\n  kernelhub image ls\n"
+                    "  sudo kernelhub image build slim --packages \"numpy>=2 pandas\" --tag data\n",
     };
     struct option_list args;
     int code;
@@ -117,8 +176,16 @@ int command_image(int argc, char **argv)
         fprintf(stderr, "kernelhub image: '%s' is no name of an image\n", args.items[1]);
         return 2;
     }
+    if (tag && !is_name(tag)) {
+        fprintf(stderr, "kernelhub image: '%s' is no name of an image\n", tag);
+        return 2;
+    }
+    if (!packages != !tag) {
+        fprintf(stderr, "kernelhub image: --packages and --tag go together\n");
+        return 2;
+    }
     if (args.n == 2 && strcmp(args.items[0], "build") == 0)
-        return build(args.items[1], force);
+        return build(args.items[1], force, packages, tag);
     if (args.n == 2 && strcmp(args.items[0], "rm") == 0)
         return remove_image(args.items[1]);
     fprintf(stderr, "kernelhub image: it is %s (see kernelhub image --help)\n", options.arguments);

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,16 +11,34 @@
 #include "sandbox/keeper.h"
 
 /* Installed it stands in the data folder; in a source tree where it is kept. */
-static int find_seccomp(char ret[PATH_SIZE], struct err *e)
+static int find_data(const char *name, char ret[PATH_SIZE], struct err *e)
 {
-    char in_tree[PATH_SIZE];
+    char in_tree[PATH_SIZE], below[64];
 
-    if (paths_join(ret, paths_data(), "seccomp.json", e) < 0 ||
-        paths_join(in_tree, paths_data(), "sandbox/seccomp.json", e) < 0)
+    (void)snprintf(below, sizeof below, "sandbox/%s", name); /* names of ours */
+    if (paths_join(ret, paths_data(), name, e) < 0 ||
+        paths_join(in_tree, paths_data(), below, e) < 0)
         return -1;
     if (access(ret, R_OK) < 0 && access(in_tree, R_OK) == 0)
         strcpy(ret, in_tree);
     return 0;
+}
+
+static struct builder_options read_builder(const struct config *c, const char *program)
+{
+    const char *wheels = config_text(c, CONFIG_PACKAGES_WHEELS);
+
+    return (struct builder_options){
+        .program = program,
+        .host_network = strcmp(config_text(c, CONFIG_PACKAGES_NETWORK), "host") == 0,
+        .host_settings = config_flag(c, CONFIG_PACKAGES_HOST_SETTINGS),
+        .wheels_dir = *wheels ? wheels : NULL,
+        .max_bytes = config_number(c, CONFIG_PACKAGES_MAX_BYTES),
+        .memory_bytes = config_number(c, CONFIG_PACKAGES_MEMORY),
+        .cpus = (double)config_number(c, CONFIG_LIMITS_CPUS) / 1000,
+        .pids = config_number(c, CONFIG_LIMITS_PIDS),
+        .timeout_s = (unsigned)config_number(c, CONFIG_PACKAGES_TIMEOUT),
+    };
 }
 
 int keeper_settings_read(const struct config *c, struct keeper_settings *ret, struct err *e)
@@ -31,7 +50,8 @@ int keeper_settings_read(const struct config *c, struct keeper_settings *ret, st
     if (folders_find_user(c, &hub, e) < 0 ||
         paths_join(ret->init_path, paths_libexec(), "kernelhub-init", e) < 0 ||
         paths_join(ret->warden_path, paths_libexec(), "kernelhub-warden", e) < 0 ||
-        find_seccomp(ret->seccomp_path, e) < 0)
+        find_data("seccomp.json", ret->seccomp_path, e) < 0 ||
+        find_data("build-packages", ret->program_path, e) < 0)
         return -1;
     ret->options = (struct keeper_options){
         .state_dir = config_text(c, CONFIG_PATHS_STATE),
@@ -47,6 +67,7 @@ int keeper_settings_read(const struct config *c, struct keeper_settings *ret, st
         .id_base = (unsigned)config_number(c, CONFIG_KEEPER_ID_BASE),
         .id_count = (unsigned)config_number(c, CONFIG_KEEPER_ID_COUNT),
         .max_sandboxes = (unsigned)config_number(c, CONFIG_LIMITS_SANDBOXES),
+        .builder = read_builder(c, ret->program_path),
         .spool_mib = (unsigned)(config_number(c, CONFIG_LIMITS_SPOOL) >> 20),
     };
     return 0;

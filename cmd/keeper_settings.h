@@ -8,7 +8,7 @@
 
 struct keeper_settings {
     struct keeper_options options; /* points into this struct and into the config */
-    char init_path[PATH_SIZE], warden_path[PATH_SIZE], seccomp_path[PATH_SIZE];
+    char init_path[PATH_SIZE], warden_path[PATH_SIZE], seccomp_path[PATH_SIZE], program_path[PATH_SIZE];
 };
 
 int keeper_settings_read(const struct config *c, struct keeper_settings *ret, struct err *e);

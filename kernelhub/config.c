@@ -9,15 +9,16 @@
 #define MAX_FILE_BYTES (1024 * 1024)
 #define MAX_TEXT_BYTES 1024 /* of a value */
 #define MAX_LINES      8192
+#define MAX_LIST_BYTES (64 * 1024)
 
 #define KI 1024ll
 #define MI (1024 * KI)
 #define GI (1024 * MI)
 #define TI (1024 * GI)
 
-enum type { TEXT, NUMBER, FLAG, BYTES, MILLI, CHOICE };
+enum type { TEXT, NUMBER, FLAG, BYTES, MILLI, CHOICE, LIST };
 
-/* min and max of a TEXT are its length; MILLI: a number with up to three decimals, kept in thousandths. */
+/* min and max of a TEXT or LIST are its length, a LIST goes on in each further line of a file that says it; MILLI: a number with up to three decimals, kept in thousandths. */
 static const struct setting {
     const char *name, *initial;
     enum type type;
@@ -101,6 +102,23 @@ static const struct setting {
                              "ceiling of a sandbox's idle_seconds" },
     [CONFIG_LIMITS_TTL] = { "limits/max_ttl_seconds", "0", NUMBER, 0, 31536000, NULL,
                             "ceiling of a sandbox's whole life, 0: none" },
+    [CONFIG_PACKAGES_PYTHON] = { "packages/python", "", LIST, 0, MAX_LIST_BYTES, NULL,
+                                 "packages that users may install: numpy>=2,<3 types-*" },
+    [CONFIG_PACKAGES_JAVASCRIPT] = { "packages/javascript", "", LIST, 0, MAX_LIST_BYTES, NULL,
+                                     "the same from npm: lodash@^4 @types/x" },
+    [CONFIG_PACKAGES_NETWORK] = { "packages/network", "none", CHOICE, 0, 0, "none host",
+                                  "what a builder of packages reaches" },
+    [CONFIG_PACKAGES_WHEELS] = { "packages/wheels", "", TEXT, 0, 255, NULL,
+                                 "folder of this host that builders take packages from" },
+    [CONFIG_PACKAGES_HOST_SETTINGS] = { "packages/host_settings", "1", FLAG, 0, 1, NULL,
+                                        "builders read this host's certificates, pip's and npm's "
+                                        "settings" },
+    [CONFIG_PACKAGES_MAX_BYTES] = { "packages/max_bytes", "4G", BYTES, MI, TI, NULL,
+                                    "installed, of a user and language" },
+    [CONFIG_PACKAGES_MEMORY] = { "packages/memory_bytes", "2G", BYTES, 64 * MI, 64 * TI, NULL,
+                                 "of a builder" },
+    [CONFIG_PACKAGES_TIMEOUT] = { "packages/timeout_seconds", "600", NUMBER, 1, 86400, NULL,
+                                  "for a build" },
     [CONFIG_HISTORY_MAX_EXECUTIONS] = { "history/max_executions", "100000", NUMBER, 1, 1000000000,
                                         NULL, "kept" },
     [CONFIG_HISTORY_MAX_DAYS] = { "history/max_days", "90", NUMBER, 1, 36500, NULL, "kept" },
@@ -137,6 +155,7 @@ static void write_allowed(const struct setting *s, struct buf *out)
 {
     switch (s->type) {
     case TEXT:
+    case LIST:
         buf_addf(out, "text of %lld to %lld bytes", (long long)s->min, (long long)s->max);
         return;
     case NUMBER:
@@ -248,6 +267,7 @@ static bool parse(const struct setting *s, const char *text, int64_t *ret)
     bool ok = false;
     switch (s->type) {
     case TEXT:
+    case LIST:
         n = (int64_t)strlen(text);
         ok = is_printable(text);
         break;
@@ -423,7 +443,11 @@ static int read_setting(struct file *f, const char *name, const char *value, int
     (void)snprintf(source, sizeof source, "%.200s, line %d", f->path,
                    line); /* cut is fine: it is for reading */
     int key = find_key(full);
-    if (key >= 0 && f->set_in[key]) {
+    CLEANUP_BUF struct buf both = BUF_INIT(MAX_LIST_BYTES + MAX_TEXT_BYTES);
+    if (key >= 0 && f->set_in[key] && SETTINGS[key].type == LIST) {
+        buf_addf(&both, "%s %s", f->config->values[key].text, value ? value : "");
+        value = both.data;
+    } else if (key >= 0 && f->set_in[key]) {
         (void)err_set(f->e, ERR_INVALID, "%s is set in line %d already", full, f->set_in[key]);
         return at_line(f, line);
     }
@@ -526,6 +550,8 @@ int config_read_environment(struct config *c, char **environment, struct err *e)
 
 int config_check(const struct config *c, struct err *e)
 {
+    if (config_check_packages(c, e) < 0)
+        return -1;
     int64_t idle = config_number(c, CONFIG_SANDBOX_IDLE),
             max = config_number(c, CONFIG_LIMITS_IDLE);
     if (idle <= max)

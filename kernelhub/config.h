@@ -47,6 +47,14 @@ enum config_key {
     CONFIG_LIMITS_USER_SANDBOXES, /* limits/max_user_sandboxes 16 of one user */
     CONFIG_LIMITS_IDLE,        /* limits/max_idle_seconds 604800: ceiling of idle_seconds */
     CONFIG_LIMITS_TTL,         /* limits/max_ttl_seconds 0: ceiling of a sandbox's whole life; 0: none */
+    CONFIG_PACKAGES_PYTHON,    /* packages/python     "": what users may install, "numpy>=2,<3 types-*"; may be said in several lines */
+    CONFIG_PACKAGES_JAVASCRIPT, /* packages/javascript "": the same for npm, "lodash@^4 @types/x" */
+    CONFIG_PACKAGES_NETWORK,   /* packages/network    none | host: what builders of packages reach */
+    CONFIG_PACKAGES_WHEELS,    /* packages/wheels     "": a folder of this host with packages for them */
+    CONFIG_PACKAGES_HOST_SETTINGS, /* packages/host_settings 1: they may read this host's certificates and settings of pip and npm */
+    CONFIG_PACKAGES_MAX_BYTES, /* packages/max_bytes  4 GiB for a user and language */
+    CONFIG_PACKAGES_MEMORY,    /* packages/memory_bytes 2 GiB for a builder */
+    CONFIG_PACKAGES_TIMEOUT,   /* packages/timeout_seconds 600 for a build */
     CONFIG_HISTORY_MAX_EXECUTIONS, /* history/max_executions 100000 */
     CONFIG_HISTORY_MAX_DAYS,   /* history/max_days    90 */
     CONFIG_HISTORY_MAX_BYTES,  /* history/max_bytes   10 GiB */
@@ -76,6 +84,7 @@ int config_set(struct config *c, const char *name, const char *value, const char
 
 /* Settings that contradict each other: -1 and e names both. */
 int config_check(const struct config *c, struct err *e);
+int config_check_packages(const struct config *c, struct err *e); /* a part of it */
 
 const char *config_name(enum config_key key); /* "limits/pids" */
 const char *config_text(const struct config *c, enum config_key key);

@@ -77,18 +77,30 @@ struct wait *execution_input(struct hub *h, const struct user *u, const struct u
  * null; options: {"timeout_ms","max_output_bytes","has_stdin","env","input"}. ERR_NOT_FOUND when it is not this user's. */
 struct wait *execution_source(struct hub *h, const struct user *u, const struct uuid *id, reply_fn done, void *arg);
 
-/* Which part of an execution's text. A line ends with its newline. head and tail count lines, offset and limit bytes of UTF-8. */
+/* Which part of an execution's text. A line ends with its newline. head and tail count lines, offset and limit bytes of UTF-8; no
+ * character is cut. */
 enum output_stream { OUTPUT_STDOUT, OUTPUT_STDERR, OUTPUT_RESULT };
 struct output_part {
     enum output_stream stream; /* RESULT: the text/plain of each result, one below the other */
-    int64_t offset, limit;     /* limit 0: OUTPUT_PART_MAX_BYTES */
-    int64_t head, tail;        /* 0: not given; at most one of them, and then neither offset nor limit */
-    const char *grep;          /* only lines that hold this text; offset, limit, head and tail count what is left. NULL: all */
+    int64_t offset;            /* 0 with head or tail */
+    int64_t limit;             /* of head and tail too; 0: OUTPUT_PART_MAX_BYTES, the most there is */
+    int64_t head, tail;        /* 0: not given; at most one of them */
+    const char *grep;          /* only lines that hold this text; all else counts what is left. NULL: all */
+    bool ignore_case;          /* of grep; ASCII letters alone */
+    bool wants_total;          /* reads to the end even when the part is not there */
 };
 #define OUTPUT_PART_MAX_BYTES (8 << 20)
 
-/* next_offset: where the next part begins, -1 at the end of what is stored now. cut: head or tail has more than fits. */
-typedef void (*output_fn)(void *arg, const struct err *e, struct slice text, int64_t next_offset, bool cut);
+struct output_found {
+    struct slice text;       /* valid during the call */
+    int64_t offset;          /* of its first byte; offset plus the text's length is where to go on when more was written */
+    int64_t next_offset;     /* where the next part begins; -1: at the end of what is stored now */
+    int64_t bytes, lines;    /* of all that grep left, in this part or not; -1: it was not read to its end */
+    bool cut;                /* head or tail has more than fits into limit */
+    bool ended;              /* nothing will be added to what is stored */
+};
+/* found: NULL when e is not. */
+typedef void (*output_fn)(void *arg, const struct err *e, const struct output_found *found);
 struct wait *execution_output(struct hub *h, const struct user *u, const struct uuid *id, const struct output_part *part,
                               output_fn done, void *arg);
 

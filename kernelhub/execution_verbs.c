@@ -244,13 +244,12 @@ struct output_call {
     struct wait *wait;
 };
 
-static void on_output(void *arg, const struct err *e, struct slice text, int64_t next_offset,
-                      bool cut)
+static void on_output(void *arg, const struct err *e, const struct output_found *found)
 {
     struct output_call call = *(struct output_call *)arg;
     free(arg);
     wait_answer(call.wait, NULL, slice_of(NULL, 0)); /* only frees it */
-    call.done(call.arg, e, text, next_offset, cut);
+    call.done(call.arg, e, found);
 }
 
 struct wait *execution_output(struct hub *h, const struct user *u, const struct uuid *id,

@@ -13,6 +13,7 @@
 #include "kernelhub/files_internal.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
+#include "kernelhub/packages_internal.h"
 #include "kernelhub/terminal_internal.h"
 #include "kernelhub/user_internal.h"
 #include "protocol/jupyter_message.h"
@@ -318,6 +319,7 @@ int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key,
         link_clients_open(h, e) < 0 ||
         files_new(loop, config_text(config, CONFIG_PATHS_STATE), &h->files, e) < 0)
         return -1;
+    h->packages = packages_new(h);
     (void)snprintf(path, sizeof path, "%s/keeper.sock", config_text(config, CONFIG_PATHS_RUN));
     h->keeper = keeper_client_new(
         loop, path, (struct keeper_events){ on_keeper, on_new_boot, on_keeper_event, h });
@@ -336,6 +338,7 @@ void hub_free(struct hub *h)
         return;
     keeper_client_free(h->keeper);
     files_free(h->files);
+    packages_free(h->packages);
     for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
         sandbox_free(s);
     callbacks_free(TAKE(h->callbacks));

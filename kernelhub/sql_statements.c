@@ -91,7 +91,7 @@ const char *const SQL_TEXT[SQL_N] = {
                         " FROM executions WHERE id=?1 AND user_id=?2",
     [SQL_READ_CALLBACK] =
         "SELECT url, status, attempts, next_us, done_us, last_error FROM callbacks WHERE feed=?1",
-    [SQL_FEED_OF] = "SELECT feed FROM executions WHERE id=?1 AND user_id=?2",
+    [SQL_FEED_OF] = "SELECT feed, status FROM executions WHERE id=?1 AND user_id=?2",
     [SQL_OUTPUT] = "SELECT seq, body, blob_offset, blob_bytes FROM events WHERE feed=?1 AND "
                    "seq>?2 AND type=?3 ORDER BY seq",
     [SQL_BLOB] = "SELECT b.feed, b.media_type, b.blob_offset, b.blob_bytes FROM executions e JOIN "

@@ -170,9 +170,10 @@ struct store_query *store_read_blob(struct store *s, const struct uuid *id, cons
 struct store_query *store_read_source(struct store *s, const struct uuid *id, const struct uuid *user_id, store_json_fn done,
                                       void *arg);
 
-/* A part of an execution's text, as execution_output says it. */
+/* A part of an execution's text, as execution_output says it. It takes turns with other queries. */
 struct output_part;
-typedef void (*store_output_fn)(void *arg, const struct err *e, struct slice text, int64_t next_offset, bool cut);
+struct output_found;
+typedef void (*store_output_fn)(void *arg, const struct err *e, const struct output_found *found);
 struct store_query *store_read_output(struct store *s, const struct uuid *id, const struct uuid *user_id,
                                       const struct output_part *part, store_output_fn done, void *arg);
 

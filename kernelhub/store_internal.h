@@ -139,6 +139,7 @@ struct store_query {
     int (*run)(struct reader *r, struct store_query *q); /* -1: q->e says why */
     void (*answer)(struct store_query *q, const struct err *e);
     bool failed;
+    bool unfinished; /* run: it wants another turn, behind those that wait */
     struct err e;
     void *arg;
     union {

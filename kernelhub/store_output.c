@@ -1,12 +1,13 @@
 /* The query behind GET …/output: one execution's text, event by event. Runs in the reader's thread; no read transaction
- * outlives a page. */
+ * outlives a page, and who reads much lets others read in between. */
 #include "base/json.h"
 #include "kernelhub/blob_file.h"
 #include "kernelhub/output.h"
 #include "kernelhub/store_internal.h"
 #include "kernelhub/text_part.h"
 
-#define PAGE_BYTES (1024 * 1024)
+#define PAGE_BYTES (256 * 1024)
+#define TURN_PAGES 16 /* then others read */
 #define TEXT_PLAIN "text/plain"
 
 static const enum event_type TYPES[] = {
@@ -116,9 +117,11 @@ static int read_page(struct reader *r, struct store_query *q)
     return go_on > 0 ? more : go_on;
 }
 
+/* Whether it has ended is looked at before its events: what comes in between is no end too early. */
 static int find_feed(struct reader *r, struct store_query *q)
 {
     sqlite3_stmt *stmt;
+    enum status status = STATUS_LOST;
     if (sql_use(&r->sql, SQL_FEED_OF, &stmt, &q->e) < 0)
         return -1;
     sql_bind_uuid(stmt, 1, &q->id);
@@ -129,6 +132,8 @@ static int find_feed(struct reader *r, struct store_query *q)
                    ? -1
                    : err_set(&q->e, ERR_NOT_FOUND, "execution '%s' does not exist", q->id.text);
     q->feed = sqlite3_column_int64(stmt, 0);
+    (void)status_parse(sql_slice(stmt, 1), &status); /* unknown to this version: lost */
+    q->ended = status_is_end(status);
     (void)sqlite3_reset(stmt); /* its one row was read */
     return 0;
 }
@@ -136,19 +141,22 @@ static int find_feed(struct reader *r, struct store_query *q)
 static int run_output(struct reader *r, struct store_query *q)
 {
     int more = find_feed(r, q) < 0 ? -1 : 1;
-    while (more > 0) {
+    for (int pages = 0; more > 0 && pages < TURN_PAGES; pages++) {
         more = read_page(r, q);
         if (atomic_load(&q->cancelled))
             return err_set(&q->e, ERR_GONE, "cancelled");
     }
-    text_part_end(q->part);
-    return more;
+    q->unfinished = more > 0;
+    if (more == 0)
+        text_part_end(q->part);
+    return more < 0 ? -1 : 0;
 }
 
 static void answer_output(struct store_query *q, const struct err *e)
 {
-    q->done.output(q->arg, e, text_part_text(q->part), text_part_next_offset(q->part),
-                   text_part_is_cut(q->part));
+    struct output_found found = text_part_found(q->part);
+    found.ended = q->ended;
+    q->done.output(q->arg, e, e ? NULL : &found);
 }
 
 struct store_query *store_read_output(struct store *s, const struct uuid *id,

@@ -99,6 +99,10 @@ static void on_read(struct store *s)
         return;
     (void)atomic_load_explicit(&q->handed, memory_order_acquire); /* for the order alone */
     s->reading = NULL;
+    if (q->unfinished && !q->failed && !atomic_load(&q->cancelled)) {
+        store_query_send(q);
+        return;
+    }
     hand_next(s);
     s->answering = q;
     if (!atomic_load(&q->cancelled))

@@ -1,7 +1,7 @@
-/* grep ─► select ─► out. What is selected is one of three:
+/* grep ─► count ─► select ─► out. What is selected is one of three:
  *
  *     bytes   out holds [base, offset + limit + 4): what is cut off at both ends for whole characters
- *     head    out grows until it has the lines
+ *     head    out grows until it has the lines, or limit + 4 bytes
  *     tail    out holds the newest bytes, at most twice what may be answered; the lines are counted at the end */
 #include "kernelhub/text_part.h"
 
@@ -14,13 +14,24 @@ struct text_part {
     int64_t offset, limit, head, tail;
     char *grep; /* NULL: every line */
     size_t grep_len;
-    struct buf line; /* of grep: the beginning of a line */
+    bool ignore_case, wants_total;
+    struct buf line;  /* of grep: the beginning of a line */
+    struct buf lower; /* the line as grep looks at it, when case does not count */
     struct buf out;
-    int64_t seen;      /* bytes selected from so far */
-    int64_t lines;     /* of head: how many it has */
-    size_t first, end; /* of the answer, in out */
-    bool is_enough, is_cut, dropped;
+    int64_t bytes, lines;   /* that grep left so far; without a last line that has no newline */
+    bool ends_in_line;      /* and there is one */
+    int64_t head_lines;     /* of head: how many it has */
+    size_t first, end;      /* of the answer, in out */
+    bool is_enough, is_cut; /* enough: it is known that more follows */
+    bool dropped;
 };
+
+static void lower(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] >= 'A' && text[i] <= 'Z')
+            text[i] |= 32;
+}
 
 struct text_part *text_part_new(const struct output_part *wanted)
 {
@@ -33,7 +44,12 @@ struct text_part *text_part_new(const struct output_part *wanted)
     p->tail = wanted->tail;
     p->grep = wanted->grep ? strdup(wanted->grep) : NULL;
     p->grep_len = p->grep ? strlen(p->grep) : 0;
+    p->ignore_case = wanted->ignore_case;
+    p->wants_total = wanted->wants_total;
+    if (p->ignore_case && p->grep)
+        lower(p->grep, p->grep_len);
     buf_init(&p->line, TEXT_PART_LINE_BYTES + 1);
+    buf_init(&p->lower, TEXT_PART_LINE_BYTES + 1);
     buf_init(&p->out, 4 * (size_t)OUTPUT_PART_MAX_BYTES);
     return p;
 }
@@ -44,6 +60,7 @@ void text_part_free(struct text_part *p)
         return;
     free(p->grep);
     buf_done(&p->line);
+    buf_done(&p->lower);
     buf_done(&p->out);
     free(p);
 }
@@ -62,69 +79,97 @@ static int64_t base_of(const struct text_part *p)
 
 static void select_bytes(struct text_part *p, struct slice text)
 {
-    int64_t first = base_of(p) - p->seen, end = p->offset + p->limit + MAX_CHARACTER - p->seen;
+    int64_t first = base_of(p) - p->bytes, end = p->offset + p->limit + MAX_CHARACTER - p->bytes;
     int64_t len = (int64_t)text.len;
+    p->is_enough = len >= end;
     first = first < 0 ? 0 : first > len ? len : first;
     end = end > len ? len : end;
     if (end > first)
         buf_add(&p->out, text.data + first, (size_t)(end - first));
-    p->seen += len;
-    p->is_enough = p->seen >= p->offset + p->limit + MAX_CHARACTER;
 }
 
 static void select_head(struct text_part *p, struct slice text)
 {
-    size_t n = 0;
-    while (n < text.len && p->lines < p->head) {
+    size_t n = 0, room = (size_t)p->limit + MAX_CHARACTER - p->out.len;
+    while (n < text.len && p->head_lines < p->head) {
         const char *newline = memchr(text.data + n, '\n', text.len - n);
-        p->lines += newline != NULL;
+        p->head_lines += newline != NULL;
         n = newline ? (size_t)(newline - text.data) + 1 : text.len;
     }
-    size_t room = OUTPUT_PART_MAX_BYTES - p->out.len;
-    p->is_cut = n > room;
-    n = p->is_cut ? room : n;
-    buf_add(&p->out, text.data, n);
-    p->is_enough = p->is_cut || p->lines == p->head;
+    p->is_enough = n < text.len || n > room;
+    buf_add(&p->out, text.data, n < room ? n : room);
 }
 
+/* One byte more than may be answered: a newline there says that what follows is whole lines. */
 static void select_tail(struct text_part *p, struct slice text)
 {
-    const size_t max = OUTPUT_PART_MAX_BYTES;
-    while (text.len) {
-        size_t n = text.len < max ? text.len : max;
-        buf_add(&p->out, text.data, n);
-        text = slice_of(text.data + n, text.len - n);
-        if (p->out.len > 2 * max) {
-            p->dropped = true;
-            buf_drop(&p->out, p->out.len - max);
-        }
+    const size_t keep = (size_t)p->limit + 1;
+    if (text.len > keep) {
+        p->dropped = true;
+        buf_reset(&p->out);
+        text = slice_of(text.data + text.len - keep, keep);
     }
+    buf_add_slice(&p->out, text);
+    if (p->out.len > 2 * keep) {
+        p->dropped = true;
+        buf_drop(&p->out, p->out.len - keep);
+    }
+}
+
+static void count(struct text_part *p, struct slice text)
+{
+    p->bytes += (int64_t)text.len;
+    p->ends_in_line = text.data[text.len - 1] != '\n';
+    for (const char *at = text.data, *end = at + text.len;
+         at < end && (at = memchr(at, '\n', (size_t)(end - at))); at++)
+        p->lines++;
 }
 
 static void choose(struct text_part *p, struct slice text)
 {
-    if (p->is_enough || text.len == 0)
+    if (text.len == 0)
         return;
-    if (p->head)
+    if (p->is_enough) /* only the totals are still wanted */
+        ;
+    else if (p->head)
         select_head(p, text);
     else if (p->tail)
         select_tail(p, text);
     else
         select_bytes(p, text);
+    count(p, text);
 }
 
 /* ---- grep ---- */
 
+/* More text would change nothing. */
+static bool is_done(const struct text_part *p)
+{
+    return p->is_enough && !p->wants_total;
+}
+
+static bool holds(struct text_part *p)
+{
+    struct slice line = buf_slice(&p->line);
+    if (p->ignore_case) {
+        buf_reset(&p->lower);
+        buf_add_slice(&p->lower, line);
+        lower(p->lower.data, p->lower.len);
+        line = buf_slice(&p->lower);
+    }
+    return memmem(line.data, line.len, p->grep, p->grep_len);
+}
+
 static void end_line(struct text_part *p)
 {
-    if (p->line.len && memmem(p->line.data, p->line.len, p->grep, p->grep_len))
+    if (p->line.len && holds(p))
         choose(p, buf_slice(&p->line));
     buf_reset(&p->line);
 }
 
 static void take_lines(struct text_part *p, struct slice text)
 {
-    while (text.len && !p->is_enough) {
+    while (text.len && !is_done(p)) {
         size_t room = TEXT_PART_LINE_BYTES - p->line.len;
         size_t n = text.len < room ? text.len : room;
         const char *newline = memchr(text.data, '\n', n);
@@ -142,32 +187,37 @@ bool text_part_add(struct text_part *p, struct slice text)
         take_lines(p, text);
     else
         choose(p, text);
-    return !p->is_enough;
+    return !is_done(p);
 }
 
 /* ---- the end ---- */
 
-static void end_bytes(struct text_part *p)
+/* Where a part that begins at `first` ends, when it may go to `max`: at a character's end, and one is in it. */
+static size_t whole(const struct text_part *p, size_t first, size_t max)
 {
-    int64_t base = base_of(p), have = (int64_t)p->out.len;
-    int64_t first = p->offset - base, end = first + p->limit;
     const char *d = p->out.data;
-    first = first > have ? have : first;
-    end = end > have ? have : end;
-    while (first > 0 && first < have && is_inside(d[first]))
-        first--;
+    size_t have = p->out.len, end = max < have ? max : have;
     while (end > first && end < have && is_inside(d[end]))
         end--;
-    if (end == first) /* a character is longer than the limit */
+    if (end == first)
         for (end += end < have; end < have && is_inside(d[end]);)
             end++;
-    p->first = (size_t)first;
-    p->end = (size_t)end;
+    return end;
+}
+
+static void end_bytes(struct text_part *p)
+{
+    int64_t have = (int64_t)p->out.len, from = p->offset - base_of(p);
+    size_t first = (size_t)(from < have ? from : have);
+    while (first > 0 && first < p->out.len && is_inside(p->out.data[first]))
+        first--;
+    p->end = whole(p, first, (size_t)(from + p->limit < have ? from + p->limit : have));
+    p->first = first;
 }
 
 static void end_tail(struct text_part *p)
 {
-    const size_t max = OUTPUT_PART_MAX_BYTES;
+    const size_t max = (size_t)p->limit;
     size_t first = p->out.len;
     for (int64_t lines = 0; first > 0; first--)
         if (p->out.data[first - 1] == '\n' && first < p->out.len && ++lines == p->tail)
@@ -181,38 +231,31 @@ static void end_tail(struct text_part *p)
     p->end = p->out.len;
 }
 
-static void end_head(struct text_part *p)
-{
-    p->end = p->out.len;
-    if (p->is_cut) /* the last character may not be whole */
-        for (size_t n = 0; n < MAX_CHARACTER && p->end > 0; n++)
-            if (!is_inside(p->out.data[--p->end]))
-                break;
-}
-
 void text_part_end(struct text_part *p)
 {
-    if (p->grep && !p->is_enough)
+    if (p->grep && !is_done(p))
         end_line(p);
-    if (p->head)
-        end_head(p);
-    else if (p->tail)
+    if (p->tail) {
         end_tail(p);
-    else
+    } else if (p->head) {
+        p->end = whole(p, 0, (size_t)p->limit);
+        p->is_cut = p->end < p->out.len;
+    } else {
         end_bytes(p);
+    }
 }
 
-struct slice text_part_text(const struct text_part *p)
+struct output_found text_part_found(const struct text_part *p)
 {
-    return slice_of(p->out.data ? p->out.data + p->first : NULL, p->end - p->first);
-}
-
-int64_t text_part_next_offset(const struct text_part *p)
-{
-    return p->head || p->tail || p->end >= p->out.len ? -1 : base_of(p) + (int64_t)p->end;
-}
-
-bool text_part_is_cut(const struct text_part *p)
-{
-    return p->is_cut;
+    int64_t base = p->tail ? p->bytes - (int64_t)p->out.len : base_of(p);
+    int64_t offset = p->end > p->first ? base + (int64_t)p->first : p->offset;
+    bool is_all = !is_done(p), more = !p->tail && (p->is_enough || p->end < p->out.len);
+    return (struct output_found){
+        .text = slice_of(p->out.data ? p->out.data + p->first : NULL, p->end - p->first),
+        .offset = offset < p->bytes ? offset : p->bytes,
+        .next_offset = more ? base + (int64_t)p->end : -1,
+        .bytes = is_all ? p->bytes : -1,
+        .lines = is_all ? p->lines + p->ends_in_line : -1,
+        .cut = p->is_cut,
+    };
 }

@@ -16,9 +16,7 @@ void text_part_free(struct text_part *p);                          /* NULL is fi
 bool text_part_add(struct text_part *p, struct slice text); /* false: what comes now changes nothing any more */
 void text_part_end(struct text_part *p);
 
-/* After the end. No character is cut in two: a part of bytes begins and ends at the character's beginning, at least one is in it. */
-struct slice text_part_text(const struct text_part *p);
-int64_t text_part_next_offset(const struct text_part *p); /* of a part by bytes, when there is more; else -1 */
-bool text_part_is_cut(const struct text_part *p);         /* head or tail would be above OUTPUT_PART_MAX_BYTES */
+/* After the end; `ended` is not known here. A part of bytes begins at a character's beginning, at least one is in it. */
+struct output_found text_part_found(const struct text_part *p);
 
 #endif

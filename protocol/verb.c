@@ -16,6 +16,8 @@ enum field {
     FIELD_TEMPLATE = 1 << 5,
     FIELD_WORKSPACE = 1 << 6,
     FIELD_LIMITS = 1 << 7,
+    FIELD_BUILD = 1 << 8,
+    FIELD_LANGUAGE = 1 << 9,
 };
 
 #define EACH (FIELD_ID | FIELD_VERB)
@@ -36,6 +38,8 @@ static const struct {
     [VERB_IMAGES] = { "images", EACH, 0, 1 },
     [VERB_KILL] = { "kill", EACH, 0, 1 },
     [VERB_PURGE] = { "purge", EACH | FIELD_USER | FIELD_WORKSPACE, FIELD_SANDBOX, 2 },
+    [VERB_BUILD] = { "build", EACH | FIELD_BUILD | FIELD_USER | FIELD_TEMPLATE | FIELD_LANGUAGE, 0,
+                     3 },
 };
 
 int verb_since(enum verb verb)
@@ -149,6 +153,12 @@ static unsigned get_field(struct slice key, struct slice value, struct verb_requ
         return FIELD_USER;
     if (slice_is(key, "template") && get_name(value, r->template_name, sizeof r->template_name))
         return FIELD_TEMPLATE;
+    if (slice_is(key, "build_id") && get_uuid(value, &r->build_id))
+        return FIELD_BUILD;
+    if (slice_is(key, "language") && get_name(value, r->language, sizeof r->language))
+        return strcmp(r->language, "python") == 0 || strcmp(r->language, "javascript") == 0
+                   ? FIELD_LANGUAGE
+                   : 0;
     if (slice_is(key, "limits") && get_limits(value, &r->limits))
         return FIELD_LIMITS;
     if (slice_is(key, "workspace") && get_name(value, text, sizeof text)) {
@@ -209,6 +219,10 @@ void verb_encode_request(struct buf *out, const struct verb_request *r)
     if (fields & FIELD_SANDBOX ||
         (VERBS[r->verb].optional & FIELD_SANDBOX && uuid_is_set(&r->sandbox_id)))
         buf_addf(out, ",\"sandbox_id\":\"%s\"", r->sandbox_id.text);
+    if (fields & FIELD_BUILD)
+        buf_addf(out, ",\"build_id\":\"%s\"", r->build_id.text);
+    if (fields & FIELD_LANGUAGE)
+        buf_addf(out, ",\"language\":\"%s\"", r->language);
     if (fields & FIELD_USER)
         buf_addf(out, ",\"user_id\":\"%s\"", r->user_id);
     if (fields & FIELD_TEMPLATE)

@@ -12,6 +12,9 @@
  *                                                 logos:{NAME:{FILE:base64}}}]}; logos that do not fit into the frame are left out
  *   purge    {user_id, workspace, sandbox_id (private only)} → {}; since version 2. The workspace is gone with all that is in it (its bytes are
  *                                                 given back in the background); also when there is none. busy: a sandbox still uses it
+ *   build    {build_id, user_id, template, language:"python"|"javascript"} → {status:"ok"|"error"|"timeout"|"oom"|"too_large", exit_code, size_bytes};
+ *                                                 since version 3. Installs what state_dir/workspaces/USER/building/BUILD_ID/work asks for, among the
+ *                                                 user's packages; answers at its end. busy: another build of this user runs. The folder is gone then
  *   kill     {}                                 → {}; from a warden's own uid only: kills that warden's container
  *
  *   event exited {sandbox_id, reason:"destroyed"|"died"|"oom"|"killed", exit_code, message}  container or warden is gone; the keeper cleans up
@@ -25,10 +28,10 @@
 #include "base/uuid.h"
 #include "protocol/decode.h"
 
-#define VERB_VERSION         2
+#define VERB_VERSION         3
 #define VERB_MAX_FRAME_BYTES (1u << 20)
 
-enum verb { VERB_HELLO, VERB_CREATE, VERB_DESTROY, VERB_LIST, VERB_IMAGES, VERB_KILL, VERB_PURGE, VERB_N };
+enum verb { VERB_HELLO, VERB_CREATE, VERB_DESTROY, VERB_LIST, VERB_IMAGES, VERB_KILL, VERB_PURGE, VERB_BUILD, VERB_N };
 
 struct verb_limits {
     int64_t memory_bytes;
@@ -41,8 +44,10 @@ struct verb_request {
     uint64_t id;
     enum verb verb;
     struct uuid sandbox_id;
+    struct uuid build_id;
     char user_id[37];
     char template_name[64];
+    char language[16];
     bool private_workspace;
     struct verb_limits limits;
     int version;

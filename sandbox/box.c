@@ -11,6 +11,7 @@
 #include "sandbox/box_warden.h"
 #include "sandbox/ids.h"
 #include "sandbox/container_log.h"
+#include "sandbox/place_packages.h"
 #include "sandbox/process.h"
 
 #define LISTEN_TIMEOUT_MS 10000
@@ -59,9 +60,11 @@ static int create_container(struct box *b, const struct place *place, struct pod
                             struct err *e)
 {
     char name[80], wall[PLACE_MAX_PATH], workspace[PLACE_MAX_PATH], log_path[PLACE_MAX_PATH];
+    char packages[PLACE_MAX_PATH];
     box_container_name(place, &b->id, name);
     place_sandbox_path(place, &b->id, "wall", wall);
     place_sandbox_path(place, &b->id, "workspace", workspace);
+    place_sandbox_path(place, &b->id, "packages", packages);
     place_log_path(place, &b->id, log_path);
     char group[40];
     snprintf(group, sizeof group, "/%s", place->group);
@@ -79,6 +82,7 @@ static int create_container(struct box *b, const struct place *place, struct pod
         .seccomp_path = place->options.seccomp_path,
         .empty_path = place->empty_path,
         .wall_dir = wall,
+        .packages_dir = packages,
         .workspace_dir = workspace,
         .log_path = log_path,
         .cgroup_parent = group,
@@ -148,7 +152,8 @@ int box_make(struct box *b, const struct place *place, struct podman *podman, st
     if (place_make_sandbox(place, &b->id, b->first_id + IDS_WARDEN, e) < 0)
         return err_in(e, "make the sandbox's directories");
     if (place_mount_workspace(place, &b->id, b->user_id, b->private_workspace,
-                              b->first_id + IDS_USER, e) < 0) {
+                              b->first_id + IDS_USER, e) < 0 ||
+        place_mount_packages(place, &b->id, b->user_id, b->first_id + IDS_USER, e) < 0) {
         e->code = e->code == ERR_FORBIDDEN
                       ? ERR_FORBIDDEN
                       : ERR_SANDBOX; /* never "not found": that is the image's */

@@ -162,6 +162,7 @@ static int set_up(struct keeper *k, struct err *e)
         return -1;
     k->workers = workers_new(k->loop, KEEPER_THREADS, KEEPER_MAX_QUEUED, k->podman_socket);
     watch_podman(k);
+    keeper_build_start(k);
     snprintf(path, sizeof path, "%.200s/keeper.sock", k->place.options.run_dir);
     struct verb_handler handler = keeper_verbs(k);
     if (verb_server_new(k->watches, path, &handler, &k->server, e) < 0)
@@ -173,6 +174,7 @@ static int set_up(struct keeper *k, struct err *e)
 
 static void tear_down(struct keeper *k)
 {
+    keeper_build_stop(k);
     workers_free(k->workers); /* first: its jobs use all the rest */
     if (k->watches)
         keeper_images_stop(k);

@@ -4,11 +4,24 @@
 #define SANDBOX_KEEPER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
 #define KEEPER_DEFAULT_ID_BASE  0x70000000u
 #define KEEPER_DEFAULT_ID_COUNT 4095u
+
+/* What builds of packages may have; they have nothing else. */
+struct builder_options {
+    const char *program;    /* a file: what runs in the builder */
+    bool host_network;      /* else none */
+    bool host_settings;     /* the host's certificates and settings of package clients, to read */
+    const char *wheels_dir; /* a folder with packages, to read; NULL: none */
+    int64_t max_bytes;      /* of a user's packages for one language; twice that on disk while they are built */
+    int64_t memory_bytes, pids;
+    double cpus;
+    unsigned timeout_s;
+};
 
 struct keeper_options {
     const char *state_dir; /* its own things in state_dir/keeper (0700), workspaces in state_dir/workspaces (0700, the hub's) */
@@ -20,6 +33,7 @@ struct keeper_options {
     bool allow_weak;           /* start although the host cannot enforce everything */
     unsigned id_base, id_count; /* ranges of 65,536 host ids; 0: the defaults */
     unsigned max_sandboxes;     /* 0: as many as there are ranges */
+    struct builder_options builder;
     unsigned spool_mib;         /* of a warden's file for what no hub has taken yet; 0: none */
 };
 

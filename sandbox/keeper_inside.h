@@ -4,6 +4,7 @@
 #define SANDBOX_KEEPER_INSIDE_H
 
 #include <czmq.h>
+#include <stdatomic.h>
 
 #include "base/loop.h"
 #include "sandbox/box.h"
@@ -16,6 +17,7 @@
 #include "sandbox/workers.h"
 
 #define KEEPER_THREADS     4
+#define KEEPER_BUILDERS    2
 #define KEEPER_MAX_QUEUED  256
 #define KEEPER_MAX_WAITERS 8
 #define KEEPER_MAX_WEAK    32
@@ -66,6 +68,9 @@ struct keeper {
     struct waiters image_waiters_next; /* came while one ran */
     bool sweeping;       /* what was put aside is being removed */
     bool sweep_again;    /* and more has come since */
+    struct workers *builders; /* threads of their own: a build takes long, and a sandbox shall not wait for it */
+    zhashx_t *builds;         /* user id → struct build of keeper_build.c */
+    atomic_bool stop_builds;
     struct watch images_watch;         /* inotify on Podman's list */
     int images_timer;
 
@@ -96,6 +101,12 @@ void keeper_images_refresh(struct keeper *k);
  * The caller has seen that no sandbox uses it. */
 int keeper_purge_workspace(struct keeper *k, const struct verb_request *request, struct err *e);
 void keeper_sweep(struct keeper *k); /* what is put aside */
+
+/* keeper_build.c */
+void keeper_build_start(struct keeper *k);
+void keeper_build_stop(struct keeper *k); /* ends what runs, waiting for it */
+void keeper_build_begin(struct keeper *k, struct verb_peer peer, const struct verb_request *request, const struct image *image);
+bool keeper_build_repeat(struct keeper *k, struct verb_peer peer, const struct verb_request *request); /* it is under way: true, and it will be answered */
 
 /* keeper_reconcile.c: blocking, before the loop. Boxes whose two processes live are handed to adopt
  * (NULL: none is kept); everything else of this instance is removed. */

@@ -131,6 +131,18 @@ static void do_purge(struct keeper *k, struct verb_peer peer, const struct verb_
     verb_server_reply(k->server, peer.client, r->id, SLICE_LITERAL(""));
 }
 
+static void do_build(struct keeper *k, struct verb_peer peer, const struct verb_request *r)
+{
+    if (keeper_build_repeat(k, peer, r))
+        return;
+    if (!k->images)
+        return refuse(k, peer, r, ERR_UNAVAILABLE, "the keeper does not know its images yet");
+    const struct image *image = images_find(k->images, r->template_name);
+    if (!image)
+        return refuse(k, peer, r, ERR_NOT_FOUND, "no image has this template");
+    keeper_build_begin(k, peer, r, image);
+}
+
 static void do_kill(struct keeper *k, struct verb_peer peer, const struct verb_request *r)
 {
     struct life *l = warden_of(k, peer.uid);
@@ -146,7 +158,7 @@ static const struct {
     [VERB_HELLO] = { false, do_hello },     [VERB_CREATE] = { false, do_create },
     [VERB_DESTROY] = { false, do_destroy }, [VERB_LIST] = { false, do_list },
     [VERB_IMAGES] = { false, do_images },   [VERB_KILL] = { true, do_kill },
-    [VERB_PURGE] = { false, do_purge },
+    [VERB_PURGE] = { false, do_purge },     [VERB_BUILD] = { false, do_build },
 };
 
 static void on_request(void *ctx, struct verb_peer peer, const struct verb_request *r)

@@ -225,7 +225,8 @@ int place_make_sandbox(const struct place *p, const struct uuid *id, unsigned wa
         bool of_root;
     } BELOW[] = { { "wall", 0755, false },
                   { "channels", 0700, false },
-                  { "workspace", 0700, true } };
+                  { "workspace", 0700, true },
+                  { "packages", 0700, true } };
 
     CLEANUP_FD int dir =
         make_dir_at(p->sandboxes_fd, id->text, 0750, warden_uid, p->options.hub_gid, e);
@@ -242,11 +243,8 @@ int place_make_sandbox(const struct place *p, const struct uuid *id, unsigned wa
 
 /* As the hub's user, so that the kernel itself refuses what the hub may not do; root's rights over
  * files go with the file system uid and come back with it. Both are this thread's only. */
-static int open_workspace(const struct place *p, const struct uuid *id, const char *user_id,
-                          bool is_private, struct err *e)
+int place_open_own(const struct place *p, const char *path, struct err *e)
 {
-    char path[128];
-    snprintf(path, sizeof path, is_private ? "%s/private-%s" : "%s/shared", user_id, id->text);
     (void)setfsgid(p->options.hub_gid); /* both answer the id before, never an error */
     (void)setfsuid(p->options.hub_uid);
     CLEANUP_FD int fd = beneath_make_dir(p->workspaces_fd, path, 0700, e);
@@ -256,19 +254,15 @@ static int open_workspace(const struct place *p, const struct uuid *id, const ch
     if (fd < 0)
         return -1;
     if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != p->options.hub_uid)
-        return err_set(e, ERR_FORBIDDEN, "the workspace of '%s' is not the hub's directory",
-                       user_id);
+        return err_set(e, ERR_FORBIDDEN, "the workspace '%s' is not the hub's directory", path);
     return TAKE_FD(fd);
 }
 
-int place_mount_workspace(const struct place *p, const struct uuid *id, const char *user_id,
-                          bool is_private, unsigned user, struct err *e)
+int place_attach(const struct place *p, const struct uuid *id, const char *leaf, int fd,
+                 unsigned user, struct err *e)
 {
-    CLEANUP_FD int fd = open_workspace(p, id, user_id, is_private, e);
-    if (fd < 0)
-        return -1;
     char target[PLACE_MAX_PATH];
-    place_sandbox_path(p, id, "workspace", target);
+    place_sandbox_path(p, id, leaf, target);
     struct idmap map = { .disk_uid = p->options.hub_uid,
                          .disk_gid = p->options.hub_gid,
                          .shown_uid = user,
@@ -276,9 +270,23 @@ int place_mount_workspace(const struct place *p, const struct uuid *id, const ch
     return idmap_attach(fd, &map, target, e);
 }
 
+int place_mount_workspace(const struct place *p, const struct uuid *id, const char *user_id,
+                          bool is_private, unsigned user, struct err *e)
+{
+    char path[128];
+    snprintf(path, sizeof path, is_private ? "%s/private-%s" : "%s/shared", user_id, id->text);
+    CLEANUP_FD int fd = place_open_own(p, path, e);
+    return fd < 0 ? -1 : place_attach(p, id, "workspace", fd, user, e);
+}
+
 int place_open_aside(const struct place *p)
 {
     return beneath_open(p->workspaces_fd, ASIDE, O_RDONLY | O_DIRECTORY, 0, NULL);
+}
+
+int place_make_aside(const struct place *p, struct err *e)
+{
+    return beneath_make_dir(p->workspaces_fd, ASIDE, 0700, e);
 }
 
 /* What is in a workspace is a stranger's, and its user's folder is the hub's: nothing is followed, only renamed. */
@@ -292,7 +300,7 @@ int place_put_aside(const struct place *p, const struct uuid *id, const char *us
         beneath_open(p->workspaces_fd, user_id, O_RDONLY | O_DIRECTORY, 0, &missing);
     if (user < 0)
         return missing.code == ERR_NOT_FOUND ? 0 : err_set(e, missing.code, "%s", missing.text);
-    CLEANUP_FD int aside = beneath_make_dir(p->workspaces_fd, ASIDE, 0700, e);
+    CLEANUP_FD int aside = place_make_aside(p, e);
     if (aside < 0)
         return -1;
     if (renameat2(user, leaf, aside, uuid_new().text, RENAME_NOREPLACE) < 0 && errno != ENOENT)
@@ -325,12 +333,17 @@ static void remove_tree(int dir_fd, const char *name, int depth)
     (void)unlinkat(dir_fd, name, AT_REMOVEDIR); /* the caller looks whether it is gone */
 }
 
+/* All that may be mounted in a sandbox's directory, or a build's. */
+static const char *const MOUNTS[] = { "workspace", "packages", "tree", "work", "old" };
+
 int place_remove_sandbox(const struct place *p, const struct uuid *id, struct err *e)
 {
     char path[PLACE_MAX_PATH];
-    place_sandbox_path(p, id, "workspace", path);
-    if (idmap_detach(path, e) < 0)
-        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(MOUNTS); i++) {
+        place_sandbox_path(p, id, MOUNTS[i], path);
+        if (idmap_detach(path, e) < 0)
+            return -1;
+    }
     remove_tree(p->sandboxes_fd, id->text, 4);
     struct stat st;
     if (fstatat(p->sandboxes_fd, id->text, &st, AT_SYMLINK_NOFOLLOW) == 0)

@@ -3,11 +3,12 @@
  *   state_dir/keeper/            0700 root: instance, epoch, lock, containers.conf, podman.sock, empty,
  *                                records/ID.json, images/DIGEST.json, logs/ID.log, runtime,
  *                                spool/ID (for the moment in which a warden opens it)
- *   state_dir/workspaces/        0700 hub: USER/shared, USER/private-SANDBOX; .removed/UUID
+ *   state_dir/workspaces/        0700 hub: USER/shared, USER/private-SANDBOX; .removed/UUID; for packages place_packages.h
  *   run_dir/sandboxes/ID/        0750 warden:hub  link.sock
  *                       wall/      0755 warden    init.sock; read-only at /run/kernelhub inside
  *                       channels/  0700 warden
  *                       workspace/ 0700 root      mount point of the idmapped workspace
+ *                       packages/  0700 root      and of the user's packages
  *   run_dir/wardens/ID           in 0700 root, 0600 warden: what the next warden has to know (warden_notes.h)
  *
  * Read-only after place_open, so every worker's thread may use it. */
@@ -52,6 +53,12 @@ void place_log_path(const struct place *p, const struct uuid *id, char ret[PLACE
 void place_notes_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH]);
 void place_spool_path(const struct place *p, const struct uuid *id, char ret[PLACE_MAX_PATH]);
 
+/* Opens a folder beneath the workspaces' root ("USER/shared"), made when missing, as the hub's user. ERR_FORBIDDEN when it is another's.
+ * Switches this thread's file system ids meanwhile. */
+int place_open_own(const struct place *p, const char *path, struct err *e);
+/* Attaches an open folder of the hub's at run_dir/sandboxes/ID/leaf, with `user` (a host id) in the hub's stead. */
+int place_attach(const struct place *p, const struct uuid *id, const char *leaf, int fd, unsigned user, struct err *e);
+
 /* Makes the sandbox's directories for its warden. Fails when they are there. */
 int place_make_sandbox(const struct place *p, const struct uuid *id, unsigned warden_uid, struct err *e);
 /* Opens the user's workspace, made as the hub's user when missing, and attaches it at …/workspace
@@ -62,6 +69,7 @@ int place_mount_workspace(const struct place *p, const struct uuid *id, const ch
 int place_put_aside(const struct place *p, const struct uuid *id, const char *user_id, bool is_private, struct err *e);
 /* The folder of those, -1: there is none. The caller closes it. */
 int place_open_aside(const struct place *p);
+int place_make_aside(const struct place *p, struct err *e); /* the same, made when missing */
 
 /* Takes all of that away again, as far as it is there. Never enters a mount. */
 int place_remove_sandbox(const struct place *p, const struct uuid *id, struct err *e);

@@ -51,11 +51,11 @@ static const char *const MASKED[] = {
     "/sys/devices/virtual/block",
 };
 
+/* Over what the image says; its PATH is its own, for its programs are where it has put them. */
 static const struct {
     const char *name;
     const char *value;
 } ENVIRONMENT[] = {
-    { "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
     { "HOME", "/workspace" },
     { "LANG", "C.UTF-8" },
     { "TMPDIR", "/tmp" },
@@ -114,28 +114,53 @@ static json_t *tmpfs(const char *destination, long long bytes, const char *mode,
     return mount("tmpfs", "tmpfs", destination, options, may_execute ? 5 : 6);
 }
 
+static json_t *bind_writable(const char *source, const char *destination)
+{
+    static const char *const OPTIONS[] = { "bind", "rw", "nosuid", "nodev", "rprivate" };
+    return mount("bind", source, destination, OPTIONS, ARRAY_LEN(OPTIONS));
+}
+
+/* What a builder sees beside its image: its own two folders, and what the host lends to read. */
+static void add_builder_mounts(json_t *list, const struct policy_builder *b)
+{
+    char tree[64];
+    snprintf(tree, sizeof tree, "/packages/%s", b->language);
+    json_array_append_new(list, bind_writable(b->tree_dir, tree));
+    json_array_append_new(list, bind_writable(b->work_dir, "/build"));
+    json_array_append_new(list, bind_read_only(b->old_dir, "/run/packages", true));
+    json_array_append_new(list, bind_read_only(b->host_dir, "/run/kernelhub", false));
+    if (b->certificates_dir)
+        json_array_append_new(list, bind_read_only(b->certificates_dir, "/etc/ssl/certs", false));
+    if (b->wheels_dir)
+        json_array_append_new(list, bind_read_only(b->wheels_dir, "/run/wheels", false));
+}
+
 /* tmpfs pages count against the memory limit, so these sizes are only what one file system may take
  * of it: half each. */
 static json_t *mounts(const struct policy_container *c)
 {
     json_t *list = json_array();
     long long half = c->limits.memory_bytes / 2;
-    json_array_append_new(list, bind_read_only(c->init_path, "/usr/sbin/kernelhub-init", true));
-    json_array_append_new(list, bind_read_only(c->empty_path, "/etc/hosts", false));
-    json_array_append_new(list, bind_read_only(c->empty_path, "/etc/resolv.conf", false));
+    const struct policy_builder *b = c->builder;
+    const char *hosts = b && b->hosts_path ? b->hosts_path : c->empty_path,
+               *resolv = b && b->resolv_path ? b->resolv_path : c->empty_path;
+    if (b)
+        add_builder_mounts(list, b);
+    else
+        json_array_append_new(list, bind_read_only(c->init_path, "/usr/sbin/kernelhub-init", true));
+    json_array_append_new(list, bind_read_only(hosts, "/etc/hosts", false));
+    json_array_append_new(list, bind_read_only(resolv, "/etc/resolv.conf", false));
+    if (c->packages_dir)
+        json_array_append_new(list, bind_read_only(c->packages_dir, "/packages", true));
     if (c->wall_dir)
         json_array_append_new(list, bind_read_only(c->wall_dir, "/run/kernelhub", false));
     json_array_append_new(list, tmpfs("/tmp", half, "mode=1777", true));
     json_array_append_new(list, tmpfs("/dev/shm", half, "mode=1777", false));
     /* Podman 4 lets nobody choose a tmpfs's owner. Only user 1000 exists in there, so 1777 is as good. */
     json_array_append_new(list, tmpfs("/run/kernel", 1 << 20, "mode=1777", false));
-    if (c->workspace_dir) {
-        static const char *const OPTIONS[] = { "bind", "rw", "nosuid", "nodev", "rprivate" };
-        json_array_append_new(
-            list, mount("bind", c->workspace_dir, "/workspace", OPTIONS, ARRAY_LEN(OPTIONS)));
-    } else {
-        json_array_append_new(list, tmpfs("/workspace", 1 << 20, "mode=1777", false));
-    }
+    json_array_append_new(list, c->workspace_dir
+                                    ? bind_writable(c->workspace_dir, "/workspace")
+                                    : tmpfs("/workspace", 1 << 20, "mode=1777", false));
     return list;
 }
 
@@ -190,12 +215,30 @@ static json_t *id_map(unsigned first)
                      (json_int_t)IDS_MAPPED);
 }
 
-static json_t *environment(void)
+static json_t *environment(const struct policy_builder *b)
 {
     json_t *env = json_object();
     for (size_t i = 0; i < ARRAY_LEN(ENVIRONMENT); i++)
         json_object_set_new(env, ENVIRONMENT[i].name, json_string(ENVIRONMENT[i].value));
+    for (const char *const *at = b ? b->environment : NULL; at && *at; at++) {
+        const char *equals = strchr(*at, '=');
+        size_t n = equals ? (size_t)(equals - *at) : 0;
+        char name[64];
+        if (n == 0 || n >= sizeof name)
+            continue;
+        memcpy(name, *at, n);
+        name[n] = '\0';
+        json_object_set_new(env, name, json_string(equals + 1));
+    }
     return env;
+}
+
+/* A builder's program is a file of ours in a folder of ours, run by the image's own Python whatever its place. */
+static json_t *entrypoint(const struct policy_builder *b)
+{
+    return b ? json_pack("[s, s, s, s, s]", "/usr/bin/env", "python3", "-I",
+                         "/run/kernelhub/build-packages", b->language)
+             : json_pack("[s]", "/usr/sbin/kernelhub-init");
 }
 
 static json_t *namespace(const char *mode)
@@ -208,15 +251,15 @@ static void set_process(json_t *spec, const struct policy_container *c)
     json_object_set_new(spec, "name", json_string(c->name));
     json_object_set_new(spec, "image", json_string(c->image_id));
     json_object_set_new(spec, "labels", labels(c));
-    json_object_set_new(spec, "entrypoint", json_pack("[s]", "/usr/sbin/kernelhub-init"));
+    json_object_set_new(spec, "entrypoint", entrypoint(c->builder));
     json_object_set_new(spec, "command",
                         c->argument ? json_pack("[s]", c->argument) : json_array());
-    json_object_set_new(spec, "env", environment());
+    json_object_set_new(spec, "env", environment(c->builder));
     json_object_set_new(spec, "httpproxy", json_false());
     json_object_set_new(spec, "env_host", json_false());
     json_object_set_new(spec, "terminal", json_false());
     json_object_set_new(spec, "stdin", json_false());
-    json_object_set_new(spec, "work_dir", json_string("/workspace"));
+    json_object_set_new(spec, "work_dir", json_string(c->builder ? "/build" : "/workspace"));
     json_object_set_new(spec, "hostname", json_string("sandbox"));
     json_object_set_new(spec, "umask", json_string("0022"));
     json_object_set_new(spec, "stop_signal", json_integer(SIGKILL_NUMBER));
@@ -244,7 +287,8 @@ static void set_walls(json_t *spec, const struct policy_container *c)
     json_object_set_new(spec, "idmappings",
                         json_pack("{s:b, s:b, s:o, s:o}", "HostUIDMapping", 0, "HostGIDMapping", 0,
                                   "UIDMap", id_map(c->first_id), "GIDMap", id_map(c->first_id)));
-    json_object_set_new(spec, "netns", namespace("none"));
+    json_object_set_new(spec, "netns",
+                        namespace(c->builder && c->builder->host_network ? "host" : "none"));
     json_object_set_new(spec, "ipcns", namespace("none")); /* private, without Podman's shm mount */
     json_object_set_new(spec, "pidns", namespace("private"));
     json_object_set_new(spec, "utsns", namespace("private"));
@@ -269,13 +313,23 @@ static void set_files(json_t *spec, const struct policy_container *c)
     json_object_set_new(spec, "mounts", mounts(c));
 }
 
+static bool are_builder_paths(const struct policy_builder *b)
+{
+    return !b || (is_path(b->tree_dir) && is_path(b->work_dir) && is_path(b->old_dir) &&
+                  is_path(b->host_dir) && (!b->certificates_dir || is_path(b->certificates_dir)) &&
+                  (!b->wheels_dir || is_path(b->wheels_dir)) &&
+                  (!b->resolv_path || is_path(b->resolv_path)) &&
+                  (!b->hosts_path || is_path(b->hosts_path)));
+}
+
 int policy_create_json(const struct policy_container *c, char **ret, struct err *e)
 {
     if (policy_check_limits(&c->limits, e) < 0)
         return -1;
     if (!is_image_id(c->image_id))
         return err_set(e, ERR_INVALID, "an image id is 64 hex digits");
-    if (!is_path(c->init_path) || !is_path(c->seccomp_path) || !is_path(c->empty_path) ||
+    if (!are_builder_paths(c->builder) || (c->packages_dir && !is_path(c->packages_dir)) ||
+        !is_path(c->init_path) || !is_path(c->seccomp_path) || !is_path(c->empty_path) ||
         !is_path(c->log_path) || (c->wall_dir && !is_path(c->wall_dir)) ||
         (c->workspace_dir && !is_path(c->workspace_dir)))
         return err_set(e, ERR_INVALID, "a path is not absolute or has one of \":,\" in it");

@@ -33,6 +33,21 @@ struct policy_host {
     uint64_t nproc;
 };
 
+/* What a builder of packages has instead of a warden and a workspace. All absolute paths on the host. */
+struct policy_builder {
+    const char *language;         /* its argument, and the folder below /packages that it makes */
+    const char *tree_dir;         /* read-write at /packages/LANGUAGE */
+    const char *work_dir;         /* read-write at /build */
+    const char *old_dir;          /* read-only at /run/packages: what is installed */
+    const char *host_dir;         /* read-only at /run/kernelhub: its program, the host's settings for it */
+    const char *certificates_dir; /* read-only at /etc/ssl/certs; NULL: the image's */
+    const char *wheels_dir;       /* read-only at /run/wheels; NULL: none */
+    const char *resolv_path;      /* read-only at /etc/resolv.conf; NULL: an empty one */
+    const char *hosts_path;       /* read-only at /etc/hosts; NULL: an empty one */
+    bool host_network;
+    const char *const *environment; /* "NAME=value", ends with NULL */
+};
+
 struct policy_container {
     const char *name;          /* of the container */
     const char *instance;      /* labels … */
@@ -49,11 +64,13 @@ struct policy_container {
     const char *seccomp_path;
     const char *empty_path;     /* an empty file: /etc/hosts and /etc/resolv.conf */
     const char *wall_dir;       /* NULL: no way out at all, not even to a warden */
+    const char *packages_dir;   /* read-only at /packages; NULL: nothing there */
     const char *workspace_dir;  /* NULL: /workspace is an empty tmpfs */
     const char *log_path;       /* init's own stdout and stderr */
     int64_t log_bytes;          /* 0: POLICY_LOG_BYTES */
     const char *cgroup_parent;
     const char *argument;       /* init's only argument, or NULL */
+    const struct policy_builder *builder; /* NULL: init runs, for a sandbox or to look into the image */
     struct policy_host host;
 };
 

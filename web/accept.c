@@ -68,6 +68,25 @@ enum form accept_form(const char *accept)
     return best;
 }
 
+/* In thousandths, of the media type as it stands there; 0: it does not. */
+static int named(const char *accept, const char *wanted)
+{
+    for (const char *at = accept; at && *at;) {
+        at += strspn(at, ", \t");
+        size_t n = strcspn(at, ","), media = strcspn(at, ",; \t");
+        if (media == strlen(wanted) && strncasecmp(at, wanted, media) == 0)
+            return quality(slice_of(at + media, n - media));
+        at += n;
+    }
+    return 0;
+}
+
+bool accept_is_json(const char *accept)
+{
+    int json = named(accept, "application/json");
+    return json > 0 && json >= named(accept, "text/plain");
+}
+
 const char *form_media_type(enum form form)
 {
     switch (form) {

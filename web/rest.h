@@ -87,6 +87,11 @@ void rest_health_live(struct request *r);
 void rest_health_ready(struct request *r);
 void rest_metrics(struct request *r);
 
+/* rest_packages.c */
+void rest_package_install(struct request *r);
+void rest_packages_installed(struct request *r);
+void rest_packages_allowed(struct request *r);
+
 /* rest_admin.c */
 void rest_admin_users(struct request *r);
 void rest_admin_user_create(struct request *r);

@@ -1,21 +1,40 @@
-/* GET /executions/{id}/output: a part of the text that an execution wrote. */
+/* GET /executions/{id}/output: a part of the text that an execution wrote; as JSON with where it stands in the whole. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/execution.h"
+#include "web/accept.h"
 #include "web/reply.h"
 #include "web/request.h"
 #include "web/rest.h"
 
 #define MAX_GREP_BYTES 1024
 #define MAX_LINES      1000000
+#define MAX_JSON_BYTES (1 << 20) /* of text: it is quoted in the loop */
+
+static const char *const STREAMS[] = {
+    [OUTPUT_STDOUT] = "stdout", [OUTPUT_STDERR] = "stderr", [OUTPUT_RESULT] = "result"
+};
+
+struct output_request {
+    struct request *request;
+    struct uuid id;
+    struct output_part part;
+    bool is_json;
+};
+
+static void output_request_free(void *arg, bool completed)
+{
+    free(arg);
+}
 
 static int read_stream(const char *name, enum output_stream *ret, struct err *e)
 {
-    static const char *const NAMES[] = {
-        [OUTPUT_STDOUT] = "stdout", [OUTPUT_STDERR] = "stderr", [OUTPUT_RESULT] = "result"
-    };
     *ret = OUTPUT_STDOUT;
-    for (size_t i = 0; name && i < ARRAY_LEN(NAMES); i++) {
-        if (strcmp(name, NAMES[i]) == 0) {
+    for (size_t i = 0; name && i < ARRAY_LEN(STREAMS); i++) {
+        if (strcmp(name, STREAMS[i]) == 0) {
             *ret = (enum output_stream)i;
             return 0;
         }
@@ -28,11 +47,12 @@ static int read_stream(const char *name, enum output_stream *ret, struct err *e)
 
 static int check_together(const struct request *r, const struct output_part *p, struct err *e)
 {
-    bool bytes = query_get(&r->query, "offset") || query_get(&r->query, "limit");
-    if ((p->head && p->tail) || ((p->head || p->tail) && bytes))
+    int ways = (p->head > 0) + (p->tail > 0) + (query_get(&r->query, "offset") != NULL);
+    if (ways > 1)
         return err_set(e, ERR_INVALID,
-                       "query parameters 'head', 'tail' and 'offset' with 'limit' exclude one "
-                       "another");
+                       "query parameters 'head', 'tail' and 'offset' exclude one another");
+    if (p->ignore_case && !p->grep)
+        return err_set(e, ERR_INVALID, "query parameter 'ignore_case' needs 'grep'");
     if (p->grep &&
         (p->grep[0] == '\0' || strlen(p->grep) > MAX_GREP_BYTES || strchr(p->grep, '\n')))
         return err_set(e, ERR_INVALID,
@@ -50,39 +70,82 @@ static int read_part(const struct request *r, struct output_part *p, struct err 
         query_number(q, "limit", 1, OUTPUT_PART_MAX_BYTES, OUTPUT_PART_MAX_BYTES, &p->limit, e) <
             0 ||
         query_number(q, "head", 1, MAX_LINES, 0, &p->head, e) < 0 ||
-        query_number(q, "tail", 1, MAX_LINES, 0, &p->tail, e) < 0)
+        query_number(q, "tail", 1, MAX_LINES, 0, &p->tail, e) < 0 ||
+        query_flag(q, "ignore_case", false, &p->ignore_case, e) < 0 ||
+        query_flag(q, "total", false, &p->wants_total, e) < 0)
         return -1;
     return check_together(r, p, e);
 }
 
-static void on_output(void *arg, const struct err *e, struct slice text, int64_t next_offset,
-                      bool cut)
+static void number_header(struct request *r, const char *name, int64_t value)
 {
-    struct request *r = arg;
     char number[24];
-    r->wait = NULL;
-    if (e) {
-        reply_error(r, e);
+    if (value < 0)
         return;
-    }
-    reply_bytes(r, 200, "text/plain; charset=utf-8", text);
-    if (next_offset >= 0) {
-        (void)snprintf(number, sizeof number, "%lld", (long long)next_offset);
-        reply_header(r, "X-Next-Offset", number);
-    }
-    if (cut)
+    (void)snprintf(number, sizeof number, "%lld", (long long)value);
+    reply_header(r, name, number);
+}
+
+static void reply_text(struct request *r, const struct output_found *found)
+{
+    reply_bytes(r, 200, "text/plain; charset=utf-8", found->text);
+    number_header(r, "X-Next-Offset", found->next_offset);
+    number_header(r, "X-Total-Bytes", found->bytes);
+    if (found->cut)
         reply_header(r, "X-Truncated", "true");
+}
+
+/* -1: null. */
+static void write_number(struct buf *out, const char *name, int64_t value)
+{
+    if (value < 0)
+        buf_addf(out, ",\"%s\":null", name);
+    else
+        buf_addf(out, ",\"%s\":%lld", name, (long long)value);
+}
+
+static void reply_object(const struct output_request *o, const struct output_found *found)
+{
+    CLEANUP_BUF struct buf json = BUF_INIT(8 * MAX_JSON_BYTES);
+    buf_addf(&json, "{\"execution_id\":\"%s\",\"stream\":\"%s\",\"text\":", o->id.text,
+             STREAMS[o->part.stream]);
+    json_quote(&json, found->text);
+    write_number(&json, "offset", found->offset);
+    write_number(&json, "next_offset", found->next_offset);
+    write_number(&json, "total_bytes", found->bytes);
+    write_number(&json, "total_lines", found->lines);
+    buf_addf(&json, ",\"truncated\":%s,\"ended\":%s}", found->cut ? "true" : "false",
+             found->ended ? "true" : "false");
+    reply_buf(o->request, 200, &json);
+}
+
+static void on_output(void *arg, const struct err *e, const struct output_found *found)
+{
+    const struct output_request *o = arg;
+    o->request->wait = NULL;
+    if (e)
+        reply_error(o->request, e);
+    else if (o->is_json)
+        reply_object(o, found);
+    else
+        reply_text(o->request, found);
 }
 
 void rest_execution_output(struct request *r)
 {
-    struct uuid id;
-    struct output_part part;
     struct err e = ERR_INIT;
-    if (!request_execution(r, &id))
+    struct output_request *o = calloc(1, sizeof *o);
+    assert(o);
+    o->request = r;
+    o->is_json = accept_is_json(r->head.accept);
+    request_work(r, o, output_request_free);
+    if (!request_execution(r, &o->id))
         return;
-    if (read_part(r, &part, &e) < 0)
+    if (read_part(r, &o->part, &e) < 0) {
         reply_error(r, &e);
-    else
-        request_wait(r, execution_output(r->site->hub, r->user, &id, &part, on_output, r));
+        return;
+    }
+    if (o->is_json && o->part.limit > MAX_JSON_BYTES)
+        o->part.limit = MAX_JSON_BYTES;
+    request_wait(r, execution_output(r->site->hub, r->user, &o->id, &o->part, on_output, o));
 }

@@ -11,7 +11,7 @@
 #define API     "/api/v1"
 #define HISTORY "session language status label since until q user limit cursor"
 #define EVENTS  "after follow limit"
-#define OUTPUT  "stream offset limit head tail grep"
+#define OUTPUT  "stream offset limit head tail grep ignore_case total"
 #define PAGE    "limit cursor"
 #define JUPYTER (ROUTE_JUPYTER | ROUTE_HIDDEN)
 
@@ -69,6 +69,9 @@ static const struct route ROUTES[] = {
     { "GET", API "/session", 0, "", rest_default },
     { "POST", API "/session", ROUTE_BODY | ROUTE_STORED, "", rest_default_create },
     { "DELETE", API "/session", ROUTE_STORED, "purge", rest_default_delete },
+    { "POST", API "/packages/install", ROUTE_BODY, "", rest_package_install },
+    { "GET", API "/packages/installed", 0, PAGE " language", rest_packages_installed },
+    { "GET", API "/packages/allowed/{language}", 0, "", rest_packages_allowed },
     { "GET", API "/usage", 0, "group_by", rest_usage },
 
     { "GET", API "/admin/users", ROUTE_ADMIN, PAGE, rest_admin_users },

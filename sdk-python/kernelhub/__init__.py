@@ -11,6 +11,8 @@ from ._requests import (
     ExecOptions,
     ExecuteOptions,
     HistoryFilters,
+    ListOptions,
+    OutputOptions,
     ReplayOptions,
     SandboxChanges,
     SandboxOptions,
@@ -34,6 +36,7 @@ from .errors import (
     KernelhubError,
     MethodNotAllowedError,
     NotFoundError,
+    PackageError,
     PermissionDeniedError,
     PolicyDeniedError,
     PreconditionFailedError,
@@ -49,13 +52,16 @@ from .errors import (
 )
 from .event import Event
 from .execution import ErrorInfo, Execution, FileChange, ResourceUsage, Result, Timing
+from .file_info import FileInfo, FileUsage
 from .info import Health, Image, Language, SandboxInfo, SessionInfo
 from .output import Output
+from .package_info import AllowedPackages, PackageInfo, PackageInstall
 from .run import AsyncRun, Run
 from .sandbox import AsyncSandbox, Sandbox
 from .session import AsyncSession, Session
 
 __all__ = [
+    "AllowedPackages",
     "AsyncClient",
     "AsyncRun",
     "AsyncSandbox",
@@ -74,6 +80,8 @@ __all__ = [
     "Execution",
     "ExecutionError",
     "FileChange",
+    "FileInfo",
+    "FileUsage",
     "GoneError",
     "Health",
     "HistoryFilters",
@@ -83,9 +91,14 @@ __all__ = [
     "KernelDiedError",
     "KernelhubError",
     "Language",
+    "ListOptions",
     "MethodNotAllowedError",
     "NotFoundError",
     "Output",
+    "OutputOptions",
+    "PackageError",
+    "PackageInfo",
+    "PackageInstall",
     "PermissionDeniedError",
     "PolicyDeniedError",
     "PreconditionFailedError",

@@ -13,18 +13,19 @@ PAGE = 100
 class Pages:
     """A walk by cursor, over at most `limit` items."""
 
-    def __init__(self, what: str, limit: int | None = None) -> None:
+    def __init__(self, what: str, limit: int | None = None, size: int = PAGE) -> None:
         if limit is not None and limit < 0:
             raise ValueError("limit counts items, it is not negative")
         self._what = what
         self._left = limit
+        self._size = size
         self.cursor: str | None = None
         self.done = limit == 0
 
     @property
     def size(self) -> int:
         """How many to ask for."""
-        return PAGE if self._left is None else min(PAGE, self._left)
+        return self._size if self._left is None else min(self._size, self._left)
 
     def take(self, reply: Any) -> list[_json.Json]:
         """The items of a page; moves on to the next one."""

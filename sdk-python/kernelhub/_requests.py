@@ -128,6 +128,18 @@ class NotebookOptions(TypedDict, total=False):
     outputs: bool | None
 
 
+class OutputOptions(TypedDict, total=False):
+    """Which part of an output is wanted, see Run.output."""
+
+    offset: int | None
+    limit: int | None
+    head: int | None
+    tail: int | None
+    grep: str | None
+    ignore_case: bool | None
+    total: bool | None
+
+
 @dataclass(frozen=True)
 class Request:
     """One request.
@@ -138,6 +150,7 @@ class Request:
     answers  statuses that are an answer here, although they say that something is wrong
     undone   whether `unavailable` says that nothing was done, although it is not safe otherwise
     is_text  the answer is text, not JSON: given out as (text, headers)
+    more_headers  beside those that follow from the rest
     """
 
     method: str
@@ -151,6 +164,7 @@ class Request:
     answers: tuple[int, ...] = ()
     undone: bool = False
     is_text: bool = False
+    more_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def content(self) -> bytes | None:
@@ -165,10 +179,10 @@ class Request:
         if self.accept == SSE:
             headers["Accept-Encoding"] = "identity"  # a compressor would hold events back
             headers["Cache-Control"] = "no-cache"
-        return headers
+        return {**headers, **self.more_headers}
 
 
-def get(path: str, **params: Any) -> Request:
+def get(path: str, /, **params: Any) -> Request:
     """A GET; parameters that are None are left out."""
     sent = {name: str(value) for name, value in params.items() if value is not None}
     return Request("GET", PREFIX + path, params=sent, safe=True)
@@ -267,7 +281,12 @@ def replay(execution_id: str, options: ReplayOptions) -> tuple[Request, str]:
     return Request("POST", path, params={"async": "1"}, body=body, safe=True), new_id
 
 
-def execution_output(execution_id: str, **params: Any) -> Request:
+def output_params(stream: str, part: OutputOptions) -> dict[str, Any]:
+    _refuse_unknown("part of an output", part, OutputOptions)
+    return {"stream": stream, **part}
+
+
+def execution_output(execution_id: str, params: Mapping[str, Any]) -> Request:
     request = get(f"/executions/{_segment(execution_id)}/output", **params)
     return replace(request, accept="text/plain, application/json;q=0.5", is_text=True)
 
@@ -439,3 +458,130 @@ def _filter_value(value: Any) -> Any:
     if isinstance(value, datetime):  # one without a zone is local time, as everywhere in Python
         return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
     return value
+
+
+# ---- files ----
+
+TRANSFER_SECONDS = 120.0  # a large file is on its way to the disk before it is answered
+
+
+class ListOptions(TypedDict, total=False):
+    """Which files are wanted.
+
+    recursive  what is in folders too
+    pattern    as in a shell: of the name, or of the path below the folder when it has a "/"
+    """
+
+    recursive: bool | None
+    pattern: str | None
+
+
+def _file(path: str) -> str:
+    """A file's path in a URL, which takes "." and ".." for itself."""
+    inside = path.removeprefix("/workspace/")  # as the code in a sandbox names it
+    parts = [part for part in inside.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ValueError(f"a path in the workspace has no '..': {path!r}")
+    return f"/files/{quote('/'.join(parts))}"
+
+
+def _inside(path: str) -> str:
+    """The same for what is in the workspace, not the workspace itself."""
+    found = _file(path)
+    if found == "/files/":
+        raise ValueError("the workspace itself is no file")
+    return found
+
+
+def _sandbox_param(sandbox: str | None) -> dict[str, str]:
+    return {} if sandbox is None else {"sandbox": sandbox}
+
+
+def files(
+    sandbox: str | None, path: str, options: ListOptions, limit: int | None, cursor: str | None
+) -> Request:
+    _refuse_unknown("option of a list of files", options, ListOptions)
+    return get(
+        "/files",
+        path=path or None,
+        recursive=1 if options.get("recursive") else None,
+        pattern=options.get("pattern"),
+        limit=limit,
+        cursor=cursor,
+        sandbox=sandbox,
+    )
+
+
+def files_usage(sandbox: str | None) -> Request:
+    return get("/files", usage=1, sandbox=sandbox)
+
+
+def get_file(sandbox: str | None, path: str) -> Request:
+    request = get(_inside(path), sandbox=sandbox)
+    return replace(request, accept="*/*", seconds=TRANSFER_SECONDS)
+
+
+def get_archive(sandbox: str | None, path: str, form: str) -> Request:
+    request = get(_file(path), archive=form, sandbox=sandbox)
+    return replace(request, accept="*/*", seconds=TRANSFER_SECONDS)
+
+
+def put_file(sandbox: str | None, path: str, overwrite: bool) -> Request:
+    # Safe when it may replace: the second is then the same as the first.
+    return Request(
+        "PUT",
+        PREFIX + _inside(path),
+        params=_sandbox_param(sandbox),
+        safe=overwrite,
+        undone=True,
+        seconds=TRANSFER_SECONDS,
+        more_headers={
+            "Content-Type": "application/octet-stream",
+            **({} if overwrite else {"If-None-Match": "*"}),
+        },
+    )
+
+
+def delete_file(sandbox: str | None, path: str, recursive: bool) -> Request:
+    params = {**_sandbox_param(sandbox), **({"recursive": "1"} if recursive else {})}
+    return Request("DELETE", PREFIX + _inside(path), params=params, seconds=TRANSFER_SECONDS)
+
+
+def move_file(sandbox: str | None, source: str, target: str, overwrite: bool) -> Request:
+    body: dict[str, Any] = {"from": source, "to": target}
+    if overwrite:
+        body["replace"] = True
+    return Request("POST", f"{PREFIX}/files/move", params=_sandbox_param(sandbox), body=body)
+
+
+def make_folder(sandbox: str | None, path: str) -> Request:
+    body = {"path": path}
+    return Request("POST", f"{PREFIX}/files/mkdir", params=_sandbox_param(sandbox), body=body)
+
+
+# ---- packages ----
+
+
+def install_packages(packages: Sequence[str], language: str | None, session: str | None) -> Request:
+    if not packages:
+        raise TypeError("no package is named")
+    body: dict[str, Any] = {"packages": list(packages)}
+    for name, value in (("language", language), ("session", session)):
+        if value is not None:
+            body[name] = value
+    return Request(
+        "POST",
+        f"{PREFIX}/packages/install",
+        body=body,
+        accept=SSE,
+        undone=True,
+        seconds=STREAM_SILENCE_SECONDS,
+    )
+
+
+def packages_installed(language: str | None, cursor: str | None) -> Request:
+    return get("/packages/installed", language=language, cursor=cursor)
+
+
+def packages_allowed(language: str) -> Request:
+    return get(f"/packages/allowed/{_segment(language)}")

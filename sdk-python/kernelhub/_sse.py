@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import ProtocolError
 
@@ -16,6 +18,25 @@ class SseMessage:
 
     data: str
     id: str = ""
+
+
+class RecordStream:
+    """JSON objects that come as messages without numbers."""
+
+    def __init__(self) -> None:
+        self._parser = SseParser()
+
+    def fed(self, chunk: bytes) -> list[dict[str, Any]]:
+        records = []
+        for message in self._parser.feed(chunk):
+            try:
+                record = json.loads(message.data)
+            except ValueError:
+                record = None
+            if not isinstance(record, dict):
+                raise ProtocolError(f"a record that is no JSON object: {message.data[:80]!r}")
+            records.append(record)
+        return records
 
 
 class SseParser:

@@ -16,7 +16,10 @@ from .commander import AsyncCommander
 from .event import Event
 from .execution import Execution
 from .executions import AsyncExecutions, AsyncJobs
+from .files import AsyncFiles
 from .info import Health, Image, Language
+from .output import Output
+from .packages import AsyncPackages
 from .run import AsyncRun
 from .runner import AsyncRunner
 from .sandbox import AsyncSandbox, NewAsyncSandbox
@@ -27,7 +30,7 @@ from .sessions import AsyncSessions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._requests import NotebookOptions, SandboxOptions
+    from ._requests import NotebookOptions, OutputOptions, SandboxOptions
 
 
 class AsyncClient(AsyncRunner, AsyncCommander):
@@ -57,7 +60,9 @@ class AsyncClient(AsyncRunner, AsyncCommander):
         AsyncCommander.__init__(self, self._wire, "default")
         self.url = settings.url
         self.executions = AsyncExecutions(self._wire)
+        self.files = AsyncFiles(self._wire)
         self.jobs = AsyncJobs(self._wire)
+        self.packages = AsyncPackages(self._wire)
         self.sandboxes = AsyncSandboxes(self._wire)
         self.sessions = AsyncSessions(self._wire)
 
@@ -116,6 +121,12 @@ class AsyncClient(AsyncRunner, AsyncCommander):
     async def input(self, execution_id: str, value: str | None) -> None:
         """Answers the input() that an execution waits for, see AsyncRun.input."""
         await AsyncRun(self._wire, execution_id).input(value)
+
+    async def output(
+        self, execution_id: str, stream: str = "stdout", **part: Unpack[OutputOptions]
+    ) -> Output:
+        """What an execution wrote, or a part of it, see AsyncRun.output."""
+        return await AsyncRun(self._wire, execution_id).output(stream, **part)
 
     async def callback_secret(self, renew: bool = False) -> str:
         """What your callbacks are signed with, as Standard Webhooks; renew: another one."""

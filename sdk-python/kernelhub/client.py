@@ -16,7 +16,10 @@ from .commander import Commander
 from .event import Event
 from .execution import Execution
 from .executions import Executions, Jobs
+from .files import Files
 from .info import Health, Image, Language
+from .output import Output
+from .packages import Packages
 from .run import Run
 from .runner import Runner
 from .sandbox import Sandbox
@@ -27,7 +30,7 @@ from .sessions import Sessions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._requests import NotebookOptions, SandboxOptions
+    from ._requests import NotebookOptions, OutputOptions, SandboxOptions
 
 
 class Client(Runner, Commander):
@@ -55,7 +58,9 @@ class Client(Runner, Commander):
         Commander.__init__(self, self._wire, "default")
         self.url = settings.url
         self.executions = Executions(self._wire)
+        self.files = Files(self._wire)
         self.jobs = Jobs(self._wire)
+        self.packages = Packages(self._wire)
         self.sandboxes = Sandboxes(self._wire)
         self.sessions = Sessions(self._wire)
 
@@ -114,6 +119,12 @@ class Client(Runner, Commander):
     def input(self, execution_id: str, value: str | None) -> None:
         """Answers the input() that an execution waits for, see Run.input."""
         Run(self._wire, execution_id).input(value)
+
+    def output(
+        self, execution_id: str, stream: str = "stdout", **part: Unpack[OutputOptions]
+    ) -> Output:
+        """What an execution wrote, or a part of it, see Run.output."""
+        return Run(self._wire, execution_id).output(stream, **part)
 
     def callback_secret(self, renew: bool = False) -> str:
         """What your callbacks are signed with, as Standard Webhooks; renew: another one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .execution import Execution
+    from .package_info import PackageInstall
 
 
 class KernelhubError(Exception):
@@ -217,6 +218,18 @@ class ExecutionError(KernelhubError):
         self.traceback = error.traceback if error else []
 
 
+class PackageError(KernelhubError):
+    """An install ended with another status than ok; `install` has all of it."""
+
+    default_code = "package"
+
+    def __init__(self, install: PackageInstall) -> None:
+        what = install.message or f"the install ended as {install.status}"
+        last = install.output.strip().rpartition("\n")[2]
+        super().__init__(f"{what}: {last}" if last else what, code=install.status)
+        self.install = install
+
+
 _BY_CODE: dict[str, type[KernelhubError]] = {
     error.default_code: error
     for error in (
@@ -270,12 +283,22 @@ def error_from_reply(status: int, headers: Mapping[str, str], body: bytes) -> Ke
     except ValueError:
         reply = None
     error = reply.get("error") if isinstance(reply, dict) else None
+    return _error(error, status, headers)
+
+
+def error_from_record(error: Any) -> KernelhubError:
+    """The exception for an error that came in the middle of a stream."""
+    return _error(error, None, {})
+
+
+def _error(error: Any, status: int | None, headers: Mapping[str, str]) -> KernelhubError:
     if not isinstance(error, dict):
         error = {}
     code = error.get("code")
-    kind = _BY_CODE.get(str(code)) or _BY_STATUS.get(status, KernelhubError)
+    kind = _BY_CODE.get(str(code)) or _BY_STATUS.get(status or 0, KernelhubError)
+    unsaid = f"the service answered HTTP {status}" if status else "the service gave up"
     return kind(
-        str(error.get("message") or f"the service answered HTTP {status}"),
+        str(error.get("message") or unsaid),
         status=status,
         code=str(code) if code else None,
         hint=error.get("hint") or None,

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from . import _requests
-from ._requests import ReplayOptions
+from ._requests import OutputOptions, ReplayOptions
 from ._wire import AsyncWire, Wire
 from .event import Event
 from .execution import Execution
 from .feed import AsyncFeed, Feed
-from .output import Output
+from .output import Output, OutputParts
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -80,40 +80,18 @@ class Run:
         """
         self._wire.send(_requests.answer_input(self.execution_id, value))
 
-    def output(
-        self,
-        stream: str = "stdout",
-        *,
-        offset: int | None = None,
-        limit: int | None = None,
-        head: int | None = None,
-        tail: int | None = None,
-        grep: str | None = None,
-    ) -> Output:
+    def output(self, stream: str = "stdout", **part: Unpack[OutputOptions]) -> Output:
         """The text it wrote so far, or a part: stream is stdout, stderr or result.
 
-        head and tail count lines; offset and limit count bytes of UTF-8; grep keeps the lines that
-        hold a text (no pattern). Without limit, head and tail it is read to its end. A head or tail
-        above 8 MiB is cut: `truncated` of what is returned says so.
+        head and tail count lines, offset and limit bytes of UTF-8; limit bounds head and tail too.
+        grep keeps the lines that hold a text (no pattern); `total` counts all of them. Without
+        limit, head and tail it is read to its end.
         """
-        parts: list[str] = []
-        at = offset
-        while True:
-            request = _requests.execution_output(
-                self.execution_id,
-                stream=stream,
-                offset=at,
-                limit=limit,
-                head=head,
-                tail=tail,
-                grep=grep,
-            )
-            text, headers = self._wire.send(request)
-            parts.append(text)
-            following = headers.get("X-Next-Offset")
-            if limit is not None or following is None:
-                return Output.joined(parts, headers)
-            at = int(following)
+        parts = OutputParts(_requests.output_params(stream, part))
+        while not parts.done:
+            request = _requests.execution_output(self.execution_id, parts.params)
+            parts.take(self._wire.send(request))
+        return parts.output()
 
     def replay(self, **options: Unpack[ReplayOptions]) -> Run:
         """Runs its code again, in a fresh kernel unless `session` is named; returns at once.
@@ -194,40 +172,18 @@ class AsyncRun:
         """
         await self._wire.send(_requests.answer_input(self.execution_id, value))
 
-    async def output(
-        self,
-        stream: str = "stdout",
-        *,
-        offset: int | None = None,
-        limit: int | None = None,
-        head: int | None = None,
-        tail: int | None = None,
-        grep: str | None = None,
-    ) -> Output:
+    async def output(self, stream: str = "stdout", **part: Unpack[OutputOptions]) -> Output:
         """The text it wrote so far, or a part: stream is stdout, stderr or result.
 
-        head and tail count lines; offset and limit count bytes of UTF-8; grep keeps the lines that
-        hold a text (no pattern). Without limit, head and tail it is read to its end. A head or tail
-        above 8 MiB is cut: `truncated` of what is returned says so.
+        head and tail count lines, offset and limit bytes of UTF-8; limit bounds head and tail too.
+        grep keeps the lines that hold a text (no pattern); `total` counts all of them. Without
+        limit, head and tail it is read to its end.
         """
-        parts: list[str] = []
-        at = offset
-        while True:
-            request = _requests.execution_output(
-                self.execution_id,
-                stream=stream,
-                offset=at,
-                limit=limit,
-                head=head,
-                tail=tail,
-                grep=grep,
-            )
-            text, headers = await self._wire.send(request)
-            parts.append(text)
-            following = headers.get("X-Next-Offset")
-            if limit is not None or following is None:
-                return Output.joined(parts, headers)
-            at = int(following)
+        parts = OutputParts(_requests.output_params(stream, part))
+        while not parts.done:
+            request = _requests.execution_output(self.execution_id, parts.params)
+            parts.take(await self._wire.send(request))
+        return parts.output()
 
     async def replay(self, **options: Unpack[ReplayOptions]) -> AsyncRun:
         """Runs its code again, in a fresh kernel unless `session` is named; returns at once.

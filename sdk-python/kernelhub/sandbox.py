@@ -11,6 +11,7 @@ from ._json import Json
 from ._wire import AsyncWire, Wire
 from .commander import AsyncCommander, Commander
 from .errors import GoneError, NotFoundError
+from .files import AsyncFiles, Files
 from .info import SandboxInfo
 from .runner import AsyncRunner, Runner
 from .sandboxes import AsyncSandboxes, Sandboxes
@@ -31,6 +32,7 @@ class Sandbox(Runner, Commander):
         Runner.__init__(self, wire, {"sandbox": sandbox_id})
         Commander.__init__(self, wire, sandbox_id)
         self._sandboxes = Sandboxes(wire)
+        self.files = Files(wire, sandbox_id)
         self.sandbox_id = sandbox_id
 
     def info(self) -> SandboxInfo:
@@ -83,6 +85,7 @@ class AsyncSandbox(AsyncRunner, AsyncCommander):
         AsyncRunner.__init__(self, wire, {"sandbox": sandbox_id})
         AsyncCommander.__init__(self, wire, sandbox_id)
         self._sandboxes = AsyncSandboxes(wire)
+        self.files = AsyncFiles(wire, sandbox_id)
         self.sandbox_id = sandbox_id
 
     async def info(self) -> SandboxInfo:

@@ -500,3 +500,20 @@ def test_every_command_explains_itself() -> None:
 def test_a_mistyped_command_suggests_the_right_one() -> None:
     done = cli(None, "histroy")
     assert done.returncode == 2 and "did you mean 'history'?" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="images belong to root")
+def test_an_image_with_packages_is_built_from_names_and_versions_alone(tmp_path: Path) -> None:
+    script = tmp_path / "images" / "build"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\nfor a in "$@"; do echo "<$a>"; done\n')
+    script.chmod(0o755)
+    (tmp_path / "list").write_text("# what we use\nnumpy>=2 Pandas\n\nscipy # more\n")
+    data = {"KERNELHUB_DATA": str(tmp_path)}
+    done = cli(None, "image", "build", "slim", "--packages", "numpy>=2 Pandas[x]", "--tag", "data", **data)
+    assert (done.returncode, done.stdout.split("\n")[:-1]) == (0, ["<--packages>", "<numpy>=2 pandas[x]>", "<--tag>", "<data>", "<slim>"])
+    done = cli(None, "image", "build", "slim", "--packages", f"@{tmp_path}/list", "--tag", "data", **data)
+    assert "<numpy>=2 pandas scipy>" in done.stdout
+    for packages, tag in (("-r x", "d"), ("--index-url=x", "d"), ("a;b", "d"), ("", "d"), ("a", ""), ("a", "../x"), ("a", None)):
+        done = cli(None, "image", "build", "slim", "--packages", packages, *(["--tag", tag] if tag is not None else []), **data)
+        assert done.returncode == 2 and not done.stdout and done.stderr, (packages, tag)

@@ -34,6 +34,7 @@ static void check_request(struct slice body)
     if (d != DECODE_OK)
         return;
     check(again.id == r.id && again.verb == r.verb && again.version == r.version);
+    check(uuid_equal(&again.build_id, &r.build_id) && strcmp(again.language, r.language) == 0);
     check(uuid_equal(&again.sandbox_id, &r.sandbox_id) && strcmp(again.user_id, r.user_id) == 0);
     check(strcmp(again.template_name, r.template_name) == 0 &&
           again.private_workspace == r.private_workspace);

@@ -548,7 +548,7 @@ ballast = bytearray(30 << 20)
 
 def test_a_keeper_that_was_killed_adopts_what_lives(keeper: Keeper) -> None:
     hub = keeper.hub()
-    hello = hub.ask("hello", version=1)
+    hello = hub.ask("hello", version=2)
     kept, dead = (hub.create()["sandbox_id"] for _ in range(2))
     record = keeper.record(kept)
     keeper.kill()
@@ -560,7 +560,7 @@ def test_a_keeper_that_was_killed_adopts_what_lives(keeper: Keeper) -> None:
     try:
         keeper.start()
         hub = keeper.hub()
-        again = hub.ask("hello", version=1)
+        again = hub.ask("hello", version=2)
         assert again["instance"] == hello["instance"] and again["keeper_epoch"] == hello["keeper_epoch"] + 1
         assert [s["sandbox_id"] for s in hub.ask("list")["sandboxes"]] == [kept]
         assert len(keeper.containers()) == 1

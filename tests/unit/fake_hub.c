@@ -916,13 +916,20 @@ struct wait *execution_output(struct hub *h, const struct user *u, const struct 
     struct buf text = BUF_INIT(4096);
     if (!run_find(h, u, id)) {
         (void)err_set(&e, ERR_NOT_FOUND, "no execution '%s'", id->text);
-        done(arg, &e, slice_of(NULL, 0), -1, false);
+        done(arg, &e, NULL);
         return NULL;
     }
-    buf_addf(&text, "%d %lld %lld %lld %lld %s", (int)part->stream, (long long)part->offset,
+    buf_addf(&text, "%d %lld %lld %lld %lld %s%s", (int)part->stream, (long long)part->offset,
              (long long)part->limit, (long long)part->head, (long long)part->tail,
-             part->grep ? part->grep : "-");
-    done(arg, NULL, buf_slice(&text), part->offset ? part->offset + 1 : -1, part->tail == 7);
+             part->grep ? part->grep : "-", part->ignore_case ? "/i" : "");
+    const struct output_found found = { .text = buf_slice(&text),
+                                        .offset = part->offset,
+                                        .next_offset = part->offset ? part->offset + 1 : -1,
+                                        .bytes = part->wants_total ? 5000 : -1,
+                                        .lines = part->wants_total ? 70 : -1,
+                                        .cut = part->tail == 7,
+                                        .ended = true };
+    done(arg, NULL, &found);
     buf_done(&text);
     return NULL;
 }

@@ -118,6 +118,46 @@ static void a_line_out_of_shape_is_named(void **state)
     expect_error(c, "server\n    address = \"x\n", path, "ZPL");
 }
 
+static void a_list_goes_on_in_each_line_that_says_it(void **state)
+{
+    struct config *c = *state;
+    struct err e = ERR_INIT;
+    assert_int_equal(read_text(c,
+                               "packages\n    python = \"numpy>=2,<3\"\n    network = host\n"
+                               "    python = \"types-* requests\"\n",
+                               &e),
+                     0);
+    assert_string_equal(config_text(c, CONFIG_PACKAGES_PYTHON), "numpy>=2,<3 types-* requests");
+    assert_int_equal(config_check(c, &e), 0);
+    assert_int_equal(config_set(c, "packages/python", "scipy", "--set", &e), 0);
+    assert_string_equal(config_text(c, CONFIG_PACKAGES_PYTHON), "scipy");
+}
+
+static void rules_that_are_none_and_a_network_without_keys_are_refused(void **state)
+{
+    static const char *const BAD[][3] = {
+        { "packages/python", "numpy >=2", "'>=2'" },
+        { "packages/python", "numpy a[b]", "'a[b]'" },
+        { "packages/javascript", "lodash@^4 Upper", "'Upper'" },
+        { "packages/wheels", "wheels", "absolute" },
+    };
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+        struct config *c = config_new();
+        struct err e = ERR_INIT;
+        assert_int_equal(config_set(c, BAD[i][0], BAD[i][1], "", &e), 0);
+        assert_int_equal(config_check(c, &e), -1);
+        assert_non_null(strstr(e.text, BAD[i][2]));
+        config_free(c);
+    }
+    struct config *c = *state;
+    struct err e = ERR_INIT;
+    assert_int_equal(config_set(c, "packages/network", "host", "", &e), 0);
+    assert_int_equal(config_check(c, &e), 0);
+    assert_int_equal(config_set(c, "server/auth", "none", "", &e), 0);
+    assert_int_equal(config_check(c, &e), -1);
+    assert_non_null(strstr(e.text, "server/auth"));
+}
+
 static void a_file_that_is_not_there_may_be_missing(void **state)
 {
     struct config *c = *state;
@@ -184,6 +224,8 @@ int main(void)
         WITH_FILE(a_file_overrides_the_defaults),
         WITH_FILE(an_error_names_file_line_and_what_is_allowed),
         WITH_FILE(a_line_out_of_shape_is_named),
+        WITH_FILE(a_list_goes_on_in_each_line_that_says_it),
+        WITH_FILE(rules_that_are_none_and_a_network_without_keys_are_refused),
         WITH_FILE(a_file_that_is_not_there_may_be_missing),
         WITH_FILE(the_environment_overrides),
         WITH_FILE(what_is_printed_says_where_it_came_from),

@@ -310,6 +310,96 @@ static void what_the_configuration_allows_is_allowed(void **state)
     assert_int_equal(config_set(config, "limits/pids", "4194305", "", &e), -1);
 }
 
+static const char *const VARIABLES[] = { "PATH=/opt/bin", "A=b=c", "none", NULL };
+
+static struct policy_builder builder(void)
+{
+    return (struct policy_builder){ .language = "python",
+                                    .tree_dir = "/run/b/tree",
+                                    .work_dir = "/run/b/work",
+                                    .old_dir = "/run/b/old",
+                                    .host_dir = "/run/b/host",
+                                    .environment = VARIABLES };
+}
+
+static void packages_are_read_only_and_may_be_executed(void **state)
+{
+    struct policy_container c = plain();
+    c.packages_dir = "/run/x/packages";
+    CLEANUP(json_decref) json_t *spec = document(&c);
+    const json_t *m = find(json_object_get(spec, "mounts"), "destination", "/packages");
+    assert_non_null(m);
+    assert_string_equal(text_of(m, "source"), "/run/x/packages");
+    const json_t *options = json_object_get(m, "options");
+    assert_true(has(options, "ro") && has(options, "nosuid") && has(options, "nodev"));
+    assert_false(has(options, "noexec"));
+}
+
+static void a_builder_has_the_walls_of_a_sandbox_and_none_of_its_ways(void **state)
+{
+    struct policy_builder b = builder();
+    struct policy_container c = plain();
+    c.wall_dir = c.workspace_dir = NULL;
+    c.builder = &b;
+    CLEANUP(json_decref) json_t *spec = document(&c);
+    assert_string_equal(text_of(spec, "user"), "1000:1000");
+    assert_string_equal(text_of(spec, "seccomp_profile_path"), "/share/seccomp.json");
+    assert_true(json_is_true(json_object_get(spec, "no_new_privileges")));
+    assert_true(json_is_true(json_object_get(spec, "read_only_filesystem")));
+    assert_string_equal(mode_of(spec, "netns"), "none");
+    assert_string_equal(text_of(spec, "work_dir"), "/build");
+    const json_t *mounts = json_object_get(spec, "mounts");
+    static const struct {
+        const char *destination, *source, *option;
+    } SEEN[] = { { "/packages/python", "/run/b/tree", "rw" },
+                 { "/build", "/run/b/work", "rw" },
+                 { "/run/packages", "/run/b/old", "ro" },
+                 { "/run/kernelhub", "/run/b/host", "ro" },
+                 { "/etc/hosts", "/state/empty", "ro" },
+                 { "/etc/resolv.conf", "/state/empty", "ro" },
+                 { "/workspace", "tmpfs", "rw" } };
+    for (size_t i = 0; i < ARRAY_LEN(SEEN); i++) {
+        const json_t *m = find(mounts, "destination", SEEN[i].destination);
+        assert_non_null(m);
+        assert_string_equal(text_of(m, "source"), SEEN[i].source);
+        assert_true(has(json_object_get(m, "options"), SEEN[i].option));
+    }
+    assert_null(find(mounts, "destination", "/usr/sbin/kernelhub-init"));
+    assert_null(find(mounts, "destination", "/etc/ssl/certs"));
+    assert_int_equal(json_array_size(mounts), ARRAY_LEN(SEEN) + 3); /* and the tmpfs of all */
+    const json_t *env = json_object_get(spec, "env");
+    assert_string_equal(text_of(env, "PATH"), "/opt/bin");
+    assert_string_equal(text_of(env, "A"), "b=c");
+    assert_null(json_object_get(env, "none"));
+}
+
+static void a_builder_has_the_hosts_network_only_when_it_is_told_so(void **state)
+{
+    struct policy_builder b = builder();
+    struct policy_container c = plain();
+    b.host_network = true;
+    b.resolv_path = "/etc/resolv.conf";
+    b.hosts_path = "/etc/hosts";
+    b.certificates_dir = "/etc/ssl/certs";
+    b.wheels_dir = "/srv/wheels";
+    c.builder = &b;
+    CLEANUP(json_decref) json_t *spec = document(&c);
+    const json_t *mounts = json_object_get(spec, "mounts");
+    assert_string_equal(mode_of(spec, "netns"), "host");
+    assert_string_equal(mode_of(spec, "ipcns"), "none");
+    assert_string_equal(mode_of(spec, "pidns"), "private");
+    assert_string_equal(text_of(find(mounts, "destination", "/etc/resolv.conf"), "source"),
+                        "/etc/resolv.conf");
+    static const char *const LENT[] = { "/etc/ssl/certs", "/run/wheels", "/etc/hosts" };
+    for (size_t i = 0; i < ARRAY_LEN(LENT); i++)
+        assert_true(has(json_object_get(find(mounts, "destination", LENT[i]), "options"), "ro"));
+    b.wheels_dir = "/srv/a:b";
+    refused(c);
+    b.wheels_dir = NULL;
+    b.tree_dir = "relative";
+    refused(c);
+}
+
 static void names_in_place_of_ids_and_paths_are_refused(void **state)
 {
     struct policy_container c = plain();
@@ -344,6 +434,9 @@ int main(void)
         cmocka_unit_test(labels_say_whose_it_is),
         cmocka_unit_test(limits_beyond_policy_are_refused),
         cmocka_unit_test(what_the_configuration_allows_is_allowed),
+        cmocka_unit_test(packages_are_read_only_and_may_be_executed),
+        cmocka_unit_test(a_builder_has_the_walls_of_a_sandbox_and_none_of_its_ways),
+        cmocka_unit_test(a_builder_has_the_hosts_network_only_when_it_is_told_so),
         cmocka_unit_test(names_in_place_of_ids_and_paths_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

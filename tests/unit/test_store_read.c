@@ -169,16 +169,21 @@ static void blobs_are_read_back_by_number_and_only_by_their_user(void **state)
 
 struct got_output {
     struct got got;
-    int64_t next_offset;
+    int64_t next_offset, bytes, lines;
+    bool ended;
 };
 
-static void take_output(void *arg, const struct err *e, struct slice text, int64_t next_offset,
-                        bool cut)
+static void take_output(void *arg, const struct err *e, const struct output_found *found)
 {
     struct got_output *g = arg;
-    g->next_offset = next_offset;
-    assert_false(cut);
-    got_take(&g->got, e, text);
+    if (found) {
+        g->next_offset = found->next_offset;
+        g->bytes = found->bytes;
+        g->lines = found->lines;
+        g->ended = found->ended;
+        assert_false(found->cut);
+    }
+    got_take(&g->got, e, found ? found->text : slice_of(NULL, 0));
 }
 
 static void read_output(struct fixture *f, const struct execution_row *row, unsigned user,
@@ -231,6 +236,12 @@ static void a_text_is_read_in_parts(void **state)
     read_output(f, &row, 500, (struct output_part){ .limit = 0 }, &g);
     assert_int_equal(g.got.len, 13 + 300001);
     assert_int_equal(g.next_offset, -1);
+    assert_int_equal(g.bytes, 13 + 300001);
+    assert_int_equal(g.lines, 3);
+    assert_false(g.ended);
+    read_output(f, &row, 500, (struct output_part){ .limit = 3, .wants_total = true }, &g);
+    assert_string_equal(g.got.text, "one");
+    assert_int_equal(g.bytes, 13 + 300001);
     read_output(f, &row, 500, (struct output_part){ .stream = OUTPUT_STDERR }, &g);
     assert_string_equal(g.got.text, "warned");
     read_output(f, &row, 500, (struct output_part){ .stream = OUTPUT_RESULT }, &g);
@@ -287,6 +298,37 @@ static void a_long_text_is_read_page_by_page(void **state)
     read_output(f, &row, 500, (struct output_part){ .offset = 3 * 300001 - 2, .limit = 4 }, &g);
     assert_string_equal(g.got.text, "y\nyy");
     got_done(&g.got);
+}
+
+static void whoever_reads_much_lets_others_read_in_between(void **state)
+{
+    struct fixture *f = *state;
+    struct got_output whole = { .ended = false };
+    struct got other = { 0 };
+    struct execution_row row = fixture_execution(f->store, 1);
+    struct uuid user_id = fixture_id(500);
+    store_insert_execution(f->store, &row, NULL, NULL);
+    for (unsigned i = 0; i < 40; i++)
+        add_long(f, &row, i);
+    fixture_flush(f);
+    const struct output_part part = { .tail = 1, .wants_total = true };
+    store_read_output(f->store, &row.id, &user_id, &part, take_output, &whole);
+    store_find_execution(f->store, &row.id, got_json, &other);
+    fixture_run(f, &other.came, 1);
+    assert_int_equal(whole.got.came, 0);
+    fixture_run(f, &whole.got.came, 1);
+    assert_int_equal(whole.bytes, 40 * 300001);
+    assert_int_equal(whole.lines, 40);
+    struct store_query *q =
+        store_read_output(f->store, &row.id, &user_id, &part, take_output, &whole);
+    store_find_execution(f->store, &row.id, got_json, &other);
+    other.came = 0;
+    fixture_run(f, &other.came, 1);
+    store_cancel(q); /* between two turns, or in one */
+    read_output(f, &row, 500, (struct output_part){ .head = 1 }, &whole);
+    assert_int_equal(whole.got.len, 300001);
+    got_done(&other);
+    got_done(&whole.got);
 }
 
 static void the_source_is_what_it_takes_to_run_it_again(void **state)
@@ -659,6 +701,7 @@ int main(void)
         WITH_STORE(blobs_are_read_back_by_number_and_only_by_their_user),
         WITH_STORE(a_text_is_read_in_parts),
         WITH_STORE(a_long_text_is_read_page_by_page),
+        WITH_STORE(whoever_reads_much_lets_others_read_in_between),
         WITH_STORE(an_object_in_place_of_a_text_makes_nothing_unreadable),
         WITH_STORE(the_source_is_what_it_takes_to_run_it_again),
         WITH_STORE(the_history_is_filtered),

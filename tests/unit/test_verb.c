@@ -174,6 +174,27 @@ static void an_error_travels_with_its_code(void **state)
     assert_string_equal(r.error.text, "too \"many\"");
 }
 
+#define BUILD                                                                                      \
+    "{\"id\":3,\"verb\":\"build\",\"build_id\":\"4e2a4848-5bcb-4b69-98a9-5120e52e0b67\","          \
+    "\"user_id\":\"ann\",\"template\":\"slim\",\"language\":"
+
+static void a_build_names_ids_and_a_language_that_there_is(void **state)
+{
+    struct verb_request r;
+    assert_int_equal(decode(BUILD "\"python\"}", &r), DECODE_OK);
+    assert_int_equal(r.verb, VERB_BUILD);
+    assert_string_equal(r.build_id.text, "4e2a4848-5bcb-4b69-98a9-5120e52e0b67");
+    assert_string_equal(r.language, "python");
+    assert_int_equal(verb_since(VERB_BUILD), 3);
+    assert_int_equal(decode(BUILD "\"javascript\"}", &r), DECODE_OK);
+    bad(BUILD "\"perl\"}");
+    bad(BUILD "\"../x\"}");
+    bad(BUILD "\"python\",\"packages\":[\"numpy\"]}");
+    bad("{\"id\":3,\"verb\":\"build\",\"build_id\":\"..\",\"user_id\":\"ann\",\"template\":"
+        "\"slim\","
+        "\"language\":\"python\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +203,7 @@ int main(void)
         cmocka_unit_test(fields_that_are_missing_too_many_or_twice_are_bad),
         cmocka_unit_test(names_cannot_be_paths),
         cmocka_unit_test(limits_are_positive_numbers),
+        cmocka_unit_test(a_build_names_ids_and_a_language_that_there_is),
         cmocka_unit_test(a_purge_names_a_sandbox_when_it_is_of_a_private_workspace),
         cmocka_unit_test(replies_and_events_are_told_apart),
         cmocka_unit_test(an_error_travels_with_its_code),

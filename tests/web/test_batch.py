@@ -233,6 +233,7 @@ def test_a_wrong_replay_is_refused(server):
         ("?stream=result&limit=9&offset=5", "2 5 9 0 0 -"),
         ("?head=3", "0 0 8388608 3 0 -"),
         ("?tail=3&grep=a%20b%5B", "0 0 8388608 0 3 a b["),
+        ("?head=3&limit=9&grep=a&ignore_case=1", "0 0 9 3 0 a/i"),
     ],
 )
 def test_a_part_of_the_output_is_asked_for(server, query, expected):
@@ -243,6 +244,30 @@ def test_a_part_of_the_output_is_asked_for(server, query, expected):
     assert reply.headers["X-Next-Offset"] == ("6" if "offset=5" in query else None)
 
 
+def test_a_part_comes_as_json_with_its_place(server):
+    run = server.execute("pass").json["execution_id"]
+
+    def ask(query, accept="application/json"):
+        return server.ask("GET", f"{API}/executions/{run}/output?{query}", Accept=accept)
+
+    first = ask("offset=5&limit=7&total=1").json
+    assert first == {
+        "execution_id": run, "stream": "stdout", "text": "0 5 7 0 0 -", "offset": 5, "next_offset": 6,
+        "total_bytes": 5000, "total_lines": 70, "truncated": False, "ended": True,
+    }  # fmt: skip
+    last = ask("stream=stderr&tail=7").json
+    assert last["text"] == "1 0 1048576 0 7 -" and last["truncated"] and last["stream"] == "stderr"
+    assert last["next_offset"] is None and last["total_bytes"] is None and last["total_lines"] is None
+    assert ask("total=1", "*/*").headers["X-Total-Bytes"] == "5000"
+    for accept, kind in [
+        ("text/plain, application/json;q=0.5", "text/plain; charset=utf-8"),
+        ("application/json, text/plain, */*", "application/json"),
+        ("text/html, */*", "text/plain; charset=utf-8"),
+        ("application/json;q=0, */*", "text/plain; charset=utf-8"),
+    ]:
+        assert ask("", accept).headers["Content-Type"] == kind
+
+
 def test_what_is_left_out_is_said(server):
     run = server.execute("pass").json["execution_id"]
     assert server.ask("GET", f"{API}/executions/{run}/output?tail=7").headers["X-Truncated"] == "true"
@@ -250,8 +275,8 @@ def test_what_is_left_out_is_said(server):
 
 @pytest.mark.parametrize(
     "query",
-    ["stream=all", "offset=-1", "limit=0", "limit=8388609", "head=0", "tail=x", "head=1&tail=1", "head=1&offset=0", "tail=1&limit=5",
-     "grep=", "grep=a%0Ab", "grep=" + "x" * 1025, "lines=5"],
+    ["stream=all", "offset=-1", "limit=0", "limit=8388609", "head=0", "tail=x", "head=1&tail=1", "head=1&offset=0", "tail=1&offset=5",
+     "ignore_case=1", "grep=a&ignore_case=x", "total=2", "grep=", "grep=a%0Ab", "grep=" + "x" * 1025, "lines=5"],
 )  # fmt: skip
 def test_a_wrong_part_is_named(server, query):
     run = server.execute("pass").json["execution_id"]

@@ -91,6 +91,21 @@ def test_a_part_of_an_output_is_one_request(driver):
     assert hub.lines()[1].endswith("?stream=stderr&tail=1&grep=a+b")
 
 
+def test_a_head_is_one_request_and_says_where_to_go_on(driver):
+    hub = FakeHub(text_reply("a\n", X_Next_Offset="2", X_Total_Bytes="9"), text_reply("rest"))
+    head = driver.call(
+        hub, lambda c: c.output("e", head=1, grep="A", ignore_case=True, total=True)
+    )
+    assert (head, head.next_offset, head.total_bytes) == ("a\n", 2, 9)
+    rest = driver.call(hub, lambda c: c.output("e", offset=head.next_offset, total=True))
+    assert (rest.next_offset, rest.total_bytes) == (None, None)
+    first, second = (line.partition("?")[2] for line in hub.lines())
+    assert set(first.split("&")) == {"stream=stdout", "head=1", "grep=A", "ignore_case=1", "total=1"}
+    assert second == "stream=stdout&offset=2"
+    with pytest.raises(TypeError):
+        driver.call(FakeHub(), lambda c: c.output("e", lines=3))
+
+
 def test_an_output_says_whether_it_was_cut(driver):
     cut, whole = text_reply("tail", X_Truncated="true"), text_reply("all")
     hub = FakeHub(cut, whole)

@@ -7,6 +7,7 @@ Differences from ipykernel's own kernel:
 - What is printed between two flushes goes out in pieces: a message beyond 64 MiB would be lost whole.
 - What was printed and shown is not kept: IPython's copy of it all, for its %notebook, would fill the sandbox's memory.
 - `metadata.kernelhub.env` of an execute_request is in force during that request only.
+- What the user installs is found from the next cell on, and is not there before the kernel itself has been imported.
 - It ends when it is asked to: ipykernel's may hang between its threads, the more often the busier the machine.
 - No notes on the standard streams while starting, no files but below /tmp, history in memory.
 """
@@ -22,6 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import kernelhub_packages
 import zmq
 from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
@@ -85,6 +87,7 @@ class PythonKernel(IPythonKernel):
         cell_meta: dict[str, Any] | None = None,
         cell_id: str | None = None,
     ) -> dict[str, Any]:
+        kernelhub_packages.refresh()
         with environment(environment_of(cell_meta)):
             return await super().do_execute(
                 code,
@@ -185,6 +188,7 @@ def main() -> None:
     HistoryManager.outputs = Unkept()
     app = KernelApp.instance(kernel_class=PythonKernel, config=python_config())
     app.initialize()
+    kernelhub_packages.enable()
     app.start()
 
 
