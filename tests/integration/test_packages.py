@@ -67,6 +67,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[package_index.In
     index.add(package_index.wheel("zmq", "9.0", {"zmq/__init__.py": "raise RuntimeError('not me')\n"}))
     index.add(package_index.wheel("pyzmq", "99.0", {"zmq/__init__.py": "raise RuntimeError('not me')\n"}))
     index.add(package_index.wheel("tool", "1.0", {"tool.py": "def main(): print('tool runs')\n", "tool-1.0.dist-info/entry_points.txt": "[console_scripts]\ntool=tool:main\n"}))
+    index.add(package_index.npm("tiny", "1.0.0", "exports.value = 1;"))
+    index.add(package_index.npm("tiny", "1.2.0", "exports.value = 2;"))
     index.add(package_index.source("broken", "raise SystemExit('this setup.py fails')"))
     index.add(package_index.source("sleepy", "import time; time.sleep(1000)"))
     index.add(package_index.source("slow", "import time; time.sleep(5)"))
@@ -82,12 +84,13 @@ def packages(index: package_index.Index) -> Iterator[Service]:
     service = Service(
         "packages/network=host",
         "packages/python=small-one<3 needy machine tool json zmq pyzmq spy broken sleepy slow greedy huge loud",
+        "packages/javascript=tiny@^1",
         "packages/max_bytes=24M",
         "packages/memory_bytes=256M",
         "packages/timeout_seconds=25",
         "limits/memory_bytes=512M",
     )
-    service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_")} | {"PIP_INDEX_URL": index.url}
+    service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_")} | {"PIP_INDEX_URL": index.url, "NPM_CONFIG_REGISTRY": index.npm_url}
     try:
         service.start()
         yield service
@@ -101,8 +104,8 @@ def client(packages: Service) -> Iterator[httpx.Client]:
         yield client
 
 
-def install(client: httpx.Client, *names: str, **fields: object) -> dict[str, Any]:
-    reply = client.post("/api/v1/packages/install", json={"language": "python", "packages": list(names), **fields})
+def install(client: httpx.Client, *names: str, language: str = "python") -> dict[str, Any]:
+    reply = client.post("/api/v1/packages/install", json={"language": language, "packages": list(names)})
     assert reply.status_code == 200, reply.text
     return reply.json()  # type: ignore[no-any-return]
 
@@ -190,6 +193,23 @@ def test_a_build_finds_nothing_of_the_user_and_leaves_nothing_when_it_fails(
     builds = list((packages.state / "workspaces").glob("*/building/*"))
     assert builds == []
     wait_until(lambda: not list((packages.state / "workspaces" / ".removed").iterdir()), 20)
+
+
+def test_javascript_has_packages_of_npm(client: httpx.Client) -> None:
+    before = run(client, "let x = 41; try { require('tiny') } catch (e) { console.log(e.code) }", language="javascript")
+    assert before["stdout"] == "MODULE_NOT_FOUND\n"
+    result = install(client, "tiny@1.0.0", language="js")
+    assert result["status"] == "ok" and result["installed"] == [{"name": "tiny", "version": "1.0.0", "change": "added"}], result
+    after = run(client, "console.log(x, require('tiny').value)", language="javascript")
+    assert (after["stdout"], after["kernel_id"]) == ("41 1\n", before["kernel_id"]), after
+    result = install(client, "tiny", language="javascript")
+    assert result["installed"] == [{"name": "tiny", "version": "1.2.0", "change": "updated", "previous": "1.0.0"}], result
+    code = "import tiny from 'npm:tiny';\nconsole.log(tiny.value, (await import('tiny')).default.value)"
+    assert run(client, code, language="typescript")["stdout"] == "2 2\n"
+    items = client.get("/api/v1/packages/installed?language=javascript").json()["items"]
+    assert items == [{"language": "javascript", "name": "tiny", "version": "1.2.0"}]
+    reply = client.post("/api/v1/packages/install", json={"language": "javascript", "package": "tiny@2.0.0"})
+    assert (reply.status_code, reply.json()["error"]["details"]) == (403, {"rule": "tiny@^1"})
 
 
 def test_progress_is_a_stream_of_records(client: httpx.Client) -> None:
