@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import package_index
 import pytest
-from conftest import Service, run, wait_until
+from conftest import Service, kill, run, wait_until
 
 SPY = """
 import os, subprocess
@@ -87,7 +87,7 @@ def packages(index: package_index.Index) -> Iterator[Service]:
         "packages/javascript=tiny@^1",
         "packages/max_bytes=24M",
         "packages/memory_bytes=256M",
-        "packages/timeout_seconds=25",
+        "packages/timeout_seconds=20",
         "limits/memory_bytes=512M",
     )
     service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_")} | {"PIP_INDEX_URL": index.url, "NPM_CONFIG_REGISTRY": index.npm_url}
@@ -102,6 +102,11 @@ def packages(index: package_index.Index) -> Iterator[Service]:
 def client(packages: Service) -> Iterator[httpx.Client]:
     with packages.client(timeout=120) as client:
         yield client
+
+
+def spy(port: int) -> tuple[str, bytes]:
+    """A source package that looks around while it is built, and says in its module what it found. It is no secret itself."""
+    return package_index.source("spy", SPY.replace("PORTS", repr([port])).replace("SECRET-OF-", "SECRET-'b'OF-"))
 
 
 def install(client: httpx.Client, *names: str, language: str = "python") -> dict[str, Any]:
@@ -178,8 +183,7 @@ def test_a_build_finds_nothing_of_the_user_and_leaves_nothing_when_it_fails(
 ) -> None:
     run(client, "open('/workspace/mine.txt', 'w').write('SECRET-OF-' + 'ann')")
     (packages.folder / "secret").write_text("SECRET-OF-the-host")
-    text = SPY.replace("PORTS", repr([packages.port]))
-    index.add(package_index.source("spy", text.replace("SECRET-OF-", "SECRET-'b'OF-")))
+    index.add(spy(packages.port))
     before = installed(client)
     assert install(client, "spy")["status"] == "ok"
     report = json.loads(run(client, "import spy, json\nprint(json.dumps(spy.report))")["stdout"])  # type: ignore[arg-type]
@@ -243,6 +247,26 @@ def test_installs_of_a_user_wait_for_each_other(client: httpx.Client, packages: 
         reply.close()
 
 
+def test_a_keeper_that_dies_in_a_build_is_followed_by_one_that_builds_anew(client: httpx.Client, packages: Service) -> None:
+    body = {"packages": ["slow"]}
+    with client.stream("POST", "/api/v1/packages/install", json=body, headers={"Accept": "application/x-ndjson"}) as reply:
+        lines = reply.iter_lines()
+        next(lines)  # it runs
+        kill(packages.pid_of("keeper"))
+        last = json.loads(list(lines)[-1])
+    assert last["status"] == "ok", last
+    assert run(client, "import slow\nprint('there')")["stdout"] == "there\n"
+
+
+def test_numpy_comes_from_the_hosts_own_index(make_service: Any) -> None:
+    service = make_service("packages/network=host", "packages/python=numpy")
+    with service.client(timeout=300) as client:
+        assert run(client, "x = 3")["status"] == "ok"
+        result = client.post("/api/v1/packages/install", json={"language": "python", "packages": ["numpy"]}).json()
+        assert result["status"] == "ok", result
+        assert run(client, "import numpy\nprint(numpy.linalg.inv(numpy.eye(x)).sum())")["stdout"] == "3.0\n"
+
+
 def test_a_user_has_none_of_anothers_packages(client: httpx.Client, packages: Service) -> None:
     assert install(client, "tool")["status"] == "ok"
     assert client.post("/api/v1/admin/users", json={"name": "ben"}).status_code == 201
@@ -263,26 +287,29 @@ def test_the_list_is_read_again_at_sighup_and_no_network_means_wheels(make_servi
             folder.chmod(0o755)
     name = "small_one-1.0-py3-none-any.whl"
     (wheels / name).write_bytes(index.files[name])
+    looking, text = spy(service.port)
+    (wheels / looking).write_bytes(text)
     (service.folder / "conf").write_text('packages\n    python = "needy"\n')
     try:
         service.start()
         with service.client(timeout=60) as client:
             assert client.post("/api/v1/packages/install", json={"package": "small-one"}).status_code == 403
-            (service.folder / "conf").write_text('packages\n    python = "needy"\n    python = "small-*"\n')
+            (service.folder / "conf").write_text('packages\n    python = "needy"\n    python = "small-* spy"\n')
             hub = service.pid_of("hub")
             assert service.process
             service.process.send_signal(signal.SIGHUP)
 
             def is_back() -> bool:
                 try:
-                    return service.pid_of("hub") != hub and client.get("/api/v1/packages/allowed/python").json()["items"] == ["needy", "small-*"]
+                    return service.pid_of("hub") != hub and client.get("/api/v1/packages/allowed/python").json()["items"] == ["needy", "small-*", "spy"]
                 except (httpx.TransportError, OSError, IndexError, KeyError):
                     time.sleep(0.1)
                     return False
 
             wait_until(is_back, 20)
-            result = client.post("/api/v1/packages/install", json={"package": "small-one"}).json()
+            result = client.post("/api/v1/packages/install", json={"packages": ["small-one", "spy"]}).json()
             assert result["status"] == "ok", result
-            assert run(client, "import small_one\nprint(small_one.VALUE)")["stdout"] == "1\n"
+            told = run(client, "import small_one, spy\nprint(small_one.VALUE, spy.report['reached'], spy.report['found'])")
+            assert told["stdout"] == "1 [] []\n"
     finally:
         service.destroy()
