@@ -44,6 +44,7 @@ static void install_free(struct package_install *i)
     buf_done(&i->requirements);
     buf_done(&i->piece);
     buf_done(&i->tail);
+    free(i->words);
     free(i);
 }
 
@@ -192,7 +193,7 @@ static void write_result(struct package_install *i, struct buf *out)
     buf_add_str(out, "],\"message\":");
     write_message(i, out);
     buf_add_str(out, ",\"output\":");
-    json_quote(out, buf_slice(&i->tail));
+    json_quote(out, i->tail.len == 0 && i->words ? slice_str(i->words) : buf_slice(&i->tail));
     buf_addf(out, ",\"truncated\":%s,\"duration_ms\":%lld}", i->is_truncated ? "true" : "false",
              (long long)(zclock_mono() - i->begun_ms));
 }
@@ -330,6 +331,7 @@ static void on_built(void *arg, const struct err *e, struct slice body)
              !json_copy_string(status, i->status, sizeof i->status) ||
              !json_member_int(body, "exit_code", &i->exit_code))
         (void)err_set(&i->error, ERR_INTERNAL, "the keeper's answer is malformed");
+    i->words = e ? NULL : json_member_dup(body, "words", 1024);
     if (i->timer >= 0)
         loop_timer_end(i->owner->hub->loop, i->timer);
     i->timer = -1;

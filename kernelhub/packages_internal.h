@@ -67,6 +67,7 @@ struct package_install {
     bool is_built; /* the keeper has answered: */
     struct err error;
     char status[16];
+    char *words; /* instead of a log, of a builder that could not begin; NULL */
     int64_t exit_code, size_bytes;
 };
 

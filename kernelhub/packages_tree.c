@@ -107,7 +107,8 @@ static int add_npm(void *arg, const char *name, struct err *e)
     char *plus = text[0] == '@' ? strchr(text, '+') : NULL;
     if (plus && plus < text + (at - name))
         *plus = '/';
-    if (!requirement_parse(REQUIREMENT_NPM, slice_str(text), &parsed) ||
+    if (strcmp(text, "kernelhub-packages@0.0.0") == 0 || /* the folder's own */
+        !requirement_parse(REQUIREMENT_NPM, slice_str(text), &parsed) ||
         !version_parse_npm(slice_str(parsed.versions), &version))
         return 0;
     memcpy(entry.name, parsed.name, sizeof entry.name);

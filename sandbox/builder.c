@@ -4,14 +4,17 @@
  *                                          late, too large, keeper ends: killed                            else nothing */
 #include "sandbox/builder.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/small_file.h"
 #include "sandbox/builder_host.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/container_log.h"
 #include "sandbox/ids.h"
 #include "sandbox/place_packages.h"
 #include "sandbox/process.h"
@@ -94,6 +97,16 @@ static int create(const struct builder *b, const struct place *place, struct pod
     return r;
 }
 
+/* An image without Python, say. */
+static void read_words(struct builder *b, const char *log_path)
+{
+    CLEANUP_BUF struct buf raw = BUF_INIT(2 * POLICY_LOG_BYTES);
+    CLEANUP_BUF struct buf text = BUF_INIT(2 * POLICY_LOG_BYTES);
+    (void)small_file_read(AT_FDCWD, log_path, &raw, NULL); /* none: no words */
+    container_log_decode(buf_slice(&raw), CONTAINER_LOG_ALL, &text);
+    container_log_tail(buf_slice(&text), b->words, sizeof b->words);
+}
+
 /* Twice what may be kept: what was downloaded lies beside what is made of it. */
 static bool is_too_large(const struct builder *b, const struct place *place)
 {
@@ -174,7 +187,9 @@ static int make_and_run(struct builder *b, const struct place *place, struct pod
         return -1;
     int r = create(b, place, podman, &paths, &host, name, id, e);
     builder_host_done(&host);
-    return r < 0 ? -1 : run(b, place, podman, id, e);
+    r = r < 0 ? -1 : run(b, place, podman, id, e);
+    read_words(b, paths.log);
+    return r;
 }
 
 int builder_run(struct builder *b, const struct place *place, struct podman *podman, struct err *e)

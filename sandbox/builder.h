@@ -22,6 +22,7 @@ struct builder {
     enum builder_status status; /* what follows is builder_run's */
     int exit_code;
     uint64_t size_bytes;
+    char words[200];  /* the end of what it said where nobody but the keeper hears it: before its program could begin */
     bool is_stuck; /* its container could not be removed: its range is not free */
 };
 

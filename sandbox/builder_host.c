@@ -25,6 +25,7 @@ static const char *const FIXED[] = {
     "DENO_DIR=/build/deno",
     "DENO_NO_UPDATE_CHECK=1",
     "DENO_NO_PROMPT=1",
+    "DENO_TLS_CA_STORE=system",
     "NO_COLOR=1",
 };
 
@@ -42,7 +43,7 @@ static const char *const LENT[] = {
     "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE",
     "DENO_CERT",
-    "DENO_TLS_CA_STORE",
+
     "NPM_CONFIG_REGISTRY",
     "npm_config_registry",
     "HTTP_PROXY",

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "sandbox/builder.h"
 
@@ -28,10 +29,12 @@ static void run_build(void *ctx, struct podman *podman)
 static void answer(struct build *b)
 {
     struct keeper *k = b->keeper;
-    CLEANUP_BUF struct buf fields = BUF_INIT(1024);
+    CLEANUP_BUF struct buf fields = BUF_INIT(4096);
     buf_addf(&fields, ",\"status\":\"%s\",\"exit_code\":%d,\"size_bytes\":%llu",
              builder_status_name(b->builder.status), b->builder.exit_code,
              (unsigned long long)b->builder.size_bytes);
+    buf_add_str(&fields, ",\"words\":");
+    json_quote_str(&fields, b->builder.words);
     for (unsigned i = 0; i < b->waiters.n; i++) {
         const struct waiter *w = &b->waiters.waiter[i];
         if (b->result.code == ERR_NONE)

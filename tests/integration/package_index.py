@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import subprocess
 import tarfile
 import threading
@@ -92,6 +93,18 @@ def native(name: str, folder: Path) -> bytes:
     return data
 
 
+def npm(name: str, version: str, module: str) -> tuple[str, bytes]:
+    """An npm package's file name and bytes."""
+    files = {"package.json": json.dumps({"name": name, "version": version, "main": "index.js"}), "index.js": module}
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for path, text in files.items():
+            member = tarfile.TarInfo(f"package/{path}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return f"{name}-{version}.tgz", out.getvalue()
+
+
 class Index:
     """Serves its packages at /simple/ until it is closed."""
 
@@ -126,8 +139,26 @@ class Index:
     def answer(self, parts: list[str]) -> bytes | None:
         if parts[0] == "files":
             return self.files.get(parts[-1])
+        if parts[0] == "npm":
+            return self.packument(parts[-1])
         names = [n for n in self.files if n.split("-")[0].replace("_", "-") == parts[-1]]
         return "".join(f'<a href="/files/{n}">{n}</a>' for n in names).encode() if names else None
+
+    @property
+    def npm_url(self) -> str:
+        return self.url.replace("/simple/", "/npm/")
+
+    def packument(self, name: str) -> bytes | None:
+        """What npm's registries say of a package."""
+        versions = {}
+        for file in self.files:
+            found, _, version = file.removesuffix(".tgz").rpartition("-")
+            if found != name or not file.endswith(".tgz"):
+                continue
+            digest = base64.b64encode(hashlib.sha512(self.files[file]).digest()).decode()
+            dist = {"tarball": self.url.replace("/simple/", f"/files/{file}"), "integrity": f"sha512-{digest}"}
+            versions[version] = {"name": name, "version": version, "dist": dist}
+        return json.dumps({"name": name, "dist-tags": {"latest": max(versions)}, "versions": versions}).encode() if versions else None
 
     def close(self) -> None:
         self.server.shutdown()

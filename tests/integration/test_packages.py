@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import package_index
 import pytest
-from conftest import Service, run, wait_until
+from conftest import Service, kill, run, wait_until
 
 SPY = """
 import os, subprocess
@@ -67,6 +67,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[package_index.In
     index.add(package_index.wheel("zmq", "9.0", {"zmq/__init__.py": "raise RuntimeError('not me')\n"}))
     index.add(package_index.wheel("pyzmq", "99.0", {"zmq/__init__.py": "raise RuntimeError('not me')\n"}))
     index.add(package_index.wheel("tool", "1.0", {"tool.py": "def main(): print('tool runs')\n", "tool-1.0.dist-info/entry_points.txt": "[console_scripts]\ntool=tool:main\n"}))
+    index.add(package_index.npm("tiny", "1.0.0", "exports.value = 1;"))
+    index.add(package_index.npm("tiny", "1.2.0", "exports.value = 2;"))
     index.add(package_index.source("broken", "raise SystemExit('this setup.py fails')"))
     index.add(package_index.source("sleepy", "import time; time.sleep(1000)"))
     index.add(package_index.source("slow", "import time; time.sleep(5)"))
@@ -82,12 +84,13 @@ def packages(index: package_index.Index) -> Iterator[Service]:
     service = Service(
         "packages/network=host",
         "packages/python=small-one<3 needy machine tool json zmq pyzmq spy broken sleepy slow greedy huge loud",
+        "packages/javascript=tiny@^1",
         "packages/max_bytes=24M",
         "packages/memory_bytes=256M",
-        "packages/timeout_seconds=25",
+        "packages/timeout_seconds=20",
         "limits/memory_bytes=512M",
     )
-    service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_")} | {"PIP_INDEX_URL": index.url}
+    service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_")} | {"PIP_INDEX_URL": index.url, "NPM_CONFIG_REGISTRY": index.npm_url}
     try:
         service.start()
         yield service
@@ -101,8 +104,13 @@ def client(packages: Service) -> Iterator[httpx.Client]:
         yield client
 
 
-def install(client: httpx.Client, *names: str, **fields: object) -> dict[str, Any]:
-    reply = client.post("/api/v1/packages/install", json={"language": "python", "packages": list(names), **fields})
+def spy(port: int) -> tuple[str, bytes]:
+    """A source package that looks around while it is built, and says in its module what it found. It is no secret itself."""
+    return package_index.source("spy", SPY.replace("PORTS", repr([port])).replace("SECRET-OF-", "SECRET-'b'OF-"))
+
+
+def install(client: httpx.Client, *names: str, language: str = "python") -> dict[str, Any]:
+    reply = client.post("/api/v1/packages/install", json={"language": language, "packages": list(names)})
     assert reply.status_code == 200, reply.text
     return reply.json()  # type: ignore[no-any-return]
 
@@ -175,8 +183,7 @@ def test_a_build_finds_nothing_of_the_user_and_leaves_nothing_when_it_fails(
 ) -> None:
     run(client, "open('/workspace/mine.txt', 'w').write('SECRET-OF-' + 'ann')")
     (packages.folder / "secret").write_text("SECRET-OF-the-host")
-    text = SPY.replace("PORTS", repr([packages.port]))
-    index.add(package_index.source("spy", text.replace("SECRET-OF-", "SECRET-'b'OF-")))
+    index.add(spy(packages.port))
     before = installed(client)
     assert install(client, "spy")["status"] == "ok"
     report = json.loads(run(client, "import spy, json\nprint(json.dumps(spy.report))")["stdout"])  # type: ignore[arg-type]
@@ -190,6 +197,23 @@ def test_a_build_finds_nothing_of_the_user_and_leaves_nothing_when_it_fails(
     builds = list((packages.state / "workspaces").glob("*/building/*"))
     assert builds == []
     wait_until(lambda: not list((packages.state / "workspaces" / ".removed").iterdir()), 20)
+
+
+def test_javascript_has_packages_of_npm(client: httpx.Client) -> None:
+    before = run(client, "let x = 41; try { require('tiny') } catch (e) { console.log(e.code) }", language="javascript")
+    assert before["stdout"] == "MODULE_NOT_FOUND\n"
+    result = install(client, "tiny@1.0.0", language="js")
+    assert result["status"] == "ok" and result["installed"] == [{"name": "tiny", "version": "1.0.0", "change": "added"}], result
+    after = run(client, "console.log(x, require('tiny').value)", language="javascript")
+    assert (after["stdout"], after["kernel_id"]) == ("41 1\n", before["kernel_id"]), after
+    result = install(client, "tiny", language="javascript")
+    assert result["installed"] == [{"name": "tiny", "version": "1.2.0", "change": "updated", "previous": "1.0.0"}], result
+    code = "import tiny from 'npm:tiny';\nconsole.log(tiny.value, (await import('tiny')).default.value)"
+    assert run(client, code, language="typescript")["stdout"] == "2 2\n"
+    items = client.get("/api/v1/packages/installed?language=javascript").json()["items"]
+    assert items == [{"language": "javascript", "name": "tiny", "version": "1.2.0"}]
+    reply = client.post("/api/v1/packages/install", json={"language": "javascript", "package": "tiny@2.0.0"})
+    assert (reply.status_code, reply.json()["error"]["details"]) == (403, {"rule": "tiny@^1"})
 
 
 def test_progress_is_a_stream_of_records(client: httpx.Client) -> None:
@@ -223,6 +247,26 @@ def test_installs_of_a_user_wait_for_each_other(client: httpx.Client, packages: 
         reply.close()
 
 
+def test_a_keeper_that_dies_in_a_build_is_followed_by_one_that_builds_anew(client: httpx.Client, packages: Service) -> None:
+    body = {"packages": ["slow"]}
+    with client.stream("POST", "/api/v1/packages/install", json=body, headers={"Accept": "application/x-ndjson"}) as reply:
+        lines = reply.iter_lines()
+        next(lines)  # it runs
+        kill(packages.pid_of("keeper"))
+        last = json.loads(list(lines)[-1])
+    assert last["status"] == "ok", last
+    assert run(client, "import slow\nprint('there')")["stdout"] == "there\n"
+
+
+def test_numpy_comes_from_the_hosts_own_index(make_service: Any) -> None:
+    service = make_service("packages/network=host", "packages/python=numpy")
+    with service.client(timeout=300) as client:
+        assert run(client, "x = 3")["status"] == "ok"
+        result = client.post("/api/v1/packages/install", json={"language": "python", "packages": ["numpy"]}).json()
+        assert result["status"] == "ok", result
+        assert run(client, "import numpy\nprint(numpy.linalg.inv(numpy.eye(x)).sum())")["stdout"] == "3.0\n"
+
+
 def test_a_user_has_none_of_anothers_packages(client: httpx.Client, packages: Service) -> None:
     assert install(client, "tool")["status"] == "ok"
     assert client.post("/api/v1/admin/users", json={"name": "ben"}).status_code == 201
@@ -243,26 +287,29 @@ def test_the_list_is_read_again_at_sighup_and_no_network_means_wheels(make_servi
             folder.chmod(0o755)
     name = "small_one-1.0-py3-none-any.whl"
     (wheels / name).write_bytes(index.files[name])
+    looking, text = spy(service.port)
+    (wheels / looking).write_bytes(text)
     (service.folder / "conf").write_text('packages\n    python = "needy"\n')
     try:
         service.start()
         with service.client(timeout=60) as client:
             assert client.post("/api/v1/packages/install", json={"package": "small-one"}).status_code == 403
-            (service.folder / "conf").write_text('packages\n    python = "needy"\n    python = "small-*"\n')
+            (service.folder / "conf").write_text('packages\n    python = "needy"\n    python = "small-* spy"\n')
             hub = service.pid_of("hub")
             assert service.process
             service.process.send_signal(signal.SIGHUP)
 
             def is_back() -> bool:
                 try:
-                    return service.pid_of("hub") != hub and client.get("/api/v1/packages/allowed/python").json()["items"] == ["needy", "small-*"]
+                    return service.pid_of("hub") != hub and client.get("/api/v1/packages/allowed/python").json()["items"] == ["needy", "small-*", "spy"]
                 except (httpx.TransportError, OSError, IndexError, KeyError):
                     time.sleep(0.1)
                     return False
 
             wait_until(is_back, 20)
-            result = client.post("/api/v1/packages/install", json={"package": "small-one"}).json()
+            result = client.post("/api/v1/packages/install", json={"packages": ["small-one", "spy"]}).json()
             assert result["status"] == "ok", result
-            assert run(client, "import small_one\nprint(small_one.VALUE)")["stdout"] == "1\n"
+            told = run(client, "import small_one, spy\nprint(small_one.VALUE, spy.report['reached'], spy.report['found'])")
+            assert told["stdout"] == "1 [] []\n"
     finally:
         service.destroy()
