@@ -190,6 +190,18 @@ static void finish_later(struct execution *x, const char *reason, const struct e
     sandbox_committed(x->hub, mark);
 }
 
+/* A row that says it has ended is not looked at again by the hub that comes after us: all of this is one commit. */
+void execution_commit_end(struct execution *x, struct slice files_changed)
+{
+    store_hold(x->hub->store);
+    if (files_changed.len)
+        execution_add_event(x, EVENT_FILES_CHANGED, files_changed, x->finished_us, NO_MARK);
+    execution_save(x, NO_MARK, NULL, NULL);
+    execution_add_event_then(x, EVENT_FINISHED, slice_str(x->result), x->finished_us, x->end_mark,
+                             on_finished_committed);
+    store_release(x->hub->store);
+}
+
 void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end,
                       const struct err *failure, struct store_mark mark)
 {
@@ -199,7 +211,6 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
         finish_later(x, outcome.reason, failure, mark);
         return;
     }
-    /* one commit: a row that says it has ended is not looked at again by the hub that comes after us */
     store_hold(x->hub->store);
     if (x->session)
         fronts_execution_ended(x->session, x, outcome.status, outcome.reason);
@@ -214,9 +225,8 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
     write_finished(x, &outcome, end, &fields);
     x->result = buf_take(&fields);
     count(x, end);
-    execution_save(x, NO_MARK, NULL, NULL);
-    execution_add_event_then(x, EVENT_FINISHED, slice_str(x->result), x->finished_us, mark,
-                             on_finished_committed);
+    x->end_mark = mark;
+    execution_end_changes(x);
     store_release(x->hub->store);
 }
 

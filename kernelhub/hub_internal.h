@@ -16,6 +16,7 @@ struct ended;
 struct keeper_client;
 struct callbacks;
 struct files;
+struct changes;
 struct execution;
 
 struct hub {
@@ -27,6 +28,7 @@ struct hub {
     bool catalog_is_recalled; /* from the store: the images may be others by now */
     struct callbacks *callbacks;
     struct files *files;
+    struct changes *changes; /* NULL: nobody looks */
     zhashx_t *users;      /* id → struct user, owned */
     zhashx_t *keys;       /* hash in hex → struct key of user.c, owned */
     zhashx_t *sandboxes;  /* id → struct sandbox, owned */

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/catalog.h"
+#include "kernelhub/changes.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
 #include "kernelhub/session_internal.h"
@@ -141,6 +142,7 @@ void sandbox_free(struct sandbox *s)
     wait_list_free(&s->waits);
     wait_list_free(&s->samples);
     journal_free(s->journal);
+    changes_unwatch(s->watched);
     free(s->env);
     free(s->labels);
     free(s);
@@ -155,6 +157,18 @@ static int on_reconnect(struct loop *loop, int timer, void *arg)
     return 0;
 }
 
+/* Now, so that every folder has its watch before the first kernel is ready. */
+static void watch_workspace(struct sandbox *s)
+{
+    char path[96];
+    if (s->private_workspace)
+        (void)snprintf(path, sizeof path, "%s/private-%s", s->user->id.text, s->id.text);
+    else
+        (void)snprintf(path, sizeof path, "%s/shared", s->user->id.text);
+    if (!s->watched)
+        s->watched = changes_watch(s->hub->changes, path);
+}
+
 void sandbox_connect(struct sandbox *s)
 {
     struct err e;
@@ -163,6 +177,7 @@ void sandbox_connect(struct sandbox *s)
                    config_text(s->hub->config, CONFIG_PATHS_RUN), s->id.text);
     if (s->state != SANDBOX_CONNECTING)
         sandbox_enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
+    watch_workspace(s);
     if (link_client_connect(s->link, path, s->epoch, &e) == 0)
         return;
     log_debug("sandbox id=%s: %s", s->id.text, e.text);

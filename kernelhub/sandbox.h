@@ -48,6 +48,7 @@ struct sandbox {
     char phases[256];     /* the keeper's figures, JSON */
     struct link_client *link;
     struct journal *journal;
+    struct watched *watched; /* its workspace; NULL: it was never there, or changes are not watched */
     unsigned generation;  /* of the link: marks of an earlier one mean nothing to this one */
     zlistx_t *waits;      /* for up */
     zlistx_t *samples;    /* waits for the warden's figures */
