@@ -211,17 +211,20 @@ static void end_moves(struct watched *w, uint64_t chunk)
         }
 }
 
-void fold_chunk(struct watched *w, const struct item *chunk)
+bool fold_chunk(struct watched *w, const struct item *chunk)
 {
     if (chunk->number <= w->n_stale)
-        return;
+        return true;
     fold_collect(w, chunk->number);
-    for (size_t at = 0; at + sizeof(struct inotify_event) <= chunk->len;) {
-        const struct inotify_event *event = (const void *)(chunk->bytes + at);
+    while (w->chunk_at + sizeof(struct inotify_event) <= chunk->len) {
+        const struct inotify_event *event = (const void *)(chunk->bytes + w->chunk_at);
+        w->chunk_at += sizeof *event + event->len;
         on_event(w, event, chunk->number);
-        at += sizeof *event + event->len;
+        if (zlistx_size(w->fresh))
+            return false; /* what stands in there comes before what is said about it */
     }
     end_moves(w, chunk->number);
+    return true;
 }
 
 /* ---- the answer ---- */

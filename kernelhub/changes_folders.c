@@ -275,6 +275,7 @@ static bool is_folder(DIR *d, const struct dirent *entry, bool *ret_is_file)
 static void on_file(struct watched *w, const struct folder *f, const char *name)
 {
     char path[FILES_MAX_PATH + 1];
+    bool was_there = w->names_full || folders_name(w, f, name);
     folders_set_name(w, f, name, CHANGES_FILE);
     if (!folders_path(f, name, path))
         return;
@@ -286,7 +287,8 @@ static void on_file(struct watched *w, const struct folder *f, const char *name)
         return;
     char before[FILES_MAX_PATH + 1];
     fold_collect(w, f->moved);
-    if (snprintf(before, sizeof before, "%s/%s", f->moved_from, name) < (int)sizeof before)
+    if (was_there &&
+        snprintf(before, sizeof before, "%s/%s", f->moved_from, name) < (int)sizeof before)
         fold_touch(w, before, true, f->born);
     fold_touch(w, path, false, f->born);
 }

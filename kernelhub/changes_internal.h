@@ -107,6 +107,8 @@ struct watched {
     int root_fd;
     int64_t rest_until_ms; /* not read before */
     bool lost;             /* the queue overflowed: all has to be looked at again */
+    struct item *chunk; /* that is being taken; NULL: none */
+    size_t chunk_at;
     uint64_t n_taken, n_stale; /* chunks; the stale ones speak of watches that are no more */
     int64_t looked_ms;
     uint64_t next_id;
@@ -170,7 +172,8 @@ void folders_queue(zlistx_t *queue, struct folder *f);
 void fold_collect(struct watched *w, uint64_t chunk); /* whom that chunk concerns, and what is the hub's own */
 void fold_miss(struct watched *w, const char *why);   /* they are not told all */
 void fold_touch(struct watched *w, const char *path, bool existed, uint64_t born);
-void fold_chunk(struct watched *w, const struct item *chunk);
+/* False: there are folders to be looked at, then it goes on. */
+bool fold_chunk(struct watched *w, const struct item *chunk);
 void fold_end(struct changes_run *run); /* writes its answer */
 
 #endif

@@ -32,6 +32,7 @@ static void prune_own(struct watched *w)
 void watched_free(struct watched *w)
 {
     folders_forget(w);
+    free(w->chunk);
     for (struct item *item = w->first, *next; item; item = next) {
         next = item->next;
         free(item);
@@ -81,14 +82,23 @@ static void answer(struct changes_run *run)
     changes_ring(c->bell);
 }
 
+static void go_on(struct watched *w)
+{
+    if (!fold_chunk(w, w->chunk))
+        return;
+    w->n_taken = w->chunk->number;
+    free(TAKE(w->chunk));
+    w->chunk_at = 0;
+}
+
 static void take(struct watched *w, struct item *item)
 {
-    if (item->end) {
-        answer(item->end);
-    } else {
-        fold_chunk(w, item);
-        w->n_taken = item->number;
+    if (!item->end) {
+        w->chunk = item;
+        go_on(w);
+        return;
     }
+    answer(item->end);
     free(item);
 }
 
@@ -116,6 +126,10 @@ static bool step(struct watched *w)
     }
     if (folders_look(w, w->fresh))
         return true;
+    if (w->chunk) {
+        go_on(w);
+        return true;
+    }
     if ((item = take_item(w))) {
         take(w, item);
         return true;

@@ -44,6 +44,7 @@ struct files {
     int workspaces_fd;
     int bell;
     zlistx_t *queue;
+    struct changes *changes;
     struct worker worker[N_THREADS];
 };
 
@@ -51,7 +52,7 @@ struct files {
 
 static void run_job(struct files_job *j, int workspaces_fd)
 {
-    struct tree tree = { .due_ms = j->due_ms, .ended = &j->ended };
+    struct tree tree = { .due_ms = j->due_ms, .ended = &j->ended, .changes = j->files->changes };
     j->e = (struct err)ERR_INIT;
     j->failed =
         files_go_on(&tree, &j->e) < 0 || tree_open(&tree, workspaces_fd, j->user.text, &j->e) < 0;
@@ -238,6 +239,11 @@ int files_new(struct loop *loop, const char *state_dir, struct files **ret, stru
     loop_poller(loop, &item, on_bell, f);
     *ret = f;
     return 0;
+}
+
+void files_set_changes(struct files *f, struct changes *c)
+{
+    f->changes = c;
 }
 
 void files_free(struct files *f)

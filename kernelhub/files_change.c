@@ -10,6 +10,7 @@
 
 int files_make_folder(struct tree *t, const char *path, struct err *e)
 {
+    CLEANUP(changes_own_end) struct changes_own *own = tree_own(t, path);
     const char *name;
     CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
     if (parent < 0)
@@ -50,6 +51,7 @@ static int delete_tree(struct tree *t, int dir_fd, const char *name, int depth, 
 
 int files_delete(struct tree *t, const char *path, bool all, struct err *e)
 {
+    CLEANUP(changes_own_end) struct changes_own *own = tree_own(t, path);
     const char *name;
     struct stat st;
     CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
@@ -70,6 +72,8 @@ int files_delete(struct tree *t, const char *path, bool all, struct err *e)
 
 int files_rename(struct tree *t, const char *from, const char *to, bool replace, struct err *e)
 {
+    CLEANUP(changes_own_end) struct changes_own *own = tree_own(t, from);
+    CLEANUP(changes_own_end) struct changes_own *own_too = tree_own(t, to);
     const char *from_name, *to_name;
     struct stat st;
     CLEANUP_FD int source = tree_open_parent(t, from, &from_name, e);

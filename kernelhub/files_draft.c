@@ -33,6 +33,8 @@ struct draft {
     int64_t part;
     uint64_t bytes;
     mode_t mode;
+    struct changes_own
+        *own; /* once it is in place, until its descriptor is closed: that is news, too */
 };
 
 int tree_incoming(struct tree *t, struct err *e)
@@ -131,6 +133,8 @@ int draft_commit(struct draft *d, struct tree *t, const char *path, bool replace
         return -1;
     if (fchmod(d->fd, mode) < 0 || fsync(d->fd) < 0)
         return files_errno(e, path);
+    if (!d->own)
+        d->own = tree_own(t, path);
     if (renameat2(d->incoming_fd, d->name, parent, name, replace ? 0 : RENAME_NOREPLACE) < 0)
         return files_errno(e, path);
     d->name[0] = '\0';
@@ -149,6 +153,7 @@ void draft_free(struct draft *d)
     if (d->name[0])
         (void)unlinkat(d->incoming_fd, d->name, 0); /* else the next hub's sweep */
     close_fd_at(&d->fd);
+    changes_own_end(d->own);
     close_fd_at(&d->incoming_fd);
     free(d);
 }

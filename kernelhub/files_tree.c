@@ -94,6 +94,7 @@ DIR *files_open_dir(int dir_fd, const char *path)
 int tree_open(struct tree *t, int workspaces_fd, const char *user_id, struct err *e)
 {
     t->root_fd = t->incoming_fd = -1;
+    (void)snprintf(t->workspace, sizeof t->workspace, "%s/shared", user_id); /* fits */
     t->user_fd = beneath_make_dir(workspaces_fd, user_id, 0700, e);
     if (t->user_fd < 0)
         return err_in(e, "open the workspace");
@@ -102,6 +103,11 @@ int tree_open(struct tree *t, int workspaces_fd, const char *user_id, struct err
         return 0;
     tree_close(t);
     return err_in(e, "open the workspace");
+}
+
+struct changes_own *tree_own(struct tree *t, const char *path)
+{
+    return changes_own_begin(t->changes, t->workspace, path);
 }
 
 void tree_close(struct tree *t)

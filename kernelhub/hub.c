@@ -327,6 +327,7 @@ int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key,
         link_clients_open(h, e) < 0 || watch_changes(h, e) < 0 ||
         files_new(loop, config_text(config, CONFIG_PATHS_STATE), &h->files, e) < 0)
         return -1;
+    files_set_changes(h->files, h->changes);
     (void)snprintf(path, sizeof path, "%s/keeper.sock", config_text(config, CONFIG_PATHS_RUN));
     h->keeper = keeper_client_new(
         loop, path, (struct keeper_events){ on_keeper, on_new_boot, on_keeper_event, h });
