@@ -79,6 +79,8 @@ static const struct setting {
                              "processes and threads of a sandbox" },
     [CONFIG_LIMITS_WORKSPACE] = { "limits/workspace_bytes", "10G", BYTES, MI, 1024 * TI, NULL,
                                   "of a user" },
+    [CONFIG_LIMITS_WORKSPACE_FILES] = { "limits/workspace_files", "1000000", NUMBER, 16, 1000000000,
+                                        NULL, "files and folders of a user" },
     [CONFIG_LIMITS_OUTPUT] = { "limits/max_output_bytes", "32M", BYTES, 4 * KI, 16 * GI, NULL,
                                "default and ceiling of an execution's output" },
     [CONFIG_LIMITS_CODE] = { "limits/max_code_bytes", "1M", BYTES, KI, 64 * MI, NULL,
