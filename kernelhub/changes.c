@@ -242,6 +242,28 @@ struct watched *changes_watch(struct changes *c, const char *workspace)
     return w;
 }
 
+uint64_t changes_count_of(struct watched *w)
+{
+    pthread_mutex_lock(&w->lock);
+    uint64_t n = w->n_read;
+    pthread_mutex_unlock(&w->lock);
+    return n;
+}
+
+uint64_t changes_count(struct changes *c, const char *user_id)
+{
+    uint64_t n = 0;
+    size_t len = strlen(user_id);
+    if (!c)
+        return 0;
+    pthread_mutex_lock(&c->lock);
+    for (struct watched *w = zlistx_first(c->all); w; w = zlistx_next(c->all))
+        if (strncmp(w->workspace, user_id, len) == 0 && w->workspace[len] == '/')
+            n += changes_count_of(w);
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
+
 /* ---- what the hub does itself ---- */
 
 struct changes_own *changes_own_begin(struct changes *c, const char *workspace, const char *path)

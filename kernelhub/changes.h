@@ -29,6 +29,10 @@ struct watched;
 struct watched *changes_watch(struct changes *c, const char *workspace);
 void changes_unwatch(struct watched *w); /* NULL is fine */
 
+/* Grows when something in the workspace, or in any of the user's, was seen to change. From any thread. c NULL: 0. */
+uint64_t changes_count_of(struct watched *w);
+uint64_t changes_count(struct changes *c, const char *user_id);
+
 /* The members of an event files_changed, beginning with a comma; empty: nothing changed, and nothing was missed. Called once, from
  * the loop, within CHANGES_PATIENCE_MS. */
 typedef void changes_fn(void *arg, struct slice fields);

@@ -49,6 +49,10 @@ struct execution {
     char feed_key[24]; /* in hub->submitted until its insert is committed */
     char *result; /* fields of finished */
     struct changes_run *changes; /* NULL: it was not sent yet, nobody looks, or it has ended */
+    char *stopped_why; /* its user's workspaces are above their limit (quota.h): it was interrupted; NULL: it was not */
+    int64_t stopped_ms;
+    bool is_killed; /* after that, with its kernel */
+    uint64_t quota_bytes, quota_files; /* it may not grow past these; 0: not known yet */
     struct store_mark end_mark;  /* of what said that it has ended, until that is committed */
 };
 

@@ -14,6 +14,7 @@
 #include "kernelhub/files_internal.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
+#include "kernelhub/quota.h"
 #include "kernelhub/terminal_internal.h"
 #include "kernelhub/user_internal.h"
 #include "protocol/jupyter_message.h"
@@ -325,7 +326,8 @@ int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key,
     (void)snprintf(path, sizeof path, "%s/hub", config_text(config, CONFIG_PATHS_STATE));
     if (store_open(path, loop, &h->store, e) < 0 || users_load(h, ret_admin_key, size, e) < 0 ||
         link_clients_open(h, e) < 0 || watch_changes(h, e) < 0 ||
-        files_new(loop, config_text(config, CONFIG_PATHS_STATE), &h->files, e) < 0)
+        files_new(loop, config_text(config, CONFIG_PATHS_STATE), &h->files, e) < 0 ||
+        quota_new(h, &h->quota, e) < 0)
         return -1;
     files_set_changes(h->files, h->changes);
     (void)snprintf(path, sizeof path, "%s/keeper.sock", config_text(config, CONFIG_PATHS_RUN));
@@ -355,6 +357,7 @@ void hub_free(struct hub *h)
         execution_free(x);
     for (struct execution *x = zhashx_first(h->submitted); x; x = zhashx_next(h->submitted))
         execution_free(x);
+    quota_free(h->quota);
     changes_free(h->changes);
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
         session_free(s);

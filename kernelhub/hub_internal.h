@@ -17,6 +17,7 @@ struct keeper_client;
 struct callbacks;
 struct files;
 struct changes;
+struct quota;
 struct execution;
 
 struct hub {
@@ -28,6 +29,7 @@ struct hub {
     bool catalog_is_recalled; /* from the store: the images may be others by now */
     struct callbacks *callbacks;
     struct files *files;
+    struct quota *quota;
     struct changes *changes; /* NULL: nobody looks */
     zhashx_t *users;      /* id → struct user, owned */
     zhashx_t *keys;       /* hash in hex → struct key of user.c, owned */

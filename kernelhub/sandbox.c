@@ -8,6 +8,7 @@
 #include "kernelhub/catalog.h"
 #include "kernelhub/changes.h"
 #include "kernelhub/keeper_client.h"
+#include "kernelhub/quota.h"
 #include "kernelhub/link_client.h"
 #include "kernelhub/session_internal.h"
 #include "kernelhub/terminal_internal.h"
@@ -143,6 +144,8 @@ void sandbox_free(struct sandbox *s)
     wait_list_free(&s->samples);
     journal_free(s->journal);
     changes_unwatch(s->watched);
+    if (s->is_metered)
+        quota_leave(s->hub->quota, s->user);
     free(s->env);
     free(s->labels);
     free(s);
@@ -167,6 +170,9 @@ static void watch_workspace(struct sandbox *s)
         (void)snprintf(path, sizeof path, "%s/shared", s->user->id.text);
     if (!s->watched)
         s->watched = changes_watch(s->hub->changes, path);
+    if (!s->is_metered)
+        quota_enter(s->hub->quota, s->user);
+    s->is_metered = true;
 }
 
 void sandbox_connect(struct sandbox *s)
@@ -366,7 +372,7 @@ void sandbox_confirm(struct sandbox *s, bool runs)
     if (s->state == SANDBOX_RESETTING)
         return; /* what is asked of the keeper is asked again of the next */
     if (s->state == SANDBOX_RECOVERED && s->resetting)
-        sandbox_remake(s); /* the hub before us died in the middle of it */
+        sandbox_remake(s, "the sandbox was reset"); /* the hub before us died in the middle of it */
     else if (s->state == SANDBOX_RECOVERED && !s->epoch[0])
         sandbox_ask(s); /* the hub before us died while it was made, or before it could ask */
     else if (s->state == SANDBOX_RECOVERED && runs)
