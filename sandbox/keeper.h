@@ -4,6 +4,7 @@
 #define SANDBOX_KEEPER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -20,6 +21,7 @@ struct keeper_options {
     bool allow_weak;           /* start although the host cannot enforce everything */
     unsigned id_base, id_count; /* ranges of 65,536 host ids; 0: the defaults */
     unsigned max_sandboxes;     /* 0: as many as there are ranges */
+    uint64_t workspace_bytes, workspace_files; /* of a user, where the file system has project quotas; 0: it is not asked */
     unsigned spool_mib;         /* of a warden's file for what no hub has taken yet; 0: none */
 };
 
