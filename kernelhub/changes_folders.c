@@ -193,17 +193,6 @@ void folders_move(struct watched *w, struct folder *f, struct folder *parent, co
     folder_unref(old);
 }
 
-void folders_add(struct watched *w, zlistx_t *queue, struct folder *parent, const char *name,
-                 uint64_t born)
-{
-    struct folder *f = folder_new(w, parent, name, born);
-    folders_set_name(w, parent, name, f);
-    folders_queue(queue, f);
-    folder_unref(f); /* the queue has it */
-}
-
-/* ---- looking ---- */
-
 static void say_why(struct watched *w, const char *why)
 {
     pthread_mutex_lock(&w->lock);
@@ -211,6 +200,22 @@ static void say_why(struct watched *w, const char *why)
         w->why = why;
     pthread_mutex_unlock(&w->lock);
 }
+
+void folders_add(struct watched *w, zlistx_t *queue, struct folder *parent, const char *name,
+                 uint64_t born)
+{
+    if (w->n_folders + zlistx_size(w->known) + zlistx_size(w->fresh) >= w->changes->max_folders) {
+        folders_set_name(w, parent, name, NULL);
+        say_why(w, NO_ROOM);
+        return;
+    }
+    struct folder *f = folder_new(w, parent, name, born);
+    folders_set_name(w, parent, name, f);
+    folders_queue(queue, f);
+    folder_unref(f); /* the queue has it */
+}
+
+/* ---- looking ---- */
 
 static void add_watch(struct watched *w, struct folder *f, int fd)
 {
@@ -406,6 +411,7 @@ void folders_watch(struct watched *w)
     folders_forget(w);
     w->lost = w->names_full = false;
     w->looked_ms = zclock_mono();
+    w->n_looked = w->n_taken;
     w->names = table_new();
     w->by_wd = table_new();
     w->fresh = zlistx_new();

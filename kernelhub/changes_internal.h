@@ -110,7 +110,8 @@ struct watched {
     struct item *chunk; /* that is being taken; NULL: none */
     size_t chunk_at;
     uint64_t n_taken, n_stale; /* chunks; the stale ones speak of watches that are no more */
-    int64_t looked_ms;
+    int64_t looked_ms; /* at all of it, when so many chunks had been taken */
+    uint64_t n_looked;
     uint64_t next_id;
     size_t n_folders;
     bool names_full;

@@ -109,11 +109,16 @@ static void set_ready(struct watched *w)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* What was above a bound may be below it by now. */
-static bool is_worth_another_look(const struct watched *w)
+/* What was above a bound may be below it by now. Not in the middle of a run: that would not be told what it goes on to do. */
+static bool is_worth_another_look(struct watched *w)
 {
-    return w->why && w->is_ready && w->n_folders < w->changes->max_folders / 2 &&
-           zclock_mono() > w->looked_ms + LOOK_AGAIN_MS;
+    if (!w->is_ready || w->n_taken == w->n_looked || w->n_folders >= w->changes->max_folders / 2 ||
+        zclock_mono() < w->looked_ms + LOOK_AGAIN_MS)
+        return false;
+    pthread_mutex_lock(&w->lock);
+    bool is_worth = w->why && !w->runs;
+    pthread_mutex_unlock(&w->lock);
+    return is_worth;
 }
 
 /* A piece of work. False: there is none. News go first: an end waits for what its own run has made. */

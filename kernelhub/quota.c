@@ -10,6 +10,7 @@
 #include "kernelhub/changes.h"
 #include "kernelhub/changes_internal.h"
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/jupyter_internal.h"
 #include "kernelhub/quota_internal.h"
 #include "kernelhub/terminal_internal.h"
 
@@ -66,6 +67,8 @@ static void say_stopped(struct execution *x, const char *figures)
     json_quote(&fields, buf_slice(&text));
     execution_add_event(x, EVENT_STDERR, buf_slice(&fields), hub_unix_us(),
                         (struct store_mark){ .number = 0 });
+    if (!x->command)
+        fronts_say_stderr(x->session, x, buf_slice(&text));
 }
 
 static void interrupt(struct execution *x, const char *figures)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from conftest import Service, run, wait_until
+from test_jupyter import Channels, new_kernel
 
 Record = dict[str, Any]
 LIMIT = 64 << 20
@@ -175,3 +176,14 @@ def test_a_private_workspace_that_only_computes_is_left_alone(http: httpx.Client
     thread.join()
     assert held[0]["stdout"] == "done\n" and held[0]["status"] == "ok"
     http.delete("/api/v1/sandboxes/alone")
+
+
+def test_a_jupyter_client_reads_why(service: Service, http: httpx.Client) -> None:
+    api = service.client()
+    kernel = new_kernel(api)
+    with Channels(service, kernel) as c:
+        messages = c.run(FILL, timeout=60)
+        said = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream" and m["content"]["name"] == "stderr")
+        assert "limits/workspace_bytes" in said, said
+    api.delete(f"/api/kernels/{kernel}")
+    api.close()
