@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "base/beneath.h"
+#include "base/log.h"
 #include "base/small_file.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/idmap.h"
 
 #define NO_ID ((unsigned)-1)
@@ -256,6 +258,19 @@ int place_open_own(const struct place *p, const char *path, struct err *e)
     if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != p->options.hub_uid)
         return err_set(e, ERR_FORBIDDEN, "the workspace '%s' is not the hub's directory", path);
     return TAKE_FD(fd);
+}
+
+/* Where the file system can, all of the user's workspaces together. Elsewhere, or when it fails, the hub counts (quota.h). */
+static void limit_workspaces(const struct place *p, const char *user_id)
+{
+    struct err e = ERR_INIT;
+    if (!p->options.workspace_bytes)
+        return;
+    CLEANUP_FD int fd = beneath_open(p->workspaces_fd, user_id, O_RDONLY | O_DIRECTORY, 0, &e);
+    if (fd >= 0 && disk_quota_is_enforced(fd))
+        (void)disk_quota_set(fd, p->options.workspace_bytes, p->options.workspace_files, &e);
+    if (e.code != ERR_NONE)
+        log_warning("workspaces of user=%s have no quota of the file system: %s", user_id, e.text);
 }
 
 int place_attach(const struct place *p, const struct uuid *id, const char *leaf, int fd,
