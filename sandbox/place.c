@@ -291,7 +291,10 @@ int place_mount_workspace(const struct place *p, const struct uuid *id, const ch
     char path[128];
     snprintf(path, sizeof path, is_private ? "%s/private-%s" : "%s/shared", user_id, id->text);
     CLEANUP_FD int fd = place_open_own(p, path, e);
-    return fd < 0 ? -1 : place_attach(p, id, "workspace", fd, user, e);
+    if (fd < 0)
+        return -1;
+    limit_workspaces(p, user_id);
+    return place_attach(p, id, "workspace", fd, user, e);
 }
 
 int place_open_aside(const struct place *p)
