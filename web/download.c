@@ -79,7 +79,7 @@ static ssize_t fill(void *arg, uint64_t pos, char *out, size_t max)
     uint64_t offset = d->first + pos;
     if (d->failed || d->work.request->socket->peer_has_left)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (offset >= d->piece_at && offset < d->piece_at + d->piece_len) {
+    if (!d->work.job && offset >= d->piece_at && offset < d->piece_at + d->piece_len) {
         size_t from = (size_t)(offset - d->piece_at), n = d->piece_len - from;
         n = n < max ? n : max;
         memcpy(out, d->piece + from, n);

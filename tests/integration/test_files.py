@@ -332,18 +332,22 @@ def swap(pairs):
     while time.time() < end:
         for a, b in pairs:
             exchange(a, b)
+def write(name, data):  # never waiting: it may be a pipe by now
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK, 0o644)
+    os.write(fd, data)
+    os.close(fd)
 def mess():
     rng = random.Random()
     while time.time() < end:
         try:
             what = rng.randrange(7)
-            if what == 0: open('/workspace/d/x', 'wb').write(b'ours' * 50000)
+            if what == 0: write('/workspace/d/x', b'ours' * 50000)
             elif what == 1: os.truncate('/workspace/d/x', rng.randrange(100000))
             elif what == 2: os.chmod('/workspace/d/x', rng.choice([0, 0o644]))
             elif what == 3: os.remove('/workspace/d/x')
-            elif what == 4: os.mkdir('/workspace/d'); 
+            elif what == 4: os.mkdir('/workspace/d')
             elif what == 5: os.chmod('/workspace/d', rng.choice([0, 0o755, 0o755]))
-            else: open('/workspace/f', 'wb').write(b'ours')
+            else: write('/workspace/f', b'ours')
         except OSError:
             pass
 threads = [threading.Thread(target=swap, args=([(b'd', b'to-them')],)), threading.Thread(target=swap, args=([(b'f', b'to-secret'), (b'f', b'to-pipe')],)),
