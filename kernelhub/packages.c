@@ -211,8 +211,10 @@ static void end(struct package_install *i, const struct err *e)
         write_result(i, &result);
     if (result.failed)
         (void)err_set(&own, ERR_INTERNAL, "the result is too large");
+    const char *status = own.code == ERR_NONE ? i->status : err_name(own.code);
+    metric_counter_add(p->hub->installs_total, status, i->language, 1);
     log_info("install=%s user=%s language=%s status=%s", i->id.text, i->user->id.text, i->language,
-             own.code == ERR_NONE ? i->status : err_name(own.code));
+             status);
     (void)zlistx_detach(p->installs, i->handle); /* i itself */
     install_free(i);
     if (is_heard)

@@ -149,6 +149,7 @@ def test_a_package_is_there_in_the_next_cell_and_outlives_the_sandbox(client: ht
     again = run(client, "import small_one\nprint(small_one.VALUE)")
     assert again["stdout"] == "1\n" and again["sandbox_id"] != before["sandbox_id"]
     assert installed(client)["small-one"] == "1.0"
+    assert 'kernelhub_package_installs_total{status="ok",language="python"}' in client.get("/api/v1/metrics").text
 
 
 def test_what_is_in_use_is_updated_for_who_imports_it_next(client: httpx.Client) -> None:
@@ -180,6 +181,9 @@ def test_a_refusal_names_package_and_rule(client: httpx.Client) -> None:
     for bad in ("--index-url=http://x", "-r /etc/passwd", "a @ file:///etc", "./x", "git+https://x/y", "x;y", ""):
         reply = client.post("/api/v1/packages/install", json={"packages": [bad]})
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, "invalid_request"), bad
+    for body, status in (({"session": "nope", "packages": ["tool"]}, 404), ({"language": "bash", "packages": ["tool"]}, 400)):
+        assert client.post("/api/v1/packages/install", json=body).status_code == status, body
+    assert client.get("/api/v1/packages/allowed/bash").status_code == 404
     allowed = client.get("/api/v1/packages/allowed/py").json()
     assert allowed["language"] == "python" and allowed["installable"] and "small-one<3" in allowed["items"]
 
