@@ -276,6 +276,9 @@ static void make_metrics(struct hub *h)
                            "Kernel starts, by result and language.", "result", "language");
     h->sandboxes_ended_total = metric_counter_new(
         "kernelhub_sandboxes_ended_total", "Sandboxes that ended, by reason.", "reason", NULL);
+    h->installs_total = metric_counter_new(
+        "kernelhub_package_installs_total",
+        "Installs of packages that ended, by status and language.", "status", "language");
     h->execution_seconds =
         metric_histogram_new("kernelhub_execution_seconds", "Time a kernel spent on an execution.",
                              SECONDS, ARRAY_LEN(SECONDS));
@@ -393,6 +396,7 @@ void hub_free(struct hub *h)
     metric_counter_free(h->executions_total);
     metric_counter_free(h->kernel_starts_total);
     metric_counter_free(h->sandboxes_ended_total);
+    metric_counter_free(h->installs_total);
     metric_histogram_free(h->execution_seconds);
     metric_histogram_free(h->overhead_seconds);
     metric_histogram_free(h->start_seconds);
@@ -491,6 +495,7 @@ void hub_write_metrics(struct hub *h, struct buf *out)
     metric_counter_write(h->executions_total, out);
     metric_counter_write(h->kernel_starts_total, out);
     metric_counter_write(h->sandboxes_ended_total, out);
+    metric_counter_write(h->installs_total, out);
     metric_histogram_write(h->execution_seconds, out);
     metric_histogram_write(h->overhead_seconds, out);
     metric_histogram_write(h->start_seconds, out);

@@ -59,6 +59,7 @@ struct hub {
     struct metric_counter *executions_total; /* status, language */
     struct metric_counter *kernel_starts_total; /* result, language */
     struct metric_counter *sandboxes_ended_total; /* reason */
+    struct metric_counter *installs_total; /* status, language */
     struct metric_histogram *execution_seconds;
     struct metric_histogram *overhead_seconds; /* total less the kernel's own time */
     struct metric_histogram *start_seconds;    /* kernel start, sandbox included when it had to be made */

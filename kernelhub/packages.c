@@ -17,12 +17,11 @@
 #include "kernelhub/keeper_client.h"
 #include "protocol/text_cut.h"
 
-#define MAX_RUNNING 2
-#define LOOK_MS     300
-#define SILENCE_MS  10000 /* then a record without text says that it goes on */
-#define PIECE_BYTES (64u * 1024)
-#define MAX_PROGRESS                                                                               \
-    (2u * 1024 * 1024) /* of text in records; all is in the log, the end of it in the result */
+#define MAX_RUNNING      2
+#define LOOK_MS          300
+#define SILENCE_MS       10000 /* then a record without text says that it goes on */
+#define PIECE_BYTES      (64u * 1024)
+#define MAX_PROGRESS     (2u * 1024 * 1024) /* of text in records; its end is in the result */
 #define TAIL_BYTES       (16u * 1024)
 #define MAKE_MS          120000 /* what a build takes beside its own time */
 #define MAX_TEXT_BYTES   (PACKAGES_MAX_REQUESTED * 2u * (REQUIREMENT_MAX_BYTES + 1))
@@ -212,8 +211,10 @@ static void end(struct package_install *i, const struct err *e)
         write_result(i, &result);
     if (result.failed)
         (void)err_set(&own, ERR_INTERNAL, "the result is too large");
+    const char *status = own.code == ERR_NONE ? i->status : err_name(own.code);
+    metric_counter_add(p->hub->installs_total, status, i->language, 1);
     log_info("install=%s user=%s language=%s status=%s", i->id.text, i->user->id.text, i->language,
-             own.code == ERR_NONE ? i->status : err_name(own.code));
+             status);
     (void)zlistx_detach(p->installs, i->handle); /* i itself */
     install_free(i);
     if (is_heard)
@@ -229,8 +230,9 @@ static int run_prepare(void *ctx, struct tree *t, struct err *e)
     CLEANUP_BUF struct buf constraints = BUF_INIT(MAX_CONSTRAINTS);
     if (strcmp(i->language, "python") == 0)
         allow_list_write_constraints(i->owner->python, &constraints);
-    if (packages_read(t, i->language, &i->before, e) < 0)
-        return -1;
+    struct err unread = ERR_INIT;
+    if (packages_read(t, i->language, &i->before, &unread) < 0)
+        log_warning("install=%s what is there cannot be read: %s", i->id.text, unread.text);
     return packages_prepare(t, &i->id, buf_slice(&i->requirements), buf_slice(&constraints),
                             &i->log, e);
 }

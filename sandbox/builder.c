@@ -47,6 +47,12 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Who shares the host's network needs its names. */
+static const char *lent_file(const struct builder_options *o, const char *path)
+{
+    return o->host_network && access(path, R_OK) == 0 ? path : NULL;
+}
+
 static int create(const struct builder *b, const struct place *place, struct podman *podman,
                   const struct paths *paths, const struct builder_host *host, const char *name,
                   char ret_id[PODMAN_ID_SIZE], struct err *e)
@@ -54,6 +60,8 @@ static int create(const struct builder *b, const struct place *place, struct pod
     const struct builder_options *o = &place->options.builder;
     bool may_lend = o->host_settings && access(CERTIFICATES, X_OK) == 0;
     char group[40];
+    if (o->wheels_dir && access(o->wheels_dir, R_OK | X_OK) < 0)
+        return err_errno(e, ERR_UNAVAILABLE, "the folder of packages (packages/wheels)");
     snprintf(group, sizeof group, "/%s", place->group);
     struct policy_builder builder = {
         .language = b->language,
@@ -63,8 +71,8 @@ static int create(const struct builder *b, const struct place *place, struct pod
         .host_dir = paths->host,
         .certificates_dir = may_lend ? CERTIFICATES : NULL,
         .wheels_dir = o->wheels_dir,
-        .resolv_path = o->host_network ? "/etc/resolv.conf" : NULL,
-        .hosts_path = o->host_network ? "/etc/hosts" : NULL,
+        .resolv_path = lent_file(o, "/etc/resolv.conf"),
+        .hosts_path = lent_file(o, "/etc/hosts"),
         .host_network = o->host_network,
         .environment = (const char *const *)host->environment,
     };

@@ -222,6 +222,18 @@ def mount_points_are_there() -> None:
     same((os.getuid(), os.getgid(), os.getcwd()), (1000, 1000, "/workspace"), "user and folder")
 
 
+def what_users_install_is_found_after_the_standard_library() -> None:
+    code = "import os, sys; print(sys.path.index(os.path.dirname(os.__file__)), *sys.path, sep='\\n')"
+    said = subprocess.run(["python3", "-c", code], capture_output=True, text=True, check=True).stdout
+    standard, *path = said.splitlines()
+    own = f"/packages/python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    same(own in path, True, "sys.path")
+    place = path.index(own)
+    same(path[place + 1].startswith("/opt/python/"), True, "what comes after it")
+    same(int(standard) < place, True, "the standard library's place")
+    same(os.readlink("/node_modules"), "/packages/javascript/node_modules", "/node_modules")
+
+
 def four_kernelspecs_with_logos() -> None:
     found = {}
     for folder in SPECS.iterdir():
@@ -473,6 +485,7 @@ def packages_import_quietly() -> None:
 CHECKS: list[Callable[[], None]] = [
     no_file_is_setuid_or_setgid,
     mount_points_are_there,
+    what_users_install_is_found_after_the_standard_library,
     four_kernelspecs_with_logos,
     kernels_start_over_tcp_quietly,
     kernels_that_speak_ipc_do,

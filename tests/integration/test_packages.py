@@ -56,6 +56,18 @@ MODULE = "report = " + repr({"uid": os.getuid(), "found": found, "wrote": wrote,
 """
 
 
+# Shuts its user out of his packages, and leaves a process that would do it again later.
+CLOSED = """
+import os, subprocess, sys
+if not os.path.exists("/packages/python/lib/shut"):  # it is run twice
+    os.makedirs("/packages/python/lib/shut/in")
+os.chmod("/packages/python/lib/shut", 0)
+code = "import os, time; time.sleep(60); os.chmod('/packages/python/lib', 0)"
+subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+MODULE = "VALUE = 1"
+"""
+
+
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[package_index.Index]:
     index = package_index.Index()
@@ -74,6 +86,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[package_index.In
     index.add(package_index.source("slow", "import time; time.sleep(5)"))
     index.add(package_index.source("greedy", "x = [bytearray(1 << 20) for _ in range(4096)]"))
     index.add(package_index.source("huge", "import time\nfor n in range(64):\n    open(f'/build/tmp/{n}', 'wb').write(os.urandom(1 << 20))\ntime.sleep(60)"))
+    index.add(package_index.source("closed", CLOSED))
     index.add(package_index.source("loud", "for n in range(100000): print('x' * 79, '\\x1b[31m\\xff')\nMODULE = 'VALUE = 1'"))
     yield index
     index.close()
@@ -83,11 +96,11 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[package_index.In
 def packages(index: package_index.Index) -> Iterator[Service]:
     service = Service(
         "packages/network=host",
-        "packages/python=small-one<3 needy machine tool json zmq pyzmq spy broken sleepy slow greedy huge loud",
+        "packages/python=small-one<3 needy machine tool json zmq pyzmq spy broken sleepy slow greedy huge loud closed",
         "packages/javascript=tiny@^1",
         "packages/max_bytes=24M",
         "packages/memory_bytes=256M",
-        "packages/timeout_seconds=20",
+        "packages/timeout_seconds=30",
         "limits/memory_bytes=512M",
     )
     service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_")} | {"PIP_INDEX_URL": index.url, "NPM_CONFIG_REGISTRY": index.npm_url}
@@ -136,6 +149,7 @@ def test_a_package_is_there_in_the_next_cell_and_outlives_the_sandbox(client: ht
     again = run(client, "import small_one\nprint(small_one.VALUE)")
     assert again["stdout"] == "1\n" and again["sandbox_id"] != before["sandbox_id"]
     assert installed(client)["small-one"] == "1.0"
+    assert 'kernelhub_package_installs_total{status="ok",language="python"}' in client.get("/api/v1/metrics").text
 
 
 def test_what_is_in_use_is_updated_for_who_imports_it_next(client: httpx.Client) -> None:
@@ -167,6 +181,9 @@ def test_a_refusal_names_package_and_rule(client: httpx.Client) -> None:
     for bad in ("--index-url=http://x", "-r /etc/passwd", "a @ file:///etc", "./x", "git+https://x/y", "x;y", ""):
         reply = client.post("/api/v1/packages/install", json={"packages": [bad]})
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, "invalid_request"), bad
+    for body, status in (({"session": "nope", "packages": ["tool"]}, 404), ({"language": "bash", "packages": ["tool"]}, 400)):
+        assert client.post("/api/v1/packages/install", json=body).status_code == status, body
+    assert client.get("/api/v1/packages/allowed/bash").status_code == 404
     allowed = client.get("/api/v1/packages/allowed/py").json()
     assert allowed["language"] == "python" and allowed["installable"] and "small-one<3" in allowed["items"]
 
@@ -231,6 +248,13 @@ def test_a_build_that_floods_its_log_is_cut(client: httpx.Client) -> None:
     result = install(client, "loud")
     assert result["status"] == "ok", result
     assert len(result["output"]) <= 16 * 1024
+
+
+def test_a_build_that_shuts_its_user_out_does_not(client: httpx.Client) -> None:
+    result = install(client, "closed")
+    assert result["status"] == "ok", result["output"]
+    assert run(client, "import closed, os\nprint(closed.VALUE, os.listdir('/packages/python/lib/shut'))")["stdout"] == "1 ['in']\n"
+    assert installed(client)["closed"] == "1.0" and install(client, "tool")["status"] == "ok"
 
 
 def test_installs_of_a_user_wait_for_each_other(client: httpx.Client, packages: Service) -> None:
