@@ -29,7 +29,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(f->folder));
     int fd = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     f->tree.due_ms = INT64_MAX;
-    assert_int_equal(tree_open(&f->tree, fd, USER, &e), 0);
+    assert_int_equal(tree_open(&f->tree, fd, USER, &(struct files_place){ "" }, &e), 0);
     (void)close(fd);
     *state = f;
     return 0;
