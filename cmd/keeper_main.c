@@ -68,6 +68,8 @@ int keeper_settings_read(const struct config *c, struct keeper_settings *ret, st
         .id_count = (unsigned)config_number(c, CONFIG_KEEPER_ID_COUNT),
         .max_sandboxes = (unsigned)config_number(c, CONFIG_LIMITS_SANDBOXES),
         .builder = read_builder(c, ret->program_path),
+        .workspace_bytes = (uint64_t)config_number(c, CONFIG_LIMITS_WORKSPACE),
+        .workspace_files = (uint64_t)config_number(c, CONFIG_LIMITS_WORKSPACE_FILES),
         .spool_mib = (unsigned)(config_number(c, CONFIG_LIMITS_SPOOL) >> 20),
     };
     return 0;

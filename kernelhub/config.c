@@ -119,6 +119,8 @@ static const struct setting {
                                  "of a builder" },
     [CONFIG_PACKAGES_TIMEOUT] = { "packages/timeout_seconds", "600", NUMBER, 1, 86400, NULL,
                                   "for a build" },
+    [CONFIG_LIMITS_FOLDERS] = { "limits/watched_folders", "8192", NUMBER, 0, 1000000, NULL,
+                                "of a workspace, for files_changed; 0: none" },
     [CONFIG_HISTORY_MAX_EXECUTIONS] = { "history/max_executions", "100000", NUMBER, 1, 1000000000,
                                         NULL, "kept" },
     [CONFIG_HISTORY_MAX_DAYS] = { "history/max_days", "90", NUMBER, 1, 36500, NULL, "kept" },

@@ -55,6 +55,7 @@ enum config_key {
     CONFIG_PACKAGES_MAX_BYTES, /* packages/max_bytes  4 GiB for a user and language */
     CONFIG_PACKAGES_MEMORY,    /* packages/memory_bytes 2 GiB for a builder */
     CONFIG_PACKAGES_TIMEOUT,   /* packages/timeout_seconds 600 for a build */
+    CONFIG_LIMITS_FOLDERS,     /* limits/watched_folders 8192 of a workspace, for files_changed; 0: nobody looks */
     CONFIG_HISTORY_MAX_EXECUTIONS, /* history/max_executions 100000 */
     CONFIG_HISTORY_MAX_DAYS,   /* history/max_days    90 */
     CONFIG_HISTORY_MAX_BYTES,  /* history/max_bytes   10 GiB */

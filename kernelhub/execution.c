@@ -207,6 +207,7 @@ static bool send_code(struct execution *x)
 void execution_transmit(struct execution *x)
 {
     x->sent_mono_us = hub_mono_us();
+    execution_watch_changes(x, NULL);
     if (x->command)
         command_transmit(x);
     else if (!send_code(x))
@@ -238,7 +239,7 @@ static void on_sent_committed(void *arg)
 bool execution_can_run(const struct execution *x)
 {
     const struct session *s = x->session;
-    return !s->removed && !s->dying && !s->running && s->kernel == KERNEL_READY &&
+    return !s->removed && !s->dying && !s->running && !s->ending && s->kernel == KERNEL_READY &&
            s->sandbox->state == SANDBOX_UP && !s->sandbox->held && zlistx_first(s->queue) == x;
 }
 

@@ -243,6 +243,21 @@ void fronts_execution_ended(struct session *s, const struct execution *x, enum s
     keep_ended(s->jupyter, names.msg_id, a);
 }
 
+void fronts_say_stderr(struct session *s, const struct execution *x, struct slice text)
+{
+    CLEANUP_BUF struct buf header = BUF_INIT(1024), content = BUF_INIT(MAX_MADE_BYTES);
+    struct slice parent;
+    if (!x->as_sent || !json_member(slice_str(x->as_sent), "header", &parent)) {
+        jupyter_write_header(&header, x->id.text, "execute_request", s->hub->session_id,
+                             hub_unix_us());
+        parent = buf_slice(&header);
+    }
+    buf_add_str(&content, "{\"name\":\"stderr\",\"text\":");
+    json_quote(&content, text);
+    buf_add_char(&content, '}');
+    front_say(s, NULL, LINK_IOPUB, "stream", parent, buf_slice(&content));
+}
+
 void fronts_stop_on_error(struct session *s, const char *client)
 {
     struct execution *x = zlistx_first(s->queue);

@@ -17,6 +17,8 @@ struct keeper_client;
 struct callbacks;
 struct files;
 struct packages;
+struct changes;
+struct quota;
 struct execution;
 
 struct hub {
@@ -29,6 +31,8 @@ struct hub {
     struct callbacks *callbacks;
     struct files *files;
     struct packages *packages;
+    struct quota *quota;
+    struct changes *changes; /* NULL: nobody looks */
     zhashx_t *users;      /* id → struct user, owned */
     zhashx_t *keys;       /* hash in hex → struct key of user.c, owned */
     zhashx_t *sandboxes;  /* id → struct sandbox, owned */

@@ -67,6 +67,8 @@ void fronts_end(struct session *s, const char *reason);       /* the session end
 size_t fronts_count(const struct session *s);
 /* A client's cell has ended: what it did not hear from the kernel it hears from us. */
 void fronts_execution_ended(struct session *s, const struct execution *x, enum status status, const char *why);
+/* What the hub itself prints on an execution's stderr. */
+void fronts_say_stderr(struct session *s, const struct execution *x, struct slice text);
 /* A cell that failed takes those with it that its client (execution.client_session) had sent behind it. */
 void fronts_stop_on_error(struct session *s, const char *client);
 extern const char FRONTS_STOPPED[]; /* why those end */

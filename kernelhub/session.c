@@ -59,6 +59,8 @@ void session_free(struct session *s)
 {
     s->removed =
         true; /* nobody whose wait ends here finds it: it would be ended, or used, while it is freed */
+    if (s->ending)
+        s->ending->left = NULL;
     wait_list_free(&s->waits);
     zlistx_destroy(&s->queue);
     feed_unref(s->feed);
@@ -342,7 +344,7 @@ void session_need_kernel(struct session *s)
 
 void session_pump(struct session *s)
 {
-    if (s->removed || s->dying || s->running || zlistx_size(s->queue) == 0)
+    if (s->removed || s->dying || s->running || s->ending || zlistx_size(s->queue) == 0)
         return;
     if (s->kernel == KERNEL_NONE)
         session_need_kernel(s);

@@ -43,6 +43,7 @@ struct session {
     struct uuid kernel_id;
     struct sandbox *sandbox; /* NULL in KERNEL_NONE */
     struct execution *running;
+    struct execution *ending; /* it has left, and what it changed is being found out */
     zlistx_t *queue;  /* struct execution, not owned, oldest first */
     zlistx_t *waits;  /* for ready */
     struct jupyter *jupyter; /* what Jupyter clients know it by, and those that are here */

@@ -15,6 +15,7 @@
 #include "base/small_file.h"
 #include "base/uuid.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/host_files.h"
 #include "sandbox/host_runtime.h"
 #include "sandbox/idmap.h"
@@ -294,6 +295,21 @@ static void check_storage(const struct keeper_options *o, struct host_finding *f
     OK(f, text);
 }
 
+/* Without one the hub counts: it is told and refuses nothing. */
+static void check_quota(const struct keeper_options *o, struct host_finding *f)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/workspaces", o->state_dir);
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        OK(f, "not known before the first start: there are no workspaces yet");
+    else if (disk_quota_is_enforced(fd))
+        OK(f, "project quota: the file system refuses what is above limits/workspace_bytes");
+    else
+        OK(f, "counted: what writes past limits/workspace_bytes is stopped within about a second "
+              "(with project quotas, mount option prjquota, it could not even be written)");
+}
+
 static const struct {
     const char *name;
     void (*check)(const struct keeper_options *o, struct host_finding *f);
@@ -305,6 +321,7 @@ static const struct {
     { "landlock", check_landlock }, { "openat2", check_openat2 },
     { "pidfd", check_pidfd },       { "core_pattern", check_core_pattern },
     { "limits", check_limits },     { "storage", check_storage },
+    { "quota", check_quota },
 };
 
 size_t host_check(const struct keeper_options *options, struct host_finding *ret, size_t max)

@@ -34,6 +34,7 @@ struct keeper_options {
     unsigned id_base, id_count; /* ranges of 65,536 host ids; 0: the defaults */
     unsigned max_sandboxes;     /* 0: as many as there are ranges */
     struct builder_options builder;
+    uint64_t workspace_bytes, workspace_files; /* of a user, where the file system has project quotas; 0: it is not asked */
     unsigned spool_mib;         /* of a warden's file for what no hub has taken yet; 0: none */
 };
 

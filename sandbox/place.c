@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "base/beneath.h"
+#include "base/log.h"
 #include "base/small_file.h"
+#include "sandbox/disk_quota.h"
 #include "sandbox/idmap.h"
 
 #define NO_ID ((unsigned)-1)
@@ -258,6 +260,19 @@ int place_open_own(const struct place *p, const char *path, struct err *e)
     return TAKE_FD(fd);
 }
 
+/* Where the file system can, all of the user's workspaces together. Elsewhere, or when it fails, the hub counts (quota.h). */
+static void limit_workspaces(const struct place *p, const char *user_id)
+{
+    struct err e = ERR_INIT;
+    if (!p->options.workspace_bytes)
+        return;
+    CLEANUP_FD int fd = beneath_open(p->workspaces_fd, user_id, O_RDONLY | O_DIRECTORY, 0, &e);
+    if (fd >= 0 && disk_quota_is_enforced(fd))
+        (void)disk_quota_set(fd, p->options.workspace_bytes, p->options.workspace_files, &e);
+    if (e.code != ERR_NONE)
+        log_warning("workspaces of user=%s have no quota of the file system: %s", user_id, e.text);
+}
+
 int place_attach(const struct place *p, const struct uuid *id, const char *leaf, int fd,
                  unsigned user, struct err *e)
 {
@@ -276,7 +291,10 @@ int place_mount_workspace(const struct place *p, const struct uuid *id, const ch
     char path[128];
     snprintf(path, sizeof path, is_private ? "%s/private-%s" : "%s/shared", user_id, id->text);
     CLEANUP_FD int fd = place_open_own(p, path, e);
-    return fd < 0 ? -1 : place_attach(p, id, "workspace", fd, user, e);
+    if (fd < 0)
+        return -1;
+    limit_workspaces(p, user_id);
+    return place_attach(p, id, "workspace", fd, user, e);
 }
 
 int place_open_aside(const struct place *p)

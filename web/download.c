@@ -13,7 +13,7 @@
 #include "web/file_path.h"
 #include "web/file_tag.h"
 #include "web/file_work.h"
-#include "web/mime.h"
+#include "base/mime.h"
 #include "web/range.h"
 #include "web/reply.h"
 #include "web/request.h"

@@ -1,0 +1,184 @@
+/* Who is above his limit: counted by the thread, told to the loop. What is then done to sandboxes: tests/integration/test_quota.py. */
+#include "tests/unit/hub_fixture.h"
+
+#include <fcntl.h>
+
+#include "kernelhub/quota_internal.h"
+
+#define LIMIT (4 << 20)
+
+static int setup(void **state)
+{
+    struct err e = ERR_INIT;
+    char path[400];
+    assert_int_equal(hub_fixture_setup(state), 0);
+    struct hub_fixture *f = *state;
+    assert_int_equal(config_set(f->config, "limits/workspace_bytes", "4M", "test", &e), 0);
+    assert_int_equal(config_set(f->config, "limits/workspace_files", "40", "test", &e), 0);
+    (void)snprintf(path, sizeof path, "%s/workspaces/%s", f->base.dir, f->user->id.text);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof path, "%s/workspaces/%s/private-x", f->base.dir, f->user->id.text);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chdir(path), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    assert_int_equal(chdir("/"), 0);
+    return hub_fixture_teardown(state);
+}
+
+static struct metered now(struct hub_fixture *f)
+{
+    struct quota *q = f->hub->quota;
+    pthread_mutex_lock(&q->lock);
+    const struct metered *m = zlistx_first(q->all);
+    struct metered copy = m ? *m : (struct metered){ .n_sandboxes = 0 };
+    pthread_mutex_unlock(&q->lock);
+    return copy;
+}
+
+/* Runs the loop until the user's figures are so. */
+static struct metered wait_for(struct hub_fixture *f, bool (*is_so)(const struct metered *m))
+{
+    int never = 0;
+    for (int64_t due_ms = zclock_mono() + FIXTURE_DEADLINE_MS; zclock_mono() < due_ms;) {
+        fixture_run_for(&f->base, &never, 1, 10);
+        struct metered m = now(f);
+        if (is_so(&m))
+            return m;
+    }
+    fail_msg("it never came to that");
+    return now(f);
+}
+
+static bool is_counted(const struct metered *m)
+{
+    return m->begun_ms && m->n_judged;
+}
+
+static bool is_above(const struct metered *m)
+{
+    return is_counted(m) && m->is_above;
+}
+
+static bool is_within(const struct metered *m)
+{
+    return is_counted(m) && !m->is_above;
+}
+
+static bool is_gone(const struct metered *m)
+{
+    return !uuid_is_set(&m->user);
+}
+
+static void put(const char *name, size_t n)
+{
+    char *bytes = malloc(n + 1);
+    assert_non_null(bytes);
+    memset(bytes, 'x', n + 1);
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, n), n);
+    assert_int_equal(close(fd), 0);
+    free(bytes);
+}
+
+static void who_enters_is_counted_at_once(void **state)
+{
+    struct hub_fixture *f = *state;
+    put("a", 1 << 20);
+    quota_enter(f->hub->quota, f->user);
+    struct metered m = wait_for(f, is_counted);
+    assert_true(m.used.bytes >= 1 << 20 && m.used.bytes < 2 << 20);
+    assert_int_equal(m.used.files, 1);
+    assert_int_equal(m.limit.bytes, LIMIT);
+    assert_false(m.is_above);
+    quota_leave(f->hub->quota, f->user);
+}
+
+static void who_writes_is_above_in_a_moment_and_within_when_he_has_deleted(void **state)
+{
+    struct hub_fixture *f = *state;
+    quota_enter(f->hub->quota, f->user);
+    (void)wait_for(f, is_counted);
+    int64_t begun_ms = zclock_mono();
+    put("a", LIMIT + 1);
+    (void)wait_for(f, is_above);
+    assert_true(zclock_mono() - begun_ms < 5000); /* some 250; a machine may be slow */
+    assert_int_equal(unlink("a"), 0);
+    (void)wait_for(f, is_within);
+    quota_leave(f->hub->quota, f->user);
+}
+
+static void a_hole_is_free_and_an_fallocate_is_not(void **state)
+{
+    struct hub_fixture *f = *state;
+    int fd = open("sparse", O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 100 * LIMIT), 0);
+    quota_enter(f->hub->quota, f->user);
+    (void)wait_for(f, is_within);
+    if (posix_fallocate(fd, 0, LIMIT + 1) != 0) {
+        (void)close(fd);
+        quota_leave(f->hub->quota, f->user);
+        skip();
+    }
+    (void)wait_for(f, is_above);
+    (void)close(fd);
+    quota_leave(f->hub->quota, f->user);
+}
+
+static void files_have_a_limit_too(void **state)
+{
+    struct hub_fixture *f = *state;
+    quota_enter(f->hub->quota, f->user);
+    (void)wait_for(f, is_within);
+    for (int i = 0; i < 50; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "f%d", i);
+        put(name, 0);
+    }
+    struct metered m = wait_for(f, is_above);
+    assert_true(m.used.bytes < LIMIT && m.used.files > 40);
+    quota_leave(f->hub->quota, f->user);
+}
+
+static void what_he_had_before_counts_as_settled(void **state)
+{
+    struct hub_fixture *f = *state;
+    put("a", 2 * LIMIT);
+    quota_enter(f->hub->quota, f->user);
+    struct metered m = wait_for(f, is_above);
+    assert_true(m.is_settled && m.mark.bytes == m.used.bytes);
+    quota_leave(f->hub->quota, f->user);
+}
+
+static void who_has_left_is_forgotten(void **state)
+{
+    struct hub_fixture *f = *state;
+    quota_enter(f->hub->quota, f->user);
+    quota_enter(f->hub->quota, f->user);
+    (void)wait_for(f, is_counted);
+    quota_leave(f->hub->quota, f->user);
+    struct metered m = now(f);
+    assert_int_equal(m.n_sandboxes, 1);
+    quota_leave(f->hub->quota, f->user);
+    (void)wait_for(f, is_gone);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(who_enters_is_counted_at_once),
+        TEST(who_writes_is_above_in_a_moment_and_within_when_he_has_deleted),
+        TEST(a_hole_is_free_and_an_fallocate_is_not),
+        TEST(files_have_a_limit_too),
+        TEST(what_he_had_before_counts_as_settled),
+        TEST(who_has_left_is_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
