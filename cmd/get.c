@@ -92,11 +92,8 @@ static int fetch(struct get *g, const char *url, const char *name, int fd, struc
 {
     const struct transfer_down down = { .path = url, .fd = fd, .progress = &g->progress };
 
-    progress_begin(&g->progress, g->quiet, -1);
     progress_next(&g->progress, name);
-    int rc = transfer_down(g->client, &down, &g->bytes, e);
-    progress_end(&g->progress);
-    return rc;
+    return transfer_down(g->client, &down, &g->bytes, e);
 }
 
 static int get_file(struct get *g, const char *url, const char *name, const char *target,
@@ -106,7 +103,7 @@ static int get_file(struct get *g, const char *url, const char *name, const char
     struct stat st;
 
     if (stat(target, &st) == 0 && !S_ISREG(st.st_mode)) { /* /dev/null, a pipe: written into */
-        int fd = open(target, O_WRONLY | O_CLOEXEC);
+        int fd = open(target, O_WRONLY | O_CLOEXEC | O_NONBLOCK); /* Ctrl-C would not end a wait */
         int rc = fd < 0 ? err_errno(e, ERR_INVALID, "%s", target) : fetch(g, url, name, fd, e);
         if (fd >= 0)
             close(fd);
@@ -137,7 +134,9 @@ static int get(struct get *g, const char *path, const char *local, struct err *e
     url = remote_add(url, "archive", format);
     bool is_stdout = local && strcmp(local, "-") == 0;
     char *target = is_stdout ? NULL : target_of(path, local, format);
+    progress_begin(&g->progress, g->quiet, -1); /* from here on Ctrl-C leaves nothing behind */
     int rc = is_stdout ? fetch(g, url, path, STDOUT_FILENO, e) : get_file(g, url, path, target, e);
+    progress_end(&g->progress);
     if (rc == 0 && !is_stdout && !g->quiet) {
         progress_size(g->bytes, size);
         printf("%s  %s\n", target, size);

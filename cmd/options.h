@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 
-#define OPTION_MAX_VALUES 64
+#define OPTION_MAX_VALUES 4096
 
 /* Every value given for an option that may come more than once. */
 struct option_list {

@@ -18,6 +18,7 @@ struct put {
     bool recursive, keep, quiet, json;
     struct client *client;
     struct progress progress;
+    void *line;     /* transfer.h */
     json_t *stored; /* what the service said of each */
     size_t n_skipped;
 };
@@ -37,7 +38,8 @@ static int put_open(struct put *p, int fd, const char *name, const char *target,
                                     .fd = fd,
                                     .bytes = S_ISREG(st.st_mode) ? st.st_size : -1,
                                     .keep = p->keep,
-                                    .progress = &p->progress };
+                                    .progress = &p->progress,
+                                    .line = &p->line };
     progress_next(&p->progress, name);
     int rc = transfer_up(p->client, &up, &info, e);
     free(url);
@@ -288,6 +290,7 @@ int command_put(int argc, char **argv)
                : 0;
     code = p.progress.caught ? 128 + p.progress.caught : code;
     json_decref(p.stored);
+    transfer_hang_up(p.line);
     client_free(p.client);
     return code;
 }

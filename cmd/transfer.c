@@ -198,13 +198,16 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 
 static int prepare(struct transfer *t, const char *path, struct err *e)
 {
-    curl_easy_cleanup(t->curl);
+    if (t->curl)
+        curl_easy_reset(t->curl); /* the connection stays */
+    else
+        t->curl = curl_easy_init();
     curl_slist_free_all(t->headers);
     t->headers = NULL;
     buf_reset(&t->reply);
     t->is_joined = false;
     t->error[0] = '\0';
-    if (!(t->curl = curl_easy_init()))
+    if (!t->curl)
         return err_set(e, ERR_INTERNAL, "libcurl does not start");
     if (client_aim(t->client, t->curl, path, SILENT_SECONDS, &t->headers, e) < 0)
         return -1;
@@ -291,11 +294,14 @@ int transfer_up(struct client *c, const struct transfer_up *up, json_t **ret, st
     int rc, tries = 0;
 
     transfer_init(&t, c, up->fd, up->progress);
+    t.curl = up->line ? *up->line : NULL;
     t.is_up = true;
     t.size = up->bytes;
     while ((rc = try_up(&t, up, e)) < 0 && (t.at == 0 || (t.start >= 0 && !up->keep)) &&
            pause_before(&t, ++tries) && rewound(&t))
         ;
+    if (up->line)
+        *up->line = TAKE(t.curl);
     if (rc < 0)
         return -1;
     progress_add(up->progress, t.at);
@@ -303,6 +309,11 @@ int transfer_up(struct client *c, const struct transfer_up *up, json_t **ret, st
         return err_set(e, ERR_INTERNAL, "%s answered something that is no JSON: is that Kernelhub?",
                        client_url(c));
     return 0;
+}
+
+void transfer_hang_up(void *line)
+{
+    curl_easy_cleanup(line);
 }
 
 /* ---- down ---- */

@@ -15,8 +15,11 @@ struct transfer_up {
     int64_t bytes;
     bool keep;
     struct progress *progress;
+    void **
+        line; /* the connection, kept for the next: begins as NULL, ends with transfer_hang_up. NULL: it is not kept */
 };
 int transfer_up(struct client *c, const struct transfer_up *t, json_t **ret, struct err *e);
+void transfer_hang_up(void *line);
 
 /* What is at `path` is written to fd. A connection that breaks is taken up again behind what has come, as long as the file is the same
  * (its ETag); else it begins anew, where fd can be rewound. *ret_bytes: so many were written. */

@@ -30,10 +30,15 @@ class FakeFiles:
         self.slow = 0.0
         self.limit = 10**10
         self.version = 1
+        self.n_connections = 0
         service = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                service.n_connections += 1
 
             def answer(self) -> None:
                 service.answer(self)

@@ -125,6 +125,15 @@ def test_put_takes_folders_when_it_is_told_to(service: FakeFiles, tmp_path: Path
     assert again.returncode == 0  # the folders are there already
 
 
+def test_many_files_go_over_one_connection(service: FakeFiles, tmp_path: Path) -> None:
+    for i in range(200):
+        (tmp_path / f"f{i}").write_bytes(b"x" * i)
+    names = [f"f{i}" for i in range(200)]
+    assert cli(service, "put", *names, "d/", cwd=tmp_path).returncode == 0
+    assert {name: len(service.files[f"d/{name}"] or b"") for name in names} == {f"f{i}": i for i in range(200)}
+    assert service.n_connections == 1
+
+
 def test_put_does_not_replace_what_it_shall_not(service: FakeFiles, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"new")
     service.files["a"] = b"old"
