@@ -11,27 +11,12 @@
 
 #include "base/err.h"
 #include "kernelhub/user.h"
-#include "protocol/mcp_version.h"
+#include "protocol/mcp_message.h"
 #include "web/site.h"
 
 struct mcp_peer;
 
 #define MCP_MAX_RESULT_BYTES (32u << 20) /* of what one call is answered with */
-
-/* JSON-RPC's codes, and those of MCP. Our own are outside of -32768 to -32000: 1000 and the HTTP status, see mcp_call_failed. */
-enum mcp_code {
-    MCP_PARSE_ERROR = -32700,
-    MCP_INVALID_REQUEST = -32600,
-    MCP_METHOD_NOT_FOUND = -32601,
-    MCP_INVALID_PARAMS = -32602,
-    MCP_INTERNAL_ERROR = -32603,
-    MCP_SERVER_ERROR = -32000,       /* legacy: what HTTP alone says */
-    MCP_NO_SESSION = -32001,         /* legacy */
-    MCP_NO_RESOURCE = -32002,        /* legacy; say it by mcp_call_no_resource */
-    MCP_HEADER_MISMATCH = -32020,    /* modern, as all below */
-    MCP_MISSING_CAPABILITY = -32021, /* data.requiredCapabilities */
-    MCP_UNSUPPORTED_VERSION = -32022,
-};
 
 /* Slices are JSON, checked (json_valid), and live as long as the call. Handlers read; only `user_data` is theirs. */
 struct mcp_call {
@@ -47,8 +32,6 @@ struct mcp_call {
     const char *client;          /* the client's name, for the record: "mcp" */
     bool is_cancelled;           /* nobody waits for the answer any more */
     int64_t begun_ms;            /* zclock_mono */
-
-    struct mcp_call_work *work; /* the core's own */
 };
 
 /* ---- while it goes on ---- */
@@ -78,6 +61,14 @@ void mcp_call_notify(struct mcp_call *c, const char *method, struct slice params
 /* "debug" … "emergency": whether the client wants log messages of that level (it set one: else not), and one of them; data is a JSON value. */
 bool mcp_call_wants_log(const struct mcp_call *c, const char *level);
 void mcp_call_log(struct mcp_call *c, const char *level, struct slice data);
+
+/* Whether results may have structuredContent: the client's version knows it, and it is not switched off (mcp/structured_content). */
+bool mcp_call_wants_structured(const struct mcp_call *c);
+
+/* Asks the client something (elicitation/create …; not modern, there is mcp_call_input_required). on_answer comes with its result, or with
+ * an empty slice when it refused or has gone; then the call is still to be answered. */
+void mcp_call_ask(struct mcp_call *c, const char *method, struct slice params,
+                  void (*on_answer)(struct mcp_call *c, struct slice result));
 
 /* ---- its answer: each frees the call ---- */
 

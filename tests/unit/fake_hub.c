@@ -189,6 +189,8 @@ struct hub *fake_hub_new(struct loop *loop)
     fake_hub_set(h, CONFIG_LIMITS_CODE, NULL, 1 << 20);
     fake_hub_set(h, CONFIG_LIMITS_TIMEOUT, NULL, 86400);
     fake_hub_set(h, CONFIG_LIMITS_OUTPUT, NULL, 32 << 20);
+    fake_hub_set(h, CONFIG_MCP_SSE, NULL, 1);
+    fake_hub_set(h, CONFIG_MCP_STRUCTURED, NULL, 1);
     add_user(h, "admin", true);
     add_user(h, "anna", false);
     return h;

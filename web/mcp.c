@@ -1,0 +1,63 @@
+#include "web/mcp.h"
+
+#include <stdlib.h>
+
+#include "web/mcp_fixtures.h"
+#include "web/mcp_http.h"
+#include "web/mcp_session.h"
+#include "web/mcp_task.h"
+
+const struct mcp_server MCP_SERVER = { .name = "kernelhub",
+                                       .title = "Kernelhub",
+                                       .version = KH_VERSION };
+
+struct mcp *mcp_new(struct site *site)
+{
+    struct mcp *m = calloc(1, sizeof *m);
+    assert(m);
+    *m = (struct mcp){ .site = site, .sweep_timer = -1, .update_timer = -1 };
+    m->parts[m->n_parts++] = &MCP_PRODUCT;
+    if (config_flag(site->config, CONFIG_MCP_FIXTURES))
+        m->parts[m->n_parts++] = &MCP_FIXTURES;
+    m->calls = zlistx_new();
+    m->peers = zlistx_new();
+    m->subscriptions = zlistx_new();
+    m->sessions = zhashx_new();
+    m->streams = zhashx_new();
+    return m;
+}
+
+void mcp_drain(struct mcp *m)
+{
+    size_t n = zlistx_size(m->calls);
+    /* each is told once; what its telling ends is at the front no more */
+    for (; n > 0 && zlistx_size(m->calls); n--) {
+        struct mcp_task *t = zlistx_first(m->calls);
+        zlistx_move_end(m->calls, t->place);
+        mcp_task_dismiss(t);
+    }
+    mcp_sessions_drain(m);
+    mcp_sse_drain(m);
+}
+
+void mcp_free(struct mcp *m)
+{
+    struct mcp_task *t;
+    if (!m)
+        return;
+    struct loop *loop = hub_loop(m->site->hub);
+    mcp_sessions_free(m);
+    while ((t = zlistx_first(m->calls)) != NULL)
+        mcp_task_free(t);
+    if (m->sweep_timer >= 0)
+        loop_timer_end(loop, m->sweep_timer);
+    if (m->update_timer >= 0)
+        loop_timer_end(loop, m->update_timer);
+    assert(zlistx_size(m->peers) == 0 && zlistx_size(m->subscriptions) == 0);
+    zlistx_destroy(&m->calls);
+    zlistx_destroy(&m->peers);
+    zlistx_destroy(&m->subscriptions);
+    zhashx_destroy(&m->sessions);
+    zhashx_destroy(&m->streams);
+    free(m);
+}
