@@ -106,7 +106,9 @@ struct steps {
 
 static void steps_free(void *own)
 {
-    free(own);
+    struct steps *s = own;
+    loop_timer_end(hub_loop(s->call->site->hub), s->timer);
+    free(s);
 }
 
 static int on_step(struct loop *loop, int timer, void *arg)
@@ -117,15 +119,8 @@ static int on_step(struct loop *loop, int timer, void *arg)
     return 0;
 }
 
-static void end_steps(struct mcp_call *c)
-{
-    const struct steps *s = mcp_call_owned(c);
-    loop_timer_end(hub_loop(c->site->hub), s->timer);
-}
-
 static void on_cancel(struct mcp_call *c, void *own)
 {
-    end_steps(c);
     mcp_fixtures_answer(c, "{\"content\":[]}");
 }
 
@@ -143,7 +138,6 @@ static void progress_step(struct mcp_call *c, int n)
 {
     CLEANUP_BUF struct buf params = BUF_INIT(MAX_TEXT);
     if (n == 3) {
-        end_steps(c);
         mcp_fixtures_answer_text(c, SLICE_LITERAL("Progress was made."));
         return;
     }
@@ -169,7 +163,6 @@ static void logging_step(struct mcp_call *c, int n)
         mcp_call_log(c, "info", slice_str(TEXTS[n]));
         return;
     }
-    end_steps(c);
     mcp_fixtures_answer_text(c, SLICE_LITERAL("Logged three times."));
 }
 
@@ -184,7 +177,6 @@ static void reconnection_step(struct mcp_call *c, int n)
         mcp_call_hang_up(c);
     if (n < 3)
         return;
-    end_steps(c);
     mcp_fixtures_answer_text(c, SLICE_LITERAL("Reconnection test completed successfully"));
 }
 
@@ -219,9 +211,13 @@ static void wait_for(struct mcp_call *c, struct slice arguments)
     s->call = c;
     s->timer = loop_timer(hub_loop(c->site->hub), (size_t)ms, on_waited, s);
     mcp_call_own(c, s, on_wait_cancelled, steps_free);
-    if (json_member(arguments, "says", &said))
-        for (struct json_iter it = json_iter(said); json_next(&it);)
-            mcp_call_progress(c, slice_of(it.value.data + 1, it.value.len - 2));
+    if (!json_member(arguments, "says", &said))
+        return;
+    for (struct json_iter it = json_iter(said); json_next(&it);) {
+        CLEANUP_BUF struct buf text = BUF_INIT(MAX_TEXT);
+        json_unescape(&text, slice_of(it.value.data + 1, it.value.len - 2));
+        mcp_call_progress(c, buf_slice(&text));
+    }
 }
 
 static void touch(struct mcp_call *c, struct slice arguments)
