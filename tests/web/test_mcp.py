@@ -207,6 +207,10 @@ def test_batches_are_of_one_version(server: Server) -> None:
     assert old.send("POST", batch[2:]).status == 202
 
 
+def test_a_slash_at_the_end_is_none(server: Server) -> None:
+    assert Mcp(server, path="/mcp/").modern("server/discover").status == 200
+
+
 def test_the_head_is_checked_first(mcp: Mcp) -> None:
     ping = mcp.message("ping")
     assert mcp.send("POST", ping, Content_Type="text/plain").status == 415
@@ -245,6 +249,8 @@ def test_silence_is_no_death(mcp: Mcp) -> None:
 
 def test_a_user_has_eight_calls_at_a_time(mcp: Mcp, server: Server) -> None:
     waiting = [mcp.modern_call("test_wait", {"says": ["here"]}, token=i) for i in range(8)]
+    assert mcp.modern("resources/read", {"uri": "test://static-text"}).error["data"] == {"code": "busy"}
+    assert mcp.modern("tools/list").result["tools"], "what takes no time is answered"
     refused = mcp.modern_call("test_simple_text").result
     assert refused["isError"] and "8 calls" in refused["content"][0]["text"]
     assert not Mcp(server, KEY_2).modern_call("test_simple_text").result.get("isError")
