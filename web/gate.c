@@ -200,7 +200,8 @@ int gate_pass(struct request *r, const char *method, struct err *e)
     struct slice raw_query = slice_str(r->uri[n] ? r->uri + n + 1 : "");
     r->path = path; /* no token is in it any more: it may be logged */
 
-    if (request_is_jupyter(r) && r->path.data[r->path.len - 1] == '/')
+    if ((request_is_jupyter(r) || slice_is(r->path, "/mcp/")) &&
+        r->path.data[r->path.len - 1] == '/')
         r->path.len--;
     head_read(&r->head, r->mhd);
     if (check_framing(r, e) < 0 || query_parse(&r->query, raw_query, e) < 0)

@@ -15,7 +15,7 @@ struct mcp *mcp_new(struct site *site)
 {
     struct mcp *m = calloc(1, sizeof *m);
     assert(m);
-    *m = (struct mcp){ .site = site, .sweep_timer = -1, .update_timer = -1 };
+    *m = (struct mcp){ .site = site, .secret = uuid_new(), .sweep_timer = -1, .update_timer = -1 };
     m->parts[m->n_parts++] = &MCP_PRODUCT;
     if (config_flag(site->config, CONFIG_MCP_FIXTURES))
         m->parts[m->n_parts++] = &MCP_FIXTURES;
@@ -25,6 +25,26 @@ struct mcp *mcp_new(struct site *site)
     m->sessions = zhashx_new();
     m->streams = zhashx_new();
     return m;
+}
+
+static void digest(const char *a, const char *b, char ret[MCP_SIGNATURE_CHARS + 1])
+{
+    zdigest_t *sha1 = zdigest_new();
+    assert(sha1);
+    zdigest_update(sha1, (const byte *)a, strlen(a));
+    zdigest_update(sha1, (const byte *)b, strlen(b));
+    const char *text = zdigest_string(sha1);
+    assert(strlen(text) == MCP_SIGNATURE_CHARS);
+    memcpy(ret, text, MCP_SIGNATURE_CHARS + 1);
+    zdigest_destroy(&sha1);
+}
+
+/* Twice, as HMAC: what is signed cannot be made longer without the secret. */
+void mcp_sign(const struct mcp *m, const char *text, char ret[MCP_SIGNATURE_CHARS + 1])
+{
+    char inner[MCP_SIGNATURE_CHARS + 1];
+    digest(m->secret.text, text, inner);
+    digest(m->secret.text, inner, ret);
 }
 
 void mcp_drain(struct mcp *m)

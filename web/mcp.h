@@ -2,6 +2,7 @@
 #ifndef WEB_MCP_H
 #define WEB_MCP_H
 
+#include "base/uuid.h"
 #include "protocol/mcp_message.h"
 #include "web/mcp_part.h"
 #include "web/site.h"
@@ -21,6 +22,7 @@ struct mcp {
     zhashx_t *sessions;      /* struct mcp_session by its id */
     zhashx_t *streams;       /* struct mcp_sse by its id */
     zlistx_t *subscriptions; /* struct mcp_subscription */
+    struct uuid secret;      /* of this server: what clients carry for us is signed with it */
     int sweep_timer;         /* -1: there is no session */
     int update_timer;        /* -1: nothing waits to be told */
 };
@@ -29,6 +31,10 @@ struct mcp *mcp_new(struct site *site);
 /* The service stops: calls are answered with an error, what listens gets its end. */
 void mcp_drain(struct mcp *m);
 void mcp_free(struct mcp *m); /* NULL is fine; libmicrohttpd has stopped */
+
+/* What a client is given to bring again: whether it is ours, and unchanged. Good until the service starts again. */
+#define MCP_SIGNATURE_CHARS 40
+void mcp_sign(const struct mcp *m, const char *text, char ret[MCP_SIGNATURE_CHARS + 1]);
 
 extern const struct mcp_server MCP_SERVER;
 

@@ -265,6 +265,13 @@ bool mcp_call_wants_structured(const struct mcp_call *c)
            config_flag(c->site->config, CONFIG_MCP_STRUCTURED);
 }
 
+void mcp_call_hang_up(struct mcp_call *c)
+{
+    struct mcp_channel *channel = mcp_task_of(c)->channel;
+    if (channel && channel->use->hang_up && !mcp_version_is_modern(c->version))
+        channel->use->hang_up(channel);
+}
+
 /* ---- its answer ---- */
 
 static void answer(struct mcp_task *t, struct buf *message, int code)

@@ -70,6 +70,9 @@ bool mcp_call_wants_structured(const struct mcp_call *c);
 void mcp_call_ask(struct mcp_call *c, const char *method, struct slice params,
                   void (*on_answer)(struct mcp_call *c, struct slice result));
 
+/* Ends the connection before the answer, where the client can come again for that (legacy over HTTP); else nothing happens. */
+void mcp_call_hang_up(struct mcp_call *c);
+
 /* ---- its answer: each frees the call ---- */
 
 /* A JSON object, the result as the method wants it; taken out of `object`. The core adds resultType, _meta (the object has none), ttlMs and cacheScope where

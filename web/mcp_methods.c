@@ -110,31 +110,17 @@ static bool arguments_of(struct mcp_call *c, struct slice *ret)
     return false;
 }
 
-static bool is_crowded(const struct mcp_call *c)
-{
-    const struct mcp *m = c->site->mcp;
-    size_t n = 0;
-    for (struct mcp_task *t = zlistx_first(m->calls); t; t = zlistx_next(m->calls))
-        n += t->call.user == c->user && !t->is_quiet;
-    return n > MCP_MAX_CALLS;
-}
-
 static void call_tool(struct mcp_call *c)
 {
     char name[MAX_NAME_BYTES];
     struct slice arguments;
-    struct err e = ERR_INIT;
     if (!text_of(c, "name", name, sizeof name) || !arguments_of(c, &arguments))
         return;
     const struct mcp_tool *tool = mcp_find_tool(c->site->mcp, name);
-    if (!tool) {
-        refuse(c, "there is no such tool; tools/list names them");
-    } else if (is_crowded(c)) {
-        (void)err_set(&e, ERR_BUSY, "%d calls of yours are under way, the limit", MCP_MAX_CALLS);
-        mcp_call_tool_error(c, &e, "wait for one of them, or cancel it");
-    } else {
+    if (tool)
         tool->call(c, arguments);
-    }
+    else
+        refuse(c, "there is no such tool; tools/list names them");
 }
 
 /* The arguments that a prompt wants are there, all are strings; false: the call is answered. */
@@ -179,12 +165,6 @@ static void read_resource(struct mcp_call *c)
     const struct mcp *m = c->site->mcp;
     if (!text_of(c, "uri", uri, sizeof uri))
         return;
-    if (is_crowded(c)) {
-        struct err e = ERR_INIT;
-        (void)err_set(&e, ERR_BUSY, "%d calls of yours are under way, the limit", MCP_MAX_CALLS);
-        mcp_call_failed(c, &e);
-        return;
-    }
     for (size_t i = 0; i < m->n_parts; i++)
         if (m->parts[i]->read && m->parts[i]->read(c, uri))
             return;
@@ -254,28 +234,37 @@ void mcp_part_completed(struct mcp_call *c, struct slice values, size_t total)
 
 /* ---- the table ---- */
 
+#define LEGACY MCP_METHOD_LEGACY
+#define MODERN MCP_METHOD_MODERN
+#define BOTH   MCP_METHOD_BOTH
+#define WORK   (MCP_METHOD_BOTH | MCP_METHOD_WORKS)
 static const struct mcp_method METHODS[] = {
-    { "initialize", true, false, MCP_KEEP_UNSAID, false, initialize },
-    { "ping", true, false, MCP_KEEP_UNSAID, false, answer_empty },
-    { "logging/setLevel", true, false, MCP_KEEP_UNSAID, false, set_level },
-    { "resources/subscribe", true, false, MCP_KEEP_UNSAID, false, mcp_subscribe },
-    { "resources/unsubscribe", true, false, MCP_KEEP_UNSAID, false, mcp_unsubscribe },
-    { "server/discover", false, true, MCP_KEEP_PUBLIC, false, discover },
-    { "subscriptions/listen", false, true, MCP_KEEP_UNSAID, true, mcp_listen },
-    { "tools/list", true, true, MCP_KEEP_PUBLIC, false, mcp_list_tools },
-    { "tools/call", true, true, MCP_KEEP_UNSAID, false, call_tool },
-    { "resources/list", true, true, MCP_KEEP_PRIVATE, false, mcp_list_resources },
-    { "resources/templates/list", true, true, MCP_KEEP_PUBLIC, false, mcp_list_templates },
-    { "resources/read", true, true, MCP_KEEP_PRIVATE, false, read_resource },
-    { "prompts/list", true, true, MCP_KEEP_PUBLIC, false, mcp_list_prompts },
-    { "prompts/get", true, true, MCP_KEEP_UNSAID, false, get_prompt },
-    { "completion/complete", true, true, MCP_KEEP_UNSAID, false, complete },
+    { "initialize", LEGACY, MCP_KEEP_UNSAID, initialize },
+    { "ping", LEGACY, MCP_KEEP_UNSAID, answer_empty },
+    { "logging/setLevel", LEGACY, MCP_KEEP_UNSAID, set_level },
+    { "resources/subscribe", LEGACY, MCP_KEEP_UNSAID, mcp_subscribe },
+    { "resources/unsubscribe", LEGACY, MCP_KEEP_UNSAID, mcp_unsubscribe },
+    { "server/discover", MODERN, MCP_KEEP_PUBLIC, discover },
+    { "subscriptions/listen", MODERN | MCP_METHOD_QUIET, MCP_KEEP_UNSAID, mcp_listen },
+    { "tools/list", BOTH, MCP_KEEP_PUBLIC, mcp_list_tools },
+    { "tools/call", WORK, MCP_KEEP_UNSAID, call_tool },
+    { "resources/list", WORK, MCP_KEEP_PRIVATE, mcp_list_resources },
+    { "resources/templates/list", BOTH, MCP_KEEP_PUBLIC, mcp_list_templates },
+    { "resources/read", WORK, MCP_KEEP_PRIVATE, read_resource },
+    { "prompts/list", BOTH, MCP_KEEP_PUBLIC, mcp_list_prompts },
+    { "prompts/get", WORK, MCP_KEEP_UNSAID, get_prompt },
+    { "completion/complete", WORK, MCP_KEEP_UNSAID, complete },
 };
+#undef LEGACY
+#undef MODERN
+#undef BOTH
+#undef WORK
 
 const struct mcp_method *mcp_method_find(const char *name, bool is_modern)
 {
+    unsigned era = is_modern ? MCP_METHOD_MODERN : MCP_METHOD_LEGACY;
     for (size_t i = 0; i < ARRAY_LEN(METHODS); i++)
         if (strcmp(METHODS[i].name, name) == 0)
-            return (is_modern ? METHODS[i].is_modern : METHODS[i].is_legacy) ? &METHODS[i] : NULL;
+            return METHODS[i].flags & era ? &METHODS[i] : NULL;
     return NULL;
 }

@@ -4,11 +4,18 @@
 
 #include "web/mcp_peer.h"
 
+enum mcp_method_flag {
+    MCP_METHOD_LEGACY = 1,
+    MCP_METHOD_MODERN = 2,
+    MCP_METHOD_BOTH = 3,
+    MCP_METHOD_WORKS = 4, /* may take its time: a user has MCP_MAX_CALLS of them */
+    MCP_METHOD_QUIET = 8, /* stays as long as the client likes: no heartbeat */
+};
+
 struct mcp_method {
     const char *name;
-    bool is_legacy, is_modern;
+    unsigned flags;
     enum mcp_keep keep;
-    bool is_quiet; /* the call stays as long as the client likes */
     void (*handle)(struct mcp_call *c);
 };
 

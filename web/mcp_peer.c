@@ -157,6 +157,26 @@ static void take_notification(struct mcp_peer *p, const struct mcp_message *m)
         mcp_task_cancel(t);
 }
 
+static bool is_crowded(const struct mcp_peer *p)
+{
+    zlistx_t *calls = p->mcp->calls;
+    size_t n = 0;
+    for (struct mcp_task *t = zlistx_first(calls); t; t = zlistx_next(calls))
+        n += t->call.user == p->user && !t->is_quiet;
+    return n > MCP_MAX_CALLS;
+}
+
+/* A model reads the results of tools, and seldom errors. */
+static void refuse_crowd(struct mcp_call *c)
+{
+    struct err e = ERR_INIT;
+    (void)err_set(&e, ERR_BUSY, "%d calls of yours are under way, the limit", MCP_MAX_CALLS);
+    if (strcmp(c->method, "tools/call") == 0)
+        mcp_call_tool_error(c, &e, "wait for one of them, or cancel it");
+    else
+        mcp_call_failed(c, &e);
+}
+
 static void take_request(struct mcp_peer *p, struct mcp_channel *channel,
                          const struct mcp_message *m)
 {
@@ -173,7 +193,11 @@ static void take_request(struct mcp_peer *p, struct mcp_channel *channel,
     struct mcp_task *t = mcp_task_new(p, channel, m);
     t->call.method = method->name;
     t->keep = method->keep;
-    t->is_quiet = method->is_quiet;
+    t->is_quiet = method->flags & MCP_METHOD_QUIET;
+    if ((method->flags & MCP_METHOD_WORKS) && is_crowded(p)) {
+        refuse_crowd(&t->call);
+        return;
+    }
     mcp_task_watch(t);
     method->handle(&t->call);
 }

@@ -372,7 +372,8 @@ void server_free(struct server *s)
         run_free_all(&s->site);
         batch_free_all(&s->site);
         rest_stream_free_all(&s->site);
-        mcp_free(TAKE(s->site.mcp));
+        mcp_free(s->site.mcp);
+        s->site.mcp = NULL;
     }
     websockets_free(s->site.websockets);
     site_done(&s->site);
