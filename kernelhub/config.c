@@ -101,6 +101,8 @@ static const struct setting {
                              "ceiling of a sandbox's idle_seconds" },
     [CONFIG_LIMITS_TTL] = { "limits/max_ttl_seconds", "0", NUMBER, 0, 31536000, NULL,
                             "ceiling of a sandbox's whole life, 0: none" },
+    [CONFIG_LIMITS_FOLDERS] = { "limits/watched_folders", "8192", NUMBER, 0, 1000000, NULL,
+                                "of a workspace, for files_changed; 0: none" },
     [CONFIG_HISTORY_MAX_EXECUTIONS] = { "history/max_executions", "100000", NUMBER, 1, 1000000000,
                                         NULL, "kept" },
     [CONFIG_HISTORY_MAX_DAYS] = { "history/max_days", "90", NUMBER, 1, 36500, NULL, "kept" },

@@ -46,6 +46,7 @@ struct files {
     int workspaces_fd;
     int bell;
     zlistx_t *queue;
+    struct changes *changes;
     zhashx_t
         *accounts; /* user's id → struct account, owned; as long as this: drafts point to them */
     bool is_ending;
@@ -56,7 +57,9 @@ struct files {
 
 static void run_job(struct files_job *j, int workspaces_fd)
 {
-    struct tree tree = { .due_ms = j->due_ms, .ended = &j->ended, .account = j->account };
+    struct tree tree = {
+        .due_ms = j->due_ms, .ended = &j->ended, .account = j->account, .changes = j->files->changes
+    };
     j->e = (struct err)ERR_INIT;
     j->failed = files_go_on(&tree, &j->e) < 0 ||
                 tree_open(&tree, workspaces_fd, j->user.text, &j->work.place, &j->e) < 0;
@@ -321,6 +324,11 @@ int files_new(struct loop *loop, const char *state_dir, struct files **ret, stru
     loop_poller(loop, &item, on_bell, f);
     *ret = f;
     return 0;
+}
+
+void files_set_changes(struct files *f, struct changes *c)
+{
+    f->changes = c;
 }
 
 void files_free(struct files *f)

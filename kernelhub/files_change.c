@@ -10,6 +10,7 @@
 
 int files_make_folder(struct tree *t, const char *path, struct err *e)
 {
+    CLEANUP(changes_own_end) struct changes_own *own = tree_own(t, path);
     const char *name;
     struct stat st;
     CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
@@ -104,6 +105,7 @@ static int delete_one(struct tree *t, int parent, const char *name, const char *
 
 int files_delete(struct tree *t, const char *path, bool all, struct err *e)
 {
+    CLEANUP(changes_own_end) struct changes_own *own = tree_own(t, path);
     const char *name;
     struct stat st = { .st_nlink = 0 };
     CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
@@ -154,6 +156,8 @@ static int move_one(struct tree *t, const struct move *m, struct err *e)
 
 int files_rename(struct tree *t, const char *from, const char *to, bool replace, struct err *e)
 {
+    CLEANUP(changes_own_end) struct changes_own *own = tree_own(t, from);
+    CLEANUP(changes_own_end) struct changes_own *own_too = tree_own(t, to);
     const char *from_name, *to_name;
     CLEANUP_FD int source = tree_open_parent(t, from, &from_name, e);
     CLEANUP_FD int target = source < 0 ? -1 : tree_open_parent(t, to, &to_name, e);

@@ -37,6 +37,7 @@ struct draft {
     struct account *account;
     uint64_t taken; /* of the account */
     mode_t mode;
+    struct changes_own *own; /* once it has its place, until its descriptor is closed */
 };
 
 bool files_is_part(const char *name)
@@ -186,6 +187,8 @@ int draft_commit(struct draft *d, struct tree *t, const char *path, bool replace
         return -1;
     if (fsync(d->fd) < 0)
         return files_errno(e, path);
+    if (!d->own)
+        d->own = tree_own(t, path);
     account_lock_place(d->account);
     int rc = put_in_place(d, t, parent, name, path, replace, &there, e);
     account_unlock_place(d->account);
@@ -208,6 +211,7 @@ void draft_free(struct draft *d)
         (void)unlinkat(d->incoming_fd, d->name, 0); /* else the next hub's sweep */
     account_give_back(d->account, d->taken);
     close_fd_at(&d->fd);
+    changes_own_end(d->own);
     close_fd_at(&d->incoming_fd);
     free(d);
 }

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "kernelhub/changes.h"
+#include "kernelhub/files.h"
 #include "kernelhub/files_account.h"
 
 struct loop;
@@ -15,6 +17,8 @@ struct tree {
     int incoming_fd;    /* its user's folder for drafts; -1 until one is made */
     int user_fd;        /* the folder of both */
     int64_t due_ms;     /* monotonic: the work's time is over */
+    struct changes *changes; /* who is told what we do there (changes.h); NULL: nobody */
+    char workspace[96];
     atomic_bool *ended; /* nobody waits any more; NULL: somebody does */
     struct account *account; /* its user's; NULL: without a limit */
     files_guard_fn *guard;   /* NULL: none */
@@ -25,6 +29,8 @@ struct tree {
  * sandbox has to itself is made and removed by the keeper: ERR_NOT_FOUND. */
 int tree_open(struct tree *t, int workspaces_fd, const char *user_id, const struct files_place *place, struct err *e);
 void tree_close(struct tree *t);
+/* What is done to the path from here on is the hub's own work, no run's: changes_own_end. */
+struct changes_own *tree_own(struct tree *t, const char *path);
 int tree_incoming(struct tree *t, struct err *e); /* the folder of drafts is open */
 
 #define FILES_SHARED   "shared"
@@ -55,6 +61,7 @@ DEFINE_CLEANUP(DIR, closedir)
 struct files;
 int files_new(struct loop *loop, const char *state_dir, struct files **ret, struct err *e);
 void files_free(struct files *f); /* waits for what runs; drops the rest; NULL is fine */
+void files_set_changes(struct files *f, struct changes *c); /* NULL is fine; before any work */
 struct files *hub_files(struct hub *h);
 
 #endif

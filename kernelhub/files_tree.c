@@ -103,6 +103,8 @@ int tree_open(struct tree *t, int workspaces_fd, const char *user_id,
               const struct files_place *place, struct err *e)
 {
     t->root_fd = t->incoming_fd = -1;
+    (void)snprintf(t->workspace, sizeof t->workspace, "%s/%s", user_id,
+                   place->folder[0] ? place->folder : FILES_SHARED); /* fits */
     t->user_fd = beneath_make_dir(workspaces_fd, user_id, 0700, e);
     if (t->user_fd < 0)
         return err_in(e, "open the workspace");
@@ -112,6 +114,11 @@ int tree_open(struct tree *t, int workspaces_fd, const char *user_id,
         return 0;
     tree_close(t);
     return err_in(e, "open the workspace");
+}
+
+struct changes_own *tree_own(struct tree *t, const char *path)
+{
+    return changes_own_begin(t->changes, t->workspace, path);
 }
 
 void tree_close(struct tree *t)

@@ -16,6 +16,8 @@ struct ended;
 struct keeper_client;
 struct callbacks;
 struct files;
+struct changes;
+struct quota;
 struct execution;
 
 struct hub {
@@ -27,6 +29,8 @@ struct hub {
     bool catalog_is_recalled; /* from the store: the images may be others by now */
     struct callbacks *callbacks;
     struct files *files;
+    struct quota *quota;
+    struct changes *changes; /* NULL: nobody looks */
     zhashx_t *users;      /* id → struct user, owned */
     zhashx_t *keys;       /* hash in hex → struct key of user.c, owned */
     zhashx_t *sandboxes;  /* id → struct sandbox, owned */

@@ -7,10 +7,10 @@
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "base/mime.h"
 #include "web/mcp_files_job.h"
 #include "web/mcp_output.h"
 #include "web/mcp_uri.h"
-#include "web/mime.h"
 #include "web/percent.h"
 
 #define HELP_URI      "sandbox://help"

@@ -4,13 +4,13 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "base/mime.h"
 #include "kernelhub/execution.h"
 #include "kernelhub/sandbox_verbs.h"
 #include "web/contents.h"
 #include "web/mcp_files_job.h"
 #include "web/mcp_resources.h"
 #include "web/mcp_uri.h"
-#include "web/mime.h"
 
 #define MAX_FILES      200
 #define MAX_SEEN       20000 /* files that are looked at for that */

@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "base/mime.h"
 #include "protocol/image_head.h"
 #include "protocol/text_cut.h"
 #include "protocol/text_excerpt.h"
@@ -16,7 +17,6 @@
 #include "web/mcp_files_job.h"
 #include "web/mcp_tools.h"
 #include "web/mcp_view.h"
-#include "web/mime.h"
 #include "web/percent.h"
 
 #define MAX_PART_BYTES     (1u << 20)

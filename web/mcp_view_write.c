@@ -3,9 +3,9 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "base/mime.h"
 #include "protocol/event_record.h"
 #include "web/file_path.h"
-#include "web/mime.h"
 
 static struct slice member(const struct mcp_view *v, const char *name)
 {
