@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/mime.h"
+#include "kernelhub/sandbox_verbs.h"
 #include "web/mcp_files_job.h"
 #include "web/mcp_output.h"
 #include "web/mcp_uri.h"
@@ -111,7 +112,7 @@ static int run_read(void *own, struct tree *t, struct err *e)
     if (r->st.bytes > MCP_RESOURCE_MAX_BYTES)
         return err_set(e, ERR_TOO_LARGE,
                        "the file has %" PRIu64 " bytes, and a resource at most %u: read parts of "
-                                               "it with download_file, or GET /api/v1/files",
+                       "it with download_file, or GET /api/v1/files",
                        r->st.bytes, MCP_RESOURCE_MAX_BYTES);
     return file_read_all(f, t, &r->bytes, e);
 }
@@ -202,34 +203,32 @@ bool mcp_resources_read(struct mcp_call *c, const char *uri)
 
 /* ---- what has changed ---- */
 
-static void tell(const struct mcp_call *c, const char *sandbox, const char *path)
+static void tell(struct site *site, const struct user *u, const char *sandbox, const char *path)
 {
     CLEANUP_BUF struct buf uri = BUF_INIT(MAX_URI_BYTES);
     mcp_uri_write_file(sandbox, path, &uri);
     if (!uri.failed)
-        mcp_part_resource_updated(c->site, c->user, uri.data);
+        mcp_part_resource_updated(site, u, uri.data);
 }
 
 void mcp_resources_file_changed(struct mcp_call *c, const char *path, bool is_new)
 {
-    tell(c, "default", path);
+    tell(c->site, c->user, SANDBOX_DEFAULT, path);
     if (is_new)
         mcp_part_resources_changed(c->site, c->user);
 }
 
 /* Under both names that a client may know the file by. */
-void mcp_resources_changed(struct mcp_call *c, struct slice record)
+void mcp_resources_on_change(void *arg, const struct user *u, const struct uuid *sandbox_id,
+                             struct slice items)
 {
-    struct slice items, raw, change;
-    char sandbox[64] = "", path[FILES_MAX_PATH + 1];
+    struct site *site = arg;
+    char path[FILES_MAX_PATH + 1];
     bool is_list_new = false;
     size_t n = 0;
-    if (!json_member(record, "files_changed", &items))
-        return;
-    if (json_member_string(record, "sandbox_id", &raw))
-        (void)json_copy_string(raw, sandbox, sizeof sandbox); /* a UUID fits */
     for (struct json_iter it = json_iter(items); n < MAX_NOTICES && json_next(&it); n++) {
         CLEANUP_BUF struct buf text = BUF_INIT(FILES_MAX_TEXT + 1);
+        struct slice raw, change;
         struct err e = ERR_INIT;
         if (!json_member_string(it.value, "path", &raw) ||
             !json_member_string(it.value, "change", &change))
@@ -238,10 +237,9 @@ void mcp_resources_changed(struct mcp_call *c, struct slice record)
         if (text.failed || files_path_read(buf_slice(&text), path, &e) < 0)
             continue;
         is_list_new |= !slice_is(change, "modified");
-        tell(c, "default", path);
-        if (sandbox[0])
-            tell(c, sandbox, path);
+        tell(site, u, SANDBOX_DEFAULT, path);
+        tell(site, u, sandbox_id->text, path);
     }
     if (is_list_new)
-        mcp_part_resources_changed(c->site, c->user);
+        mcp_part_resources_changed(site, u);
 }

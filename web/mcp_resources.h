@@ -19,8 +19,8 @@ void mcp_resources_list(struct mcp_call *c, const char *cursor);
 bool mcp_resources_read(struct mcp_call *c, const char *uri);
 bool mcp_resources_complete(struct mcp_call *c, const struct mcp_completion *wanted);
 
-/* Tells those who have subscribed: a call's execution has ended (its record, with files_changed); a call has written a file. */
-void mcp_resources_changed(struct mcp_call *c, struct slice record);
+/* Tells those who have subscribed: hub_on_files_changed's, of whatever execution (arg: the site); and that a call has written a file. */
+void mcp_resources_on_change(void *arg, const struct user *u, const struct uuid *sandbox_id, struct slice items);
 void mcp_resources_file_changed(struct mcp_call *c, const char *path, bool is_new);
 
 #endif

@@ -11,7 +11,6 @@
 #include "protocol/event_record.h"
 #include "protocol/plain_text.h"
 #include "web/mcp_answer.h"
-#include "web/mcp_resources.h"
 #include "web/stop.h"
 
 #define MAX_PROGRESS_BYTES (1u << 20)
@@ -102,8 +101,6 @@ static void show(struct run *run, struct slice json)
 {
     stop_timer(run);
     follower_free(TAKE(run->follower));
-    if (!run->is_look)
-        mcp_resources_changed(run->call, json);
     run->view = mcp_view_new(json, &run->options);
     fetch_images(run);
 }

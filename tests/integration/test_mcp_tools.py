@@ -328,6 +328,39 @@ def complete(mcp: Mcp, ref: dict[str, str], name: str, value: str) -> list[str]:
     return list(done["completion"]["values"])
 
 
+def listen(mcp: Mcp, heard: list[dict[str, Any]], params: dict[str, Any]) -> None:
+    """The stream beside the calls: legacy by GET, modern by a call that does not end."""
+    if mcp.version == MODERN:
+        body = mcp.body("subscriptions/listen", params, 77)
+        request = mcp.http.stream("POST", "/mcp", json=body, headers=mcp.headers("subscriptions/listen", body["params"]))
+    else:
+        request = mcp.http.stream("GET", "/mcp", headers={**mcp.headers("", {}), "Accept": "text/event-stream"})
+    with request as reply:
+        for message in mcp.messages(reply):
+            heard.append(message)
+            if len([m for m in heard if m.get("method") == "notifications/resources/updated"]) == 2:
+                return
+
+
+def test_a_subscriber_hears_of_files_whoever_wrote_them(service: Service, mcp: Mcp, http: httpx.Client) -> None:
+    name, heard = f"watched-{uuid.uuid4().hex[:8]}", list[dict[str, Any]]()
+    uri = f"sandbox://default/files/{name}"
+    if mcp.version != MODERN:
+        mcp.call("resources/subscribe", {"uri": uri})
+    thread = in_background(lambda: listen(mcp, heard, {"notifications": {"resourceSubscriptions": [uri], "resourcesListChanged": True}}))
+    wait_until(lambda: mcp.version != MODERN or heard, 10)
+    time.sleep(0.5 if mcp.version != MODERN else 0)  # its stream has to be there: nothing says so
+    with Mcp(service.url, service.key) as other:
+        other.ok("upload_file", path=name, content="1")
+        wait_until(lambda: any(m.get("params", {}).get("uri") == uri for m in heard), 10)
+        time.sleep(1.1)  # told once a second
+        run(http, f"open({name!r}, 'a').write('2'); open({name!r} + '.other', 'w').close()")
+    thread.join(10)
+    told = [m["params"]["uri"] for m in heard if m.get("method") == "notifications/resources/updated"]
+    assert told == [uri, uri]
+    assert any(m.get("method") == "notifications/resources/list_changed" for m in heard)
+
+
 def test_prompts_name_the_tools(mcp: Mcp) -> None:
     assert [p["name"] for p in mcp.call("prompts/list")["prompts"]] == ["analyze_file", "fix_error"]
     got = mcp.call("prompts/get", {"name": "analyze_file", "arguments": {"path": "a.csv", "question": "why?"}})
