@@ -8,6 +8,8 @@
 
 enum mcp_tool_flag {
     MCP_TOOL_HIDDEN = 1, /* not in tools/list; it can be called */
+    MCP_TOOL_STORED =
+        2, /* its result promises a change: it is said when all that it wrote is committed (ROUTE_STORED) */
 };
 
 struct mcp_tool {

@@ -483,6 +483,12 @@ def test_structured_content_can_be_switched_off(start: Callable[..., Server]) ->
     assert not any("outputSchema" in t for t in tools)
 
 
+def test_a_promise_waits_for_the_store(start: Callable[..., Server]) -> None:
+    stuck = Mcp(start("mcp-fixtures=1", "store=stuck")).modern_call("test_stored").result
+    assert stuck["isError"] and "unavailable" in stuck["content"][0]["text"]
+    assert not Mcp(start("mcp-fixtures=1")).modern_call("test_stored").result.get("isError")
+
+
 def test_a_stopping_service_says_so(server: Server, mcp: Mcp, legacy: Mcp) -> None:
     streams = [mcp.modern_call("test_wait", {"says": ["x"]}, token=1), legacy.call("test_wait", {"says": ["x"]}, token=1)]
     quiet: list[Any] = []
