@@ -258,6 +258,11 @@ static const struct mcp_tool TOOLS[] = {
     TOOL("test_missing_capability", "Needs a client that can sample.", missing_capability),
     TOOL("test_logging_tool", "Logs when the request wants it.", logging),
     TOOL("test_wait", "Waits for some milliseconds, or to be cancelled.", wait_for),
+    { .name = "test_param_header",
+      .description = "Its argument stands in the head, too.",
+      .input_schema = "{\"type\":\"object\",\"properties\":{\"region\":{\"type\":\"string\","
+                      "\"x-mcp-header\":\"Region\"}}}",
+      .call = simple_text },
     { .name = "test_stored",
       .description = "Answers when all is committed.",
       .input_schema = "{\"type\":\"object\",\"properties\":{}}",

@@ -14,7 +14,8 @@ enum mcp_tool_flag {
 
 struct mcp_tool {
     const char *name, *title, *description;
-    const char *input_schema;  /* a JSON object */
+    const char *
+        input_schema; /* a JSON object; x-mcp-header marks what modern clients repeat in the head */
     const char *output_schema; /* a JSON object; NULL: no structuredContent */
     const char *annotations;   /* a JSON object */
     const char *meta;          /* a JSON object; NULL: none */

@@ -124,6 +124,24 @@ def test_a_name_may_be_encoded(mcp: Mcp, name: str) -> None:
     assert mcp.modern_call("test_simple_text", head={"Mcp-Name": name}).status == 200
 
 
+@pytest.mark.parametrize(
+    ("arguments", "header", "status"),
+    [
+        ({"region": "eu"}, "eu", 200),
+        ({"region": "eu"}, " =?base64?ZXU=?= ", 200),
+        ({"region": "eu"}, "us", 400),
+        ({"region": "eu"}, None, 400),
+        ({"region": "eu"}, "=?base64?ZXU?=", 400),
+        ({}, None, 200),
+        ({}, "eu", 400),
+    ],
+)
+def test_arguments_that_stand_in_the_head(mcp: Mcp, arguments: Any, header: str | None, status: int) -> None:
+    answer = mcp.modern_call("test_param_header", arguments, head={"Mcp-Param-Region": header})
+    assert answer.status == status
+    assert status == 200 or answer.error["code"] == -32020
+
+
 @pytest.mark.parametrize("method", ["initialize", "ping", "logging/setLevel", "resources/subscribe", "no/such", "x" * 300, "tools\\/call"])
 def test_what_is_gone_is_404(mcp: Mcp, method: str) -> None:
     answer = mcp.modern(method)
