@@ -99,12 +99,18 @@ void mcp_task_free(struct mcp_task *t)
     free(t);
 }
 
+static void count(const struct mcp_task *t, const char *end)
+{
+    metric_counter_add(t->call.site->mcp->counter, t->call.method, end, 1);
+}
+
 void mcp_task_cancel(struct mcp_task *t)
 {
     struct mcp_channel *channel = t->channel;
     if (t->call.is_cancelled)
         return;
     t->call.is_cancelled = true;
+    count(t, "cancelled");
     mcp_peer_forget_asks(t->peer, t);
     detach(t);
     channel->use->say(channel, NULL, MCP_SAID_ANSWER, MCP_SAID_NOTHING);
@@ -280,6 +286,8 @@ void mcp_call_hang_up(struct mcp_call *c)
 static void answer(struct mcp_task *t, struct buf *message, int code)
 {
     struct mcp_channel *channel = t->channel;
+    if (channel)
+        count(t, code == 0 ? "ok" : "error");
     mcp_task_free(t); /* the channel may free the peer */
     if (channel)
         channel->use->say(channel, message, MCP_SAID_ANSWER, code);

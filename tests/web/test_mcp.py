@@ -277,6 +277,17 @@ def test_a_user_has_eight_calls_at_a_time(mcp: Mcp, server: Server) -> None:
     server.until(lambda: not mcp.modern_call("test_simple_text").result.get("isError"))
 
 
+def test_calls_are_counted(server: Server, mcp: Mcp, legacy: Mcp) -> None:
+    mcp.modern_call("test_simple_text")
+    mcp.modern_call("nothing")
+    waiting = legacy.call("test_wait", {"says": ["x"]}, token=1)
+    assert server.metric("kernelhub_mcp_calls") == 1 and server.metric("kernelhub_mcp_sessions") == 1
+    legacy.notify("notifications/cancelled", {"requestId": legacy.n})
+    waiting.messages()
+    for end in ("ok", "error", "cancelled"):
+        assert server.metric(f'kernelhub_mcp_calls_total{{method="tools/call",end="{end}"}}') == 1
+
+
 def test_wrong_params_and_unknown_names(mcp: Mcp, legacy: Mcp) -> None:
     assert mcp.modern_call("nothing").error["code"] == -32602
     assert mcp.modern("tools/call", {"name": "test_simple_text", "arguments": []}).error["code"] == -32602
