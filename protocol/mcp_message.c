@@ -197,8 +197,7 @@ bool mcp_message_header(struct slice value, struct buf *ret)
     return is_base64(inner) && base64_decode(ret, inner);
 }
 
-/* The value as text is what the header says; a member that is no string is as JSON. */
-static bool header_is(const char *header, struct slice value)
+bool mcp_message_header_is(const char *header, struct slice value)
 {
     CLEANUP_BUF struct buf said = BUF_INIT(MAX_HEADER_BYTES);
     CLEANUP_BUF struct buf meant = BUF_INIT(MAX_HEADER_BYTES);
@@ -238,7 +237,8 @@ static const char *compare_names(const struct mcp_message *m, const struct mcp_h
         return NULL; /* what is missing in params, the method says itself */
     if (!head->name)
         return "the header Mcp-Name is missing";
-    return header_is(head->name, value) ? NULL : "the header Mcp-Name and the message differ";
+    return mcp_message_header_is(head->name, value) ? NULL
+                                                    : "the header Mcp-Name and the message differ";
 }
 
 static struct mcp_fault fault(int code, const char *text)
@@ -259,7 +259,7 @@ struct mcp_fault mcp_message_check(const struct mcp_message *m, const struct mcp
                      "params._meta needs " MCP_META_PREFIX "clientCapabilities, an object");
     if (head && !head->version)
         return fault(MCP_HEADER_MISMATCH, "the header MCP-Protocol-Version is missing");
-    if (head && !header_is(head->version, version))
+    if (head && !mcp_message_header_is(head->version, version))
         return fault(MCP_HEADER_MISMATCH,
                      "the header MCP-Protocol-Version and the message's version differ");
     struct slice raw = slice_of(version.data + 1, version.len - 2);

@@ -80,6 +80,9 @@ struct mcp_fault mcp_message_check(const struct mcp_message *m, const struct mcp
 /* A header's value as it is meant: without the blanks around it, "=?base64?…?=" decoded. False: it pretends to be that and is not. */
 bool mcp_message_header(struct slice value, struct buf *ret);
 
+/* Whether a header's value, decoded so, is that of a JSON value: of a string its text, of others what stands there. NULL: no. */
+bool mcp_message_header_is(const char *header, struct slice value);
+
 /* ---- what we say: each appends one message ---- */
 
 struct mcp_server {

@@ -20,6 +20,8 @@ struct mcp *mcp_new(struct site *site)
     m->parts[m->n_parts++] = &MCP_PRODUCT;
     if (config_flag(site->config, CONFIG_MCP_FIXTURES))
         m->parts[m->n_parts++] = &MCP_FIXTURES;
+    m->counter = metric_counter_new("kernelhub_mcp_calls_total",
+                                    "MCP requests that ended, by method and how.", "method", "end");
     m->calls = zlistx_new();
     m->peers = zlistx_new();
     m->subscriptions = zlistx_new();
@@ -47,6 +49,15 @@ void mcp_sign(const struct mcp *m, const char *text, char ret[MCP_SIGNATURE_CHAR
     char inner[MCP_SIGNATURE_CHARS + 1];
     digest(m->secret.text, text, inner);
     digest(m->secret.text, inner, ret);
+}
+
+void mcp_write_metrics(const struct mcp *m, struct buf *out)
+{
+    metric_counter_write(m->counter, out);
+    metric_gauge_write(out, "kernelhub_mcp_sessions", "MCP sessions of clients before 2026-07-28.",
+                       (double)zhashx_size(m->sessions));
+    metric_gauge_write(out, "kernelhub_mcp_calls", "MCP requests under way.",
+                       (double)zlistx_size(m->calls));
 }
 
 void mcp_drain(struct mcp *m)
@@ -77,6 +88,7 @@ void mcp_free(struct mcp *m)
     if (m->update_timer >= 0)
         loop_timer_end(loop, m->update_timer);
     assert(zlistx_size(m->peers) == 0 && zlistx_size(m->subscriptions) == 0);
+    metric_counter_free(m->counter);
     zlistx_destroy(&m->calls);
     zlistx_destroy(&m->peers);
     zlistx_destroy(&m->subscriptions);

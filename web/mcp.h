@@ -17,19 +17,21 @@ struct mcp {
     struct site *site;
     const struct mcp_part *parts[2];
     size_t n_parts;
-    zlistx_t *calls;         /* struct mcp_task of mcp_call.c */
-    zlistx_t *peers;         /* struct mcp_peer */
-    zhashx_t *sessions;      /* struct mcp_session by its id */
-    zhashx_t *streams;       /* struct mcp_sse by its id */
-    zlistx_t *subscriptions; /* struct mcp_subscription */
-    struct uuid secret;      /* of this server: what clients carry for us is signed with it */
-    int sweep_timer;         /* -1: there is no session */
-    int update_timer;        /* -1: nothing waits to be told */
+    zlistx_t *calls;                /* struct mcp_task of mcp_call.c */
+    zlistx_t *peers;                /* struct mcp_peer */
+    zhashx_t *sessions;             /* struct mcp_session by its id */
+    zhashx_t *streams;              /* struct mcp_sse by its id */
+    zlistx_t *subscriptions;        /* struct mcp_subscription */
+    struct metric_counter *counter; /* of calls */
+    struct uuid secret; /* of this server: what clients carry for us is signed with it */
+    int sweep_timer;    /* -1: there is no session */
+    int update_timer;   /* -1: nothing waits to be told */
 };
 
 struct mcp *mcp_new(struct site *site);
 /* The service stops: calls are answered with an error, what listens gets its end. */
 void mcp_drain(struct mcp *m);
+void mcp_write_metrics(const struct mcp *m, struct buf *out);
 void mcp_free(struct mcp *m); /* NULL is fine; libmicrohttpd has stopped */
 
 /* What a client is given to bring again: whether it is ours, and unchanged. Good until the service starts again. */

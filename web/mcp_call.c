@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "kernelhub/stored.h"
 #include "protocol/text_cut.h"
 #include "web/mcp_task.h"
 
@@ -46,6 +47,7 @@ struct mcp_task *mcp_task_new(struct mcp_peer *p, struct mcp_channel *channel,
                             .channel = channel,
                             .timer = -1,
                             .waiting = BUF_INIT(4 * MAX_PROGRESS_BYTES),
+                            .answer = BUF_INIT(MAX_MESSAGE_BYTES),
                             .doing = "running" };
     t->call.site = p->mcp->site;
     t->call.user = p->user;
@@ -92,8 +94,14 @@ void mcp_task_free(struct mcp_task *t)
     if (t->own_done)
         t->own_done(t->own);
     buf_done(&t->waiting);
+    buf_done(&t->answer);
     free(t->text);
     free(t);
+}
+
+static void count(const struct mcp_task *t, const char *end)
+{
+    metric_counter_add(t->call.site->mcp->counter, t->call.method, end, 1);
 }
 
 void mcp_task_cancel(struct mcp_task *t)
@@ -102,6 +110,7 @@ void mcp_task_cancel(struct mcp_task *t)
     if (t->call.is_cancelled)
         return;
     t->call.is_cancelled = true;
+    count(t, "cancelled");
     mcp_peer_forget_asks(t->peer, t);
     detach(t);
     channel->use->say(channel, NULL, MCP_SAID_ANSWER, MCP_SAID_NOTHING);
@@ -277,9 +286,25 @@ void mcp_call_hang_up(struct mcp_call *c)
 static void answer(struct mcp_task *t, struct buf *message, int code)
 {
     struct mcp_channel *channel = t->channel;
+    if (channel)
+        count(t, code == 0 ? "ok" : "error");
     mcp_task_free(t); /* the channel may free the peer */
     if (channel)
         channel->use->say(channel, message, MCP_SAID_ANSWER, code);
+}
+
+static void on_stored(void *arg, const struct err *e, struct slice json)
+{
+    struct mcp_task *t = arg;
+    t->wait = NULL;
+    t->is_stored = false;
+    if (e) {
+        mcp_call_tool_error(&t->call, e, "what was asked for may have been done");
+        return;
+    }
+    CLEANUP_BUF struct buf out = t->answer;
+    t->answer = (struct buf)BUF_INIT(0);
+    answer(t, &out, 0);
 }
 
 static void finish(struct mcp_call *c, const char *type, struct buf *object)
@@ -291,8 +316,12 @@ static void finish(struct mcp_call *c, const char *type, struct buf *object)
         return;
     }
     if (t->channel)
-        mcp_write_result(&out, c->version, &MCP_SERVER, c->id, type, t->keep, buf_slice(object));
-    answer(t, &out, 0);
+        mcp_write_result(t->is_stored ? &t->answer : &out, c->version, &MCP_SERVER, c->id, type,
+                         t->keep, buf_slice(object));
+    if (t->is_stored)
+        mcp_call_wait(c, hub_when_stored(c->site->hub, on_stored, t));
+    else
+        answer(t, &out, 0);
 }
 
 void mcp_call_result(struct mcp_call *c, struct buf *object)
@@ -320,6 +349,7 @@ void mcp_call_tool_error(struct mcp_call *c, const struct err *e, const char *hi
     CLEANUP_BUF struct buf out = BUF_INIT(65536);
     buf_addf(&text, "error: %s (%s)", e->text,
              err_name(e->code == ERR_NONE ? ERR_INTERNAL : e->code));
+    mcp_task_of(c)->is_stored = false; /* an error promises nothing */
     if (hint)
         buf_addf(&text, "\n%s", hint);
     buf_add_str(&out, "{\"content\":[{\"type\":\"text\",\"text\":");

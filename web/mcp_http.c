@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "web/mcp_methods.h"
 #include "web/mcp_post.h"
 #include "web/reply.h"
 #include "web/ws_handshake.h"
@@ -87,6 +88,37 @@ static bool is_modern_head(const struct request *r)
 
 /* ---- POST, modern ---- */
 
+static bool param_agrees(const struct request *r, struct slice name, struct slice key,
+                         struct slice arguments)
+{
+    char header[128], member[128];
+    struct slice value;
+    (void)snprintf(header, sizeof header, "Mcp-Param-%.*s", (int)name.len, name.data);
+    (void)snprintf(member, sizeof member, "%.*s", (int)key.len, key.data);
+    const char *said = MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, header);
+    bool is_given = json_member(arguments, member, &value) && json_type(value) != JSON_NULL;
+    return is_given ? mcp_message_header_is(said, value) : !said;
+}
+
+/* What a tool's schema marks with x-mcp-header stands in the head, too: proxies choose by it. */
+static bool params_agree(const struct request *r, const struct mcp_message *m)
+{
+    char tool_name[128];
+    struct slice raw, properties, name, arguments = SLICE_LITERAL("{}");
+    if (strcmp(m->method, "tools/call") != 0 || !json_member_string(m->params, "name", &raw) ||
+        !json_copy_string(raw, tool_name, sizeof tool_name))
+        return true;
+    const struct mcp_tool *tool = mcp_find_tool(r->site->mcp, tool_name);
+    if (!tool || !json_member(slice_str(tool->input_schema), "properties", &properties))
+        return true;
+    (void)json_member(m->params, "arguments", &arguments); /* or there are none */
+    for (struct json_iter it = json_iter(properties); json_next(&it);)
+        if (json_member_string(it.value, "x-mcp-header", &name) &&
+            !param_agrees(r, name, it.key, arguments))
+            return false;
+    return true;
+}
+
 static void post_modern(struct request *r, const struct mcp_message *m)
 {
     const struct mcp_head head = { .version = r->head.mcp_version,
@@ -102,6 +134,9 @@ static void post_modern(struct request *r, const struct mcp_message *m)
         return;
     }
     struct mcp_fault f = mcp_message_check(m, &head);
+    if (!f.code && !params_agree(r, m))
+        f = (struct mcp_fault){ .code = MCP_HEADER_MISMATCH,
+                                .text = "a header Mcp-Param-… and the tool's argument differ" };
     if (f.code) {
         mcp_write_fault(&out, m->id, &f);
         reply_buf(r, 400, &out);

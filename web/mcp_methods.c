@@ -117,10 +117,12 @@ static void call_tool(struct mcp_call *c)
     if (!text_of(c, "name", name, sizeof name) || !arguments_of(c, &arguments))
         return;
     const struct mcp_tool *tool = mcp_find_tool(c->site->mcp, name);
-    if (tool)
-        tool->call(c, arguments);
-    else
+    if (!tool) {
         refuse(c, "there is no such tool; tools/list names them");
+        return;
+    }
+    mcp_task_of(c)->is_stored = tool->flags & MCP_TOOL_STORED;
+    tool->call(c, arguments);
 }
 
 /* The arguments that a prompt wants are there, all are strings; false: the call is answered. */

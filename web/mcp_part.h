@@ -8,11 +8,14 @@
 
 enum mcp_tool_flag {
     MCP_TOOL_HIDDEN = 1, /* not in tools/list; it can be called */
+    MCP_TOOL_STORED =
+        2, /* its result promises a change: it is said when all that it wrote is committed (ROUTE_STORED) */
 };
 
 struct mcp_tool {
     const char *name, *title, *description;
-    const char *input_schema;  /* a JSON object */
+    const char *
+        input_schema; /* a JSON object; x-mcp-header marks what modern clients repeat in the head */
     const char *output_schema; /* a JSON object; NULL: no structuredContent */
     const char *annotations;   /* a JSON object */
     const char *meta;          /* a JSON object; NULL: none */

@@ -9,8 +9,10 @@ struct mcp_task {
     struct mcp_peer *peer;       /* NULL: cancelled */
     struct mcp_channel *channel; /* NULL: cancelled */
     enum mcp_keep keep;
-    bool is_quiet; /* stays as long as the client likes: not counted, no heartbeat */
-    char *text;    /* of what the call's slices point to */
+    bool is_quiet;     /* stays as long as the client likes: not counted, no heartbeat */
+    bool is_stored;    /* its result is said when the store has all */
+    struct buf answer; /* then, until that */
+    char *text;        /* of what the call's slices point to */
     struct wait *wait;
     void *own;
     void (*on_cancel)(struct mcp_call *c, void *own);

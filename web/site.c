@@ -72,4 +72,5 @@ void site_write_metrics(const struct site *site, struct buf *out)
     metric_counter_write(site->requests, out);
     metric_histogram_write(site->seconds, out);
     websockets_write_metrics(site->websockets, out);
+    mcp_write_metrics(site->mcp, out);
 }

@@ -112,8 +112,14 @@ const char *config_name(enum config_key key)
     return "section/key";
 }
 
+#define MAX_SERIES 64
 struct metric_counter {
-    double n;
+    const char *name, *label[2];
+    struct series {
+        char value[2][64];
+        double n;
+    } series[MAX_SERIES];
+    size_t n_series;
 };
 struct metric_histogram {
     double n;
@@ -122,7 +128,10 @@ struct metric_histogram {
 struct metric_counter *metric_counter_new(const char *name, const char *help, const char *a,
                                           const char *b)
 {
-    return calloc(1, sizeof(struct metric_counter));
+    struct metric_counter *c = calloc(1, sizeof *c);
+    assert(c);
+    *c = (struct metric_counter){ .name = name, .label = { a, b } };
+    return c;
 }
 
 void metric_counter_free(struct metric_counter *c)
@@ -132,12 +141,30 @@ void metric_counter_free(struct metric_counter *c)
 
 void metric_counter_add(struct metric_counter *c, const char *a, const char *b, double n)
 {
-    c->n += n;
+    size_t i = 0;
+    while (i < c->n_series &&
+           (strcmp(c->series[i].value[0], a) != 0 || strcmp(c->series[i].value[1], b) != 0))
+        i++;
+    if (i == MAX_SERIES)
+        return;
+    if (i == c->n_series) {
+        (void)snprintf(c->series[i].value[0], sizeof c->series[i].value[0], "%s", a);
+        (void)snprintf(c->series[i].value[1], sizeof c->series[i].value[1], "%s", b);
+        c->n_series++;
+    }
+    c->series[i].n += n;
 }
 
 void metric_counter_write(const struct metric_counter *c, struct buf *out)
 {
-    buf_addf(out, "kernelhub_http_requests_total %.0f\n", c->n);
+    double all = 0;
+    for (size_t i = 0; i < c->n_series; i++) {
+        const struct series *s = &c->series[i];
+        buf_addf(out, "%s{%s=\"%s\",%s=\"%s\"} %.0f\n", c->name, c->label[0], s->value[0],
+                 c->label[1], s->value[1], s->n);
+        all += s->n;
+    }
+    buf_addf(out, "%s %.0f\n", c->name, all);
 }
 
 struct metric_histogram *metric_histogram_new(const char *name, const char *help,

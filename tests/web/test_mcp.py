@@ -124,6 +124,24 @@ def test_a_name_may_be_encoded(mcp: Mcp, name: str) -> None:
     assert mcp.modern_call("test_simple_text", head={"Mcp-Name": name}).status == 200
 
 
+@pytest.mark.parametrize(
+    ("arguments", "header", "status"),
+    [
+        ({"region": "eu"}, "eu", 200),
+        ({"region": "eu"}, " =?base64?ZXU=?= ", 200),
+        ({"region": "eu"}, "us", 400),
+        ({"region": "eu"}, None, 400),
+        ({"region": "eu"}, "=?base64?ZXU?=", 400),
+        ({}, None, 200),
+        ({}, "eu", 400),
+    ],
+)
+def test_arguments_that_stand_in_the_head(mcp: Mcp, arguments: Any, header: str | None, status: int) -> None:
+    answer = mcp.modern_call("test_param_header", arguments, head={"Mcp-Param-Region": header})
+    assert answer.status == status
+    assert status == 200 or answer.error["code"] == -32020
+
+
 @pytest.mark.parametrize("method", ["initialize", "ping", "logging/setLevel", "resources/subscribe", "no/such", "x" * 300, "tools\\/call"])
 def test_what_is_gone_is_404(mcp: Mcp, method: str) -> None:
     answer = mcp.modern(method)
@@ -257,6 +275,17 @@ def test_a_user_has_eight_calls_at_a_time(mcp: Mcp, server: Server) -> None:
     for w in waiting:
         w.close()
     server.until(lambda: not mcp.modern_call("test_simple_text").result.get("isError"))
+
+
+def test_calls_are_counted(server: Server, mcp: Mcp, legacy: Mcp) -> None:
+    mcp.modern_call("test_simple_text")
+    mcp.modern_call("nothing")
+    waiting = legacy.call("test_wait", {"says": ["x"]}, token=1)
+    assert server.metric("kernelhub_mcp_calls") == 1 and server.metric("kernelhub_mcp_sessions") == 1
+    legacy.notify("notifications/cancelled", {"requestId": legacy.n})
+    waiting.messages()
+    for end in ("ok", "error", "cancelled"):
+        assert server.metric(f'kernelhub_mcp_calls_total{{method="tools/call",end="{end}"}}') == 1
 
 
 def test_wrong_params_and_unknown_names(mcp: Mcp, legacy: Mcp) -> None:
@@ -481,6 +510,12 @@ def test_the_product_has_no_fixtures(start: Callable[..., Server]) -> None:
 def test_structured_content_can_be_switched_off(start: Callable[..., Server]) -> None:
     tools = Mcp(start("mcp-structured=0")).modern("tools/list").result["tools"]
     assert not any("outputSchema" in t for t in tools)
+
+
+def test_a_promise_waits_for_the_store(start: Callable[..., Server]) -> None:
+    stuck = Mcp(start("mcp-fixtures=1", "store=stuck")).modern_call("test_stored").result
+    assert stuck["isError"] and "unavailable" in stuck["content"][0]["text"]
+    assert not Mcp(start("mcp-fixtures=1")).modern_call("test_stored").result.get("isError")
 
 
 def test_a_stopping_service_says_so(server: Server, mcp: Mcp, legacy: Mcp) -> None:

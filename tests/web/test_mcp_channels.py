@@ -161,3 +161,18 @@ def test_it_can_be_switched_off_and_has_the_base_path(start: Callable[..., Serve
     assert based.client.path.startswith("/hub/k/messages?")
     assert based.exchange(ask(1, "ping"))["result"] == {}
     based.answer.close()
+
+
+def test_a_revoked_key_ends_what_is_open(server: Server) -> None:
+    session = Mcp(server, KEY_2)
+    session.initialize()
+    answers = [
+        Mcp(server, KEY_2).modern("subscriptions/listen", {"notifications": {}}),
+        session.send("GET", Accept="text/event-stream"),
+        Mcp(server, KEY_2, "/sse").send("GET"),
+    ]
+    assert all(a.is_stream for a in answers)
+    assert server.ask("DELETE", "/api/v1/admin/keys/6fd31de2-3f2b-4b4f-a5e3-9d5d27f3f4c2").status == 204
+    for answer in answers:
+        assert all("result" not in e.data for e in answer.events())
+    assert session.ask("ping").status == 401
