@@ -66,7 +66,7 @@ void mcp_call_log(struct mcp_call *c, const char *level, struct slice data);
 bool mcp_call_wants_structured(const struct mcp_call *c);
 
 /* Asks the client something (elicitation/create …; not modern, there is mcp_call_input_required). on_answer comes with its result, or with
- * an empty slice when it refused or has gone; then the call is still to be answered. */
+ * an empty slice when it refused, or said nothing for ten minutes; then the call is still to be answered. */
 void mcp_call_ask(struct mcp_call *c, const char *method, struct slice params,
                   void (*on_answer)(struct mcp_call *c, struct slice result));
 
