@@ -7,7 +7,6 @@
 #include "web/mcp_task.h"
 
 #define MAX_SMALL_BYTES (1u << 20)
-#define MAX_ASKS        4 /* of one call */
 #define ASK_ID_BYTES    32
 #define ASK_MS          600000 /* a person may have to be found */
 
@@ -17,7 +16,7 @@ struct mcp_ask {
     char id[ASK_ID_BYTES]; /* "kernelhub-7" */
     int timer;
     void *place; /* in the peer's asks */
-    void (*on_answer)(struct mcp_call *c, struct slice result);
+    mcp_asked_fn *on_answer;
 };
 
 struct mcp_peer *mcp_peer_new(struct mcp *m, struct user *user, enum mcp_era era, bool is_http)
@@ -82,13 +81,12 @@ int mcp_peer_log_level(struct slice name)
 
 /* ---- what we ask ---- */
 
-static size_t count_asks(const struct mcp_task *t)
+static struct mcp_ask *find_ask(struct mcp_peer *p, const struct mcp_task *t)
 {
-    size_t n = 0;
-    zlistx_t *asks = t->peer->asks;
-    for (struct mcp_ask *a = zlistx_first(asks); a; a = zlistx_next(asks))
-        n += a->task == t;
-    return n;
+    for (struct mcp_ask *a = zlistx_first(p->asks); a; a = zlistx_next(p->asks))
+        if (a->task == t)
+            return a;
+    return NULL;
 }
 
 static struct loop *loop_of(const struct mcp_task *t)
@@ -106,7 +104,7 @@ static void ask_free(struct mcp_ask *a)
 static void answer_ask(struct mcp_ask *a, struct slice result)
 {
     struct mcp_call *c = &a->task->call;
-    void (*on_answer)(struct mcp_call *, struct slice) = a->on_answer;
+    mcp_asked_fn *on_answer = a->on_answer;
     ask_free(a);
     on_answer(c, result);
 }
@@ -118,11 +116,11 @@ static int on_ask_late(struct loop *loop, int timer, void *arg)
 }
 
 void mcp_call_ask(struct mcp_call *c, const char *method, struct slice params,
-                  void (*on_answer)(struct mcp_call *c, struct slice result))
+                  mcp_asked_fn *on_answer)
 {
     struct mcp_task *t = mcp_task_of(c);
     CLEANUP_BUF struct buf out = BUF_INIT(MAX_SMALL_BYTES);
-    if (!t->peer || count_asks(t) == MAX_ASKS) {
+    if (!t->peer || find_ask(t->peer, t)) {
         on_answer(c, slice_of(NULL, 0));
         return;
     }
@@ -137,11 +135,13 @@ void mcp_call_ask(struct mcp_call *c, const char *method, struct slice params,
     t->channel->use->say(t->channel, &out, MCP_SAID_ASK, 0);
 }
 
-void mcp_peer_forget_asks(struct mcp_peer *p, const struct mcp_task *t)
+mcp_asked_fn *mcp_peer_forget_ask(struct mcp_peer *p, const struct mcp_task *t)
 {
-    for (struct mcp_ask *a = zlistx_first(p->asks); a; a = zlistx_next(p->asks))
-        if (a->task == t)
-            ask_free(a);
+    struct mcp_ask *a = find_ask(p, t);
+    mcp_asked_fn *on_answer = a ? a->on_answer : NULL;
+    if (a)
+        ask_free(a);
+    return on_answer;
 }
 
 static void take_response(struct mcp_peer *p, const struct mcp_message *m)
