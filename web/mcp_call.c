@@ -45,6 +45,7 @@ struct mcp_task *mcp_task_new(struct mcp_peer *p, struct mcp_channel *channel,
     assert(t);
     *t = (struct mcp_task){ .peer = p,
                             .channel = channel,
+                            .is_plain = p->is_plain,
                             .timer = -1,
                             .waiting = BUF_INIT(4 * MAX_PROGRESS_BYTES),
                             .answer = BUF_INIT(MAX_MESSAGE_BYTES),
@@ -274,7 +275,8 @@ void mcp_call_log(struct mcp_call *c, const char *level, struct slice data)
 
 bool mcp_call_wants_structured(const struct mcp_call *c)
 {
-    return mcp_version_has_structured(c->version) &&
+    const struct mcp_task *t = (const struct mcp_task *)c;
+    return mcp_version_has_structured(c->version) && !t->is_plain &&
            config_flag(c->site->config, CONFIG_MCP_STRUCTURED);
 }
 

@@ -40,6 +40,7 @@ struct mcp_peer {
     enum mcp_era era;          /* decided by the first request, or by HTTP */
     enum mcp_version version;  /* of the handshake; MCP_UNSAID before */
     bool is_http;              /* a modern client cancels by leaving, not by a message */
+    bool is_plain;             /* it wants no structuredContent */
     struct buf capabilities;   /* of the handshake; empty: none */
     int log_level;             /* logging/setLevel; -1: never */
     struct mcp_channel *aside; /* for what belongs to no call; NULL: nobody listens there */
