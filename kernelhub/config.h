@@ -35,6 +35,7 @@ enum config_key {
     CONFIG_LIMITS_CPUS,        /* limits/cpus         2 (milli-CPUs in the number: 2000) */
     CONFIG_LIMITS_PIDS,        /* limits/pids         256 */
     CONFIG_LIMITS_WORKSPACE,   /* limits/workspace_bytes 10 GiB */
+    CONFIG_LIMITS_WORKSPACE_FILES, /* limits/workspace_files 1000000 */
     CONFIG_LIMITS_OUTPUT,      /* limits/max_output_bytes 32 MiB: default and ceiling of an execution's output */
     CONFIG_LIMITS_CODE,        /* limits/max_code_bytes 1 MiB */
     CONFIG_LIMITS_TIMEOUT,     /* limits/max_timeout_seconds 86400 */
@@ -46,6 +47,7 @@ enum config_key {
     CONFIG_LIMITS_USER_SANDBOXES, /* limits/max_user_sandboxes 16 of one user */
     CONFIG_LIMITS_IDLE,        /* limits/max_idle_seconds 604800: ceiling of idle_seconds */
     CONFIG_LIMITS_TTL,         /* limits/max_ttl_seconds 0: ceiling of a sandbox's whole life; 0: none */
+    CONFIG_LIMITS_FOLDERS,     /* limits/watched_folders 8192 of a workspace, for files_changed; 0: nobody looks */
     CONFIG_HISTORY_MAX_EXECUTIONS, /* history/max_executions 100000 */
     CONFIG_HISTORY_MAX_DAYS,   /* history/max_days    90 */
     CONFIG_HISTORY_MAX_BYTES,  /* history/max_bytes   10 GiB */

@@ -197,6 +197,7 @@ static bool send_code(struct execution *x)
 void execution_transmit(struct execution *x)
 {
     x->sent_mono_us = hub_mono_us();
+    execution_watch_changes(x, NULL);
     if (x->command)
         command_transmit(x);
     else if (!send_code(x))

@@ -1,10 +1,12 @@
 /* How an execution ends: its last events, one `finished`, and those who waited for it. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json.h"
 #include "kernelhub/callback_internal.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/jupyter_internal.h"
+#include "kernelhub/quota.h"
 #include "kernelhub/record.h"
 #include "kernelhub/wait.h"
 
@@ -190,6 +192,54 @@ static void finish_later(struct execution *x, const char *reason, const struct e
     sandbox_committed(x->hub, mark);
 }
 
+/* Why it was stopped, whatever the kernel made of that. */
+static void take_stop(struct execution *x, struct outcome *outcome)
+{
+    quota_on_end(x->hub->quota, x);
+    if (outcome->status == STATUS_OK)
+        return; /* it was done, or took no notice */
+    if (x->is_killed) {
+        char *why = x->stopped_why;
+        if (asprintf(&x->stopped_why, "%s, and its kernel was killed: its state is lost", why) < 0)
+            abort();
+        free(why);
+    }
+    outcome->reason = x->stopped_why;
+}
+
+static void say_error(struct execution *x, enum status status)
+{
+    CLEANUP_BUF struct buf fields = BUF_INIT(8192);
+    if (status == STATUS_OK)
+        return;
+    buf_add_str(&fields, ",\"name\":\"QuotaExceeded\",\"value\":");
+    json_quote_str(&fields, x->stopped_why);
+    buf_add_str(&fields, ",\"traceback\":[]");
+    execution_add_event(x, EVENT_ERROR, buf_slice(&fields), x->finished_us, NO_MARK);
+}
+
+static void tell_changes(const struct execution *x, struct slice files_changed)
+{
+    const struct hub *h = x->hub;
+    struct json_iter it = json_iter_members(files_changed);
+    while (h->files_changed && json_next(&it))
+        if (slice_is(it.key, "items"))
+            h->files_changed(h->files_changed_arg, x->user, &x->sandbox_id, it.value);
+}
+
+/* A row that says it has ended is not looked at again by the hub that comes after us: all of this is one commit. */
+void execution_commit_end(struct execution *x, struct slice files_changed)
+{
+    store_hold(x->hub->store);
+    if (files_changed.len)
+        execution_add_event(x, EVENT_FILES_CHANGED, files_changed, x->finished_us, NO_MARK);
+    execution_save(x, NO_MARK, NULL, NULL);
+    execution_add_event_then(x, EVENT_FINISHED, slice_str(x->result), x->finished_us, x->end_mark,
+                             on_finished_committed);
+    store_release(x->hub->store);
+    tell_changes(x, files_changed);
+}
+
 void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end,
                       const struct err *failure, struct store_mark mark)
 {
@@ -199,24 +249,26 @@ void execution_finish(struct execution *x, struct outcome outcome, const struct 
         finish_later(x, outcome.reason, failure, mark);
         return;
     }
-    /* one commit: a row that says it has ended is not looked at again by the hub that comes after us */
     store_hold(x->hub->store);
     if (x->session)
         fronts_execution_ended(x->session, x, outcome.status, outcome.reason);
     execution_leave_session(x);
     x->finished_us = hub_unix_us();
     x->status = outcome.status;
+    if (x->stopped_why)
+        take_stop(x, &outcome);
     if (failure && !x->started) {
         x->failure = *failure;
         feed_fail(x->feed, failure);
     }
     execution_flush_output(x);
+    if (x->stopped_why)
+        say_error(x, outcome.status);
     write_finished(x, &outcome, end, &fields);
     x->result = buf_take(&fields);
     count(x, end);
-    execution_save(x, NO_MARK, NULL, NULL);
-    execution_add_event_then(x, EVENT_FINISHED, slice_str(x->result), x->finished_us, mark,
-                             on_finished_committed);
+    x->end_mark = mark;
+    execution_end_changes(x);
     store_release(x->hub->store);
 }
 
@@ -242,5 +294,6 @@ void execution_free(struct execution *x)
     free(x->input);
     free(x->asked);
     free(x->result);
+    free(x->stopped_why);
     free(x);
 }

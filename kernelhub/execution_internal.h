@@ -48,6 +48,12 @@ struct execution {
     struct err failure;  /* why it never started */
     char feed_key[24]; /* in hub->submitted until its insert is committed */
     char *result; /* fields of finished */
+    struct changes_run *changes; /* NULL: it was not sent yet, nobody looks, or it has ended */
+    char *stopped_why; /* its user's workspaces are above their limit (quota.h): it was interrupted; NULL: it was not */
+    int64_t stopped_ms;
+    bool is_killed; /* after that, with its kernel */
+    uint64_t quota_bytes, quota_files; /* it may not grow past these; 0: not known yet */
+    struct store_mark end_mark;  /* of what said that it has ended, until that is committed */
 };
 
 /* Comes back with a write's `done`. */
@@ -63,6 +69,9 @@ void execution_add_event_then(struct execution *x, enum event_type type, struct 
                               struct store_mark mark, store_event_fn done);
 /* execution_add_event with large values put aside as blobs. */
 void execution_emit(struct execution *x, enum event_type type, struct slice fields, int64_t unix_us, struct store_mark mark);
+/* From here on (execution_changes.c) what changes in its workspace is told with its end. missed: changes.h's. */
+void execution_watch_changes(struct execution *x, const char *missed);
+void execution_end_changes(struct execution *x); /* then, at once or soon, execution_commit_end */
 /* Its place in the session's queue (execution_queue.c). */
 void execution_enter_queue(struct execution *x);
 void execution_leave_queue(struct execution *x);
@@ -106,6 +115,8 @@ void execution_transmit(struct execution *x);
 /* Ends it by our own word. failure: what clients that wait for it get instead of a record, when it never started; NULL: none. */
 void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end, const struct err *failure,
                       struct store_mark mark);
+/* The end of that: its last events, in one commit. files_changed: the event's members; empty: none. */
+void execution_commit_end(struct execution *x, struct slice files_changed);
 void execution_cancel_queued(struct execution *x, const char *reason, const struct err *failure);
 
 void execution_leave_session(struct execution *x); /* its queue, or its running place; session is NULL afterwards */

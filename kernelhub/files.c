@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "kernelhub/files_internal.h"
 #include "kernelhub/hub_internal.h"
+#include "kernelhub/sandbox.h"
 
 #define N_THREADS          4
 #define MAX_OF_USER        (N_THREADS / 2) /* running */
@@ -22,6 +23,7 @@
 struct files_job {
     struct files_work work;
     struct uuid user;
+    struct account *account;
     struct files *files;
     struct worker *worker; /* who runs it; NULL: it waits */
     int64_t due_ms;
@@ -44,6 +46,10 @@ struct files {
     int workspaces_fd;
     int bell;
     zlistx_t *queue;
+    struct changes *changes;
+    zhashx_t
+        *accounts; /* user's id → struct account, owned; as long as this: drafts point to them */
+    bool is_ending;
     struct worker worker[N_THREADS];
 };
 
@@ -51,10 +57,12 @@ struct files {
 
 static void run_job(struct files_job *j, int workspaces_fd)
 {
-    struct tree tree = { .due_ms = j->due_ms, .ended = &j->ended };
+    struct tree tree = {
+        .due_ms = j->due_ms, .ended = &j->ended, .account = j->account, .changes = j->files->changes
+    };
     j->e = (struct err)ERR_INIT;
-    j->failed =
-        files_go_on(&tree, &j->e) < 0 || tree_open(&tree, workspaces_fd, j->user.text, &j->e) < 0;
+    j->failed = files_go_on(&tree, &j->e) < 0 ||
+                tree_open(&tree, workspaces_fd, j->user.text, &j->work.place, &j->e) < 0;
     if (j->failed)
         return;
     j->failed = j->work.run(j->work.ctx, &tree, &j->e) < 0;
@@ -106,7 +114,7 @@ static struct files_job *take_next(struct files *f)
 
 static void dispatch(struct files *f)
 {
-    for (size_t i = 0; i < N_THREADS; i++) {
+    for (size_t i = 0; i < N_THREADS && !f->is_ending; i++) {
         struct worker *w = &f->worker[i];
         if (w->job || !(w->job = take_next(f)))
             continue;
@@ -172,6 +180,22 @@ static int check_room(struct files *f, const struct user *u, struct err *e)
     return 0;
 }
 
+/* The limit is read each time: it is a setting. */
+static struct account *account_of(struct hub *h, const struct user *u)
+{
+    struct files *f = hub_files(h);
+    struct account *a = zhashx_lookup(f->accounts, u->id.text);
+    if (!a) {
+        a = account_new();
+        (void)zhashx_insert(f->accounts, u->id.text, a); /* it was not there */
+    }
+    account_set_limit(
+        a, (struct files_usage){
+               .bytes = (uint64_t)config_number(h->config, CONFIG_LIMITS_WORKSPACE),
+               .files = (uint64_t)config_number(h->config, CONFIG_LIMITS_WORKSPACE_FILES) });
+    return a;
+}
+
 int files_submit(struct hub *h, const struct user *u, const struct files_work *work,
                  struct files_job **ret, struct err *e)
 {
@@ -182,6 +206,7 @@ int files_submit(struct hub *h, const struct user *u, const struct files_work *w
     j->work = *work;
     j->user = u->id;
     j->files = f;
+    j->account = account_of(h, u);
     j->due_ms = zclock_mono() + JOB_MS;
     (void)zlistx_add_end(f->queue, j); /* its place: files_leave searches */
     *ret = j;
@@ -206,7 +231,66 @@ void files_leave(struct files_job *j)
         }
 }
 
+/* ---- drafts that nobody wants ---- */
+
+static int discard(void *arg, struct tree *t, struct err *e)
+{
+    struct draft **d = arg;
+    draft_free(TAKE(*d));
+    return 0;
+}
+
+static void drop_discarded(void *arg)
+{
+    struct draft **d = arg;
+    draft_free(*d); /* it was not run: the hub ends, or the workspace has gone */
+    free(d);
+}
+
+static void on_discarded(void *arg, const struct err *e)
+{
+    drop_discarded(arg);
+}
+
+void files_discard(struct hub *h, const struct user *u, struct draft *d)
+{
+    struct files_job *job;
+    struct err e = ERR_INIT;
+    if (!d)
+        return;
+    struct draft **own = zmalloc(sizeof *own);
+    *own = d;
+    const struct files_work work = {
+        .run = discard, .done = on_discarded, .drop = drop_discarded, .ctx = own, .is_piece = true
+    };
+    int rc = files_submit(h, u, &work, &job, &e);
+    assert(rc == 0); /* a piece is never refused */
+}
+
+/* ---- places ---- */
+
+int files_place(struct hub *h, const struct user *u, const char *sandbox, struct files_place *ret,
+                struct err *e)
+{
+    struct sandbox *s;
+    *ret = (struct files_place){ .folder = "" };
+    if (!sandbox)
+        return 0;
+    if (sandbox_find(h, u, sandbox, &s, e) < 0)
+        return -1;
+    sandbox_called(s);
+    if (s->private_workspace)
+        (void)snprintf(ret->folder, sizeof ret->folder, FILES_PRIVATE "%s", s->id.text); /* fits */
+    return 0;
+}
+
 /* ---- life ---- */
+
+static void free_account(void **at)
+{
+    account_free(*at);
+    *at = NULL;
+}
 
 static int open_workspaces(const char *state_dir, struct err *e)
 {
@@ -229,6 +313,8 @@ int files_new(struct loop *loop, const char *state_dir, struct files **ret, stru
     *f =
         (struct files){ .loop = loop, .workspaces_fd = TAKE_FD(workspaces), .bell = TAKE_FD(bell) };
     f->queue = zlistx_new();
+    f->accounts = zhashx_new();
+    zhashx_set_destructor(f->accounts, free_account);
     for (size_t i = 0; i < N_THREADS; i++) {
         f->worker[i].files = f;
         f->worker[i].actor = zactor_new(work, &f->worker[i]);
@@ -240,12 +326,18 @@ int files_new(struct loop *loop, const char *state_dir, struct files **ret, stru
     return 0;
 }
 
+void files_set_changes(struct files *f, struct changes *c)
+{
+    f->changes = c;
+}
+
 void files_free(struct files *f)
 {
     if (!f)
         return;
     zmq_pollitem_t item = { .fd = f->bell, .events = ZMQ_POLLIN };
     loop_poller_end(f->loop, &item);
+    f->is_ending = true;
     for (size_t i = 0; i < N_THREADS; i++)
         if (f->worker[i].job)
             atomic_store(&f->worker[i].job->ended, true);
@@ -258,6 +350,7 @@ void files_free(struct files *f)
     for (struct files_job *j; (j = zlistx_detach(f->queue, NULL));)
         finish(j, false);
     zlistx_destroy(&f->queue);
+    zhashx_destroy(&f->accounts);
     close_fd_at(&f->bell);
     close_fd_at(&f->workspaces_fd);
     free(f);

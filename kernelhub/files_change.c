@@ -10,11 +10,46 @@
 
 int files_make_folder(struct tree *t, const char *path, struct err *e)
 {
+    CLEANUP(changes_own_end) struct changes_own *own = tree_own(t, path);
     const char *name;
+    struct stat st;
     CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
     if (parent < 0)
         return -1;
-    return mkdirat(parent, name, 0755) < 0 ? files_errno(e, path) : 0;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        errno = EEXIST;
+        return files_errno(e, path);
+    }
+    if (account_take(t->account, t, 0, 1, e) < 0)
+        return -1;
+    if (mkdirat(parent, name, 0755) < 0)
+        return files_errno(e, path);
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        account_on_put(t->account, &st, NULL);
+    return 0;
+}
+
+/* From the workspace on, so that what is in the way is named. */
+int files_make_parents(struct tree *t, const char *path, struct err *e)
+{
+    char folder[FILES_MAX_PATH + 1];
+    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        struct err made = ERR_INIT;
+        struct files_stat st;
+        (void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path); /* fits */
+        if (files_stat(t, folder, &st, &made) == 0 && st.type == FILES_FOLDER)
+            continue;
+        if (made.code == ERR_NONE) {
+            errno = st.type == FILES_FILE ? EEXIST : ELOOP;
+            return files_errno(e, folder);
+        }
+        made = (struct err)ERR_INIT;
+        if (files_make_folder(t, folder, &made) < 0 && made.code != ERR_CONFLICT) {
+            *e = made;
+            return -1;
+        }
+    }
+    return 0;
 }
 
 /* ---- deleting ---- */
@@ -48,43 +83,91 @@ static int delete_tree(struct tree *t, int dir_fd, const char *name, int depth, 
     return unlinkat(dir_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? files_errno(e, name) : 0;
 }
 
-int files_delete(struct tree *t, const char *path, bool all, struct err *e)
+/* A folder that goes with all that is in it only may, for now. */
+static int delete_one(struct tree *t, int parent, const char *name, const char *path, bool all,
+                      struct stat *ret_gone, struct err *e)
 {
-    const char *name;
-    struct stat st;
-    CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
-    if (parent < 0)
+    bool is_there = fstatat(parent, name, ret_gone, AT_SYMLINK_NOFOLLOW) == 0;
+    int saved = errno;
+    if (tree_check_guard(t, is_there ? ret_gone : NULL, e) < 0)
         return -1;
-    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    errno = saved;
+    if (!is_there)
         return files_errno(e, path);
-    if (all)
-        return delete_tree(t, parent, name, FILES_MAX_DEPTH, e);
-    if (unlinkat(parent, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0)
+    if (S_ISDIR(ret_gone->st_mode) && all)
+        return 0;
+    if (unlinkat(parent, name, S_ISDIR(ret_gone->st_mode) ? AT_REMOVEDIR : 0) == 0)
         return 0;
     if (errno == ENOTEMPTY || errno == EEXIST)
         return err_set(e, ERR_CONFLICT, "the folder is not empty");
     return files_errno(e, path);
 }
 
+int files_delete(struct tree *t, const char *path, bool all, struct err *e)
+{
+    CLEANUP(changes_own_end) struct changes_own *own = tree_own(t, path);
+    const char *name;
+    struct stat st = { .st_nlink = 0 };
+    CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
+    if (parent < 0)
+        return -1;
+    account_lock_place(t->account);
+    int rc = delete_one(t, parent, name, path, all, &st, e);
+    account_unlock_place(t->account);
+    if (rc == 0 && all && S_ISDIR(st.st_mode)) {
+        rc = delete_tree(t, parent, name, FILES_MAX_DEPTH, e);
+        account_on_tree_gone(t->account);
+    } else if (rc == 0) {
+        account_on_gone(t->account, &st);
+    }
+    return rc;
+}
+
 /* ---- moving ---- */
+
+struct move {
+    int source, target; /* folders */
+    const char *from_name, *to_name, *from, *to;
+    bool replace;
+};
+
+static int move_one(struct tree *t, const struct move *m, struct err *e)
+{
+    struct stat st, gone;
+    bool is_there = fstatat(m->source, m->from_name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    int saved = errno;
+    if (tree_check_guard(t, is_there ? &st : NULL, e) < 0)
+        return -1;
+    errno = saved;
+    if (!is_there)
+        return files_errno(e, m->from);
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) { /* landlock lets us make no links */
+        errno = S_ISLNK(st.st_mode) ? ELOOP : ENXIO;
+        return files_errno(e, m->from);
+    }
+    bool replaces = m->replace && fstatat(m->target, m->to_name, &gone, AT_SYMLINK_NOFOLLOW) == 0;
+    if (renameat2(m->source, m->from_name, m->target, m->to_name,
+                  m->replace ? 0 : RENAME_NOREPLACE) < 0)
+        return files_errno(e, errno == EINVAL ? m->from : m->to);
+    if (replaces)
+        account_on_gone(t->account, &gone);
+    return 0;
+}
 
 int files_rename(struct tree *t, const char *from, const char *to, bool replace, struct err *e)
 {
+    CLEANUP(changes_own_end) struct changes_own *own = tree_own(t, from);
+    CLEANUP(changes_own_end) struct changes_own *own_too = tree_own(t, to);
     const char *from_name, *to_name;
-    struct stat st;
     CLEANUP_FD int source = tree_open_parent(t, from, &from_name, e);
     CLEANUP_FD int target = source < 0 ? -1 : tree_open_parent(t, to, &to_name, e);
     if (target < 0)
         return -1;
-    if (fstatat(source, from_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return files_errno(e, from);
-    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) { /* landlock lets us make no links */
-        errno = S_ISLNK(st.st_mode) ? ELOOP : ENXIO;
-        return files_errno(e, from);
-    }
-    if (renameat2(source, from_name, target, to_name, replace ? 0 : RENAME_NOREPLACE) == 0)
-        return 0;
-    return files_errno(e, errno == EINVAL ? from : to);
+    const struct move m = { source, target, from_name, to_name, from, to, replace };
+    account_lock_place(t->account);
+    int rc = move_one(t, &m, e);
+    account_unlock_place(t->account);
+    return rc;
 }
 
 /* ---- copying ---- */

@@ -13,17 +13,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 
 #include "base/beneath.h"
 #include "base/log.h"
 
-#define INCOMING      "incoming"
 #define NEW           "new-"
 #define PART          "part-"
 #define PART_SECONDS  3600
 #define KEY_CHARS     32
 #define NAME_BYTES    128
 #define NEW_FILE_MODE 0644
+#define COUNT_MS      60000 /* for the count of a draft that is refused, or nearly */
 
 struct draft {
     int fd;
@@ -32,13 +33,22 @@ struct draft {
     char key[KEY_CHARS + 1];
     int64_t part;
     uint64_t bytes;
+    uint64_t begun_bytes; /* of them were there before */
+    struct account *account;
+    uint64_t taken; /* of the account */
     mode_t mode;
+    struct changes_own *own; /* once it has its place, until its descriptor is closed */
 };
+
+bool files_is_part(const char *name)
+{
+    return strncmp(name, PART, sizeof PART - 1) == 0;
+}
 
 int tree_incoming(struct tree *t, struct err *e)
 {
     if (t->incoming_fd < 0)
-        t->incoming_fd = beneath_make_dir(t->user_fd, INCOMING, 0700, e);
+        t->incoming_fd = beneath_make_dir(t->user_fd, FILES_INCOMING, 0700, e);
     return t->incoming_fd < 0 ? err_in(e, "open the folder of uploads") : 0;
 }
 
@@ -46,7 +56,7 @@ static struct draft *draft_new(struct tree *t, struct err *e)
 {
     struct draft *d = malloc(sizeof *d);
     assert(d);
-    *d = (struct draft){ .fd = -1, .mode = NEW_FILE_MODE };
+    *d = (struct draft){ .fd = -1, .mode = NEW_FILE_MODE, .account = t->account };
     d->incoming_fd = fcntl(t->incoming_fd, F_DUPFD_CLOEXEC, 0);
     if (d->incoming_fd >= 0)
         return d;
@@ -74,8 +84,39 @@ int files_draft(struct tree *t, struct draft **ret, struct err *e)
     return 0;
 }
 
+/* The account may want to count, and the draft is not bound to a piece of work. Its folder stands in the user's, and both are ours. */
+static int take_more(struct draft *d, uint64_t n, struct err *e)
+{
+    CLEANUP_FD int user_fd =
+        openat(d->incoming_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    struct tree t = { .user_fd = user_fd, .due_ms = zclock_mono() + COUNT_MS };
+    if (user_fd < 0)
+        return files_errno(e, "the upload");
+    if (account_take(d->account, &t, n, 0, e) < 0)
+        return -1;
+    d->taken += n;
+    return 0;
+}
+
+int draft_expect(struct draft *d, struct tree *t, uint64_t bytes, struct err *e)
+{
+    struct statvfs disk;
+    if (fstatvfs(d->fd, &disk) == 0 && bytes / disk.f_frsize >= disk.f_bavail)
+        return err_set(e, ERR_UNAVAILABLE, "there is no room for %llu bytes left on the disk",
+                       (unsigned long long)bytes);
+    if (bytes <= d->taken || !d->account)
+        return 0;
+    if (account_take(d->account, t, bytes - d->taken, 0, e) < 0)
+        return -1;
+    d->taken = bytes;
+    return 0;
+}
+
 int draft_add(struct draft *d, struct slice bytes, struct err *e)
 {
+    uint64_t size = d->bytes - d->begun_bytes + bytes.len;
+    if (d->account && size > d->taken && take_more(d, size - d->taken, e) < 0)
+        return -1;
     while (bytes.len) {
         ssize_t n = write(d->fd, bytes.data, bytes.len);
         if (n < 0 && errno == EINTR)
@@ -88,6 +129,11 @@ int draft_add(struct draft *d, struct slice bytes, struct err *e)
     return 0;
 }
 
+ssize_t draft_read(struct draft *d, uint64_t offset, char *ret, size_t n, struct err *e)
+{
+    return files_read_at(d->fd, offset, ret, n, e);
+}
+
 void draft_set_mode(struct draft *d, unsigned mode)
 {
     d->mode = mode & 0777;
@@ -98,25 +144,35 @@ uint64_t draft_bytes(const struct draft *d)
     return d->bytes;
 }
 
-/* Whether the file may be put there; its permissions are those of what it replaces. */
-static int check_target(int parent, const char *name, bool replace, mode_t *ret_mode, struct err *e)
+/* Whether the file may be put there. ret_there: what it replaces; with st_nlink 0 that is nothing. */
+static int check_target(const struct tree *t, int parent, const char *name, bool replace,
+                        struct stat *ret_there, struct err *e)
 {
-    struct stat st;
-    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : files_errno(e, name);
-    if (!replace) {
-        errno = EEXIST;
+    *ret_there = (struct stat){ .st_nlink = 0 };
+    bool is_there = fstatat(parent, name, ret_there, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!is_there && errno != ENOENT)
         return files_errno(e, name);
-    }
-    if (!S_ISREG(st.st_mode)) {
-        errno = S_ISDIR(st.st_mode) ? EISDIR : S_ISLNK(st.st_mode) ? ELOOP : ENXIO;
-        return files_errno(e, name);
-    }
-    if (!(st.st_mode & S_IWUSR)) {
-        errno = EACCES;
-        return files_errno(e, name);
-    }
-    *ret_mode = st.st_mode & 0777;
+    if (tree_check_guard(t, is_there ? ret_there : NULL, e) < 0)
+        return -1;
+    if (!is_there)
+        return 0;
+    errno = !replace                      ? EEXIST
+            : S_ISREG(ret_there->st_mode) ? (ret_there->st_mode & S_IWUSR ? 0 : EACCES)
+            : S_ISDIR(ret_there->st_mode) ? EISDIR
+            : S_ISLNK(ret_there->st_mode) ? ELOOP
+                                          : ENXIO;
+    return errno ? files_errno(e, name) : 0;
+}
+
+static int put_in_place(struct draft *d, const struct tree *t, int parent, const char *name,
+                        const char *path, bool replace, struct stat *there, struct err *e)
+{
+    if (check_target(t, parent, name, replace, there, e) < 0)
+        return -1;
+    if (fchmod(d->fd, there->st_nlink ? there->st_mode & 0777 : d->mode) < 0 ||
+        renameat2(d->incoming_fd, d->name, parent, name, replace ? 0 : RENAME_NOREPLACE) < 0)
+        return files_errno(e, path);
+    d->name[0] = '\0';
     return 0;
 }
 
@@ -124,20 +180,25 @@ int draft_commit(struct draft *d, struct tree *t, const char *path, bool replace
                  struct files_stat *ret, struct err *e)
 {
     const char *name;
-    mode_t mode = d->mode;
-    struct stat st;
+    struct stat st, there;
     CLEANUP_FD int parent = tree_open_parent(t, path, &name, e);
-    if (parent < 0 || check_target(parent, name, replace, &mode, e) < 0)
+    if (parent < 0 || check_target(t, parent, name, replace, &there, e) < 0 ||
+        (!there.st_nlink && account_take(d->account, t, 0, 1, e) < 0))
         return -1;
-    if (fchmod(d->fd, mode) < 0 || fsync(d->fd) < 0)
+    if (fsync(d->fd) < 0)
         return files_errno(e, path);
-    if (renameat2(d->incoming_fd, d->name, parent, name, replace ? 0 : RENAME_NOREPLACE) < 0)
-        return files_errno(e, path);
-    d->name[0] = '\0';
+    if (!d->own)
+        d->own = tree_own(t, path);
+    account_lock_place(d->account);
+    int rc = put_in_place(d, t, parent, name, path, replace, &there, e);
+    account_unlock_place(d->account);
+    if (rc < 0)
+        return -1;
     if (fsync(parent) < 0)
         log_warning("a folder was not synced error=%s", strerror(errno));
     if (fstat(d->fd, &st) < 0)
         return files_errno(e, path);
+    account_on_put(d->account, &st, there.st_nlink ? &there : NULL);
     files_stat_from(&st, ret);
     return 0;
 }
@@ -148,7 +209,9 @@ void draft_free(struct draft *d)
         return;
     if (d->name[0])
         (void)unlinkat(d->incoming_fd, d->name, 0); /* else the next hub's sweep */
+    account_give_back(d->account, d->taken);
     close_fd_at(&d->fd);
+    changes_own_end(d->own);
     close_fd_at(&d->incoming_fd);
     free(d);
 }
@@ -187,7 +250,7 @@ static bool find_part(int incoming_fd, const char *key, struct part *ret, unsign
     CLEANUP(closedir) DIR *d = files_open_dir(incoming_fd, "");
     *ret_n = 0;
     for (struct dirent *entry; d && (entry = readdir(d));) {
-        if (strncmp(entry->d_name, PART, sizeof PART - 1) != 0)
+        if (!files_is_part(entry->d_name))
             continue;
         if (is_old(incoming_fd, entry->d_name)) {
             (void)unlinkat(incoming_fd, entry->d_name, 0); /* another time then */
@@ -211,7 +274,7 @@ static int take_part(struct draft *d, const struct part *part, struct err *e)
     if (ftruncate(d->fd, (off_t)part->bytes) < 0)
         return files_errno(e, "the upload");
     memcpy(d->name, part->name, sizeof d->name);
-    d->bytes = part->bytes;
+    d->bytes = d->begun_bytes = part->bytes;
     return 0;
 }
 
@@ -270,12 +333,12 @@ int draft_keep(struct draft *d, struct files_stat *ret, struct err *e)
 
 static void sweep_user(int workspaces_fd, const char *user)
 {
-    char path[NAME_BYTES + sizeof INCOMING];
-    (void)snprintf(path, sizeof path, "%.64s/" INCOMING, user); /* an id: fits */
+    char path[NAME_BYTES + sizeof FILES_INCOMING];
+    (void)snprintf(path, sizeof path, "%.64s/" FILES_INCOMING, user); /* an id: fits */
     CLEANUP(closedir) DIR *d = files_open_dir(workspaces_fd, path);
     for (struct dirent *entry; d && (entry = readdir(d));)
         if (strncmp(entry->d_name, NEW, sizeof NEW - 1) == 0 ||
-            (strncmp(entry->d_name, PART, sizeof PART - 1) == 0 && is_old(dirfd(d), entry->d_name)))
+            (files_is_part(entry->d_name) && is_old(dirfd(d), entry->d_name)))
             (void)unlinkat(dirfd(d), entry->d_name, 0); /* the next hub's then */
 }
 

@@ -91,17 +91,34 @@ DIR *files_open_dir(int dir_fd, const char *path)
     return d;
 }
 
-int tree_open(struct tree *t, int workspaces_fd, const char *user_id, struct err *e)
+static int open_private(int user_fd, const char *folder, struct err *e)
+{
+    int fd = beneath_open_errno(user_fd, folder, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(e, ERR_NOT_FOUND, "the sandbox has no workspace yet, or not any more");
+    return fd < 0 ? err_errno(e, ERR_INTERNAL, "%s", folder) : fd;
+}
+
+int tree_open(struct tree *t, int workspaces_fd, const char *user_id,
+              const struct files_place *place, struct err *e)
 {
     t->root_fd = t->incoming_fd = -1;
+    (void)snprintf(t->workspace, sizeof t->workspace, "%s/%s", user_id,
+                   place->folder[0] ? place->folder : FILES_SHARED); /* fits */
     t->user_fd = beneath_make_dir(workspaces_fd, user_id, 0700, e);
     if (t->user_fd < 0)
         return err_in(e, "open the workspace");
-    t->root_fd = beneath_make_dir(t->user_fd, "shared", 0700, e);
+    t->root_fd = place->folder[0] ? open_private(t->user_fd, place->folder, e)
+                                  : beneath_make_dir(t->user_fd, FILES_SHARED, 0700, e);
     if (t->root_fd >= 0)
         return 0;
     tree_close(t);
     return err_in(e, "open the workspace");
+}
+
+struct changes_own *tree_own(struct tree *t, const char *path)
+{
+    return changes_own_begin(t->changes, t->workspace, path);
 }
 
 void tree_close(struct tree *t)
@@ -110,6 +127,28 @@ void tree_close(struct tree *t)
     close_fd_at(&t->incoming_fd);
     close_fd_at(&t->user_fd);
     t->root_fd = t->incoming_fd = t->user_fd = -1;
+}
+
+void files_guard(struct tree *t, files_guard_fn *may, const void *arg)
+{
+    t->guard = may;
+    t->guard_arg = arg;
+}
+
+int tree_check_guard(const struct tree *t, const struct stat *there, struct err *e)
+{
+    struct files_stat st;
+    if (!t->guard)
+        return 0;
+    if (there)
+        files_stat_from(there, &st);
+    return t->guard(t->guard_arg, there ? &st : NULL, e);
+}
+
+int files_usage(struct tree *t, struct files_usage *ret_used, struct files_usage *ret_limit,
+                struct err *e)
+{
+    return account_read(t->account, t, ret_used, ret_limit, e);
 }
 
 int tree_open_parent(struct tree *t, const char *path, const char **ret_name, struct err *e)
@@ -222,11 +261,11 @@ void file_close(struct file *f)
     free(f);
 }
 
-ssize_t file_read(struct file *f, uint64_t offset, char *ret, size_t n, struct err *e)
+ssize_t files_read_at(int fd, uint64_t offset, char *ret, size_t n, struct err *e)
 {
     size_t got = 0;
     while (got < n) {
-        ssize_t some = pread(f->fd, ret + got, n - got, (off_t)(offset + got));
+        ssize_t some = pread(fd, ret + got, n - got, (off_t)(offset + got));
         if (some < 0 && errno == EINTR)
             continue;
         if (some < 0)
@@ -236,6 +275,11 @@ ssize_t file_read(struct file *f, uint64_t offset, char *ret, size_t n, struct e
         got += (size_t)some;
     }
     return (ssize_t)got;
+}
+
+ssize_t file_read(struct file *f, uint64_t offset, char *ret, size_t n, struct err *e)
+{
+    return files_read_at(f->fd, offset, ret, n, e);
 }
 
 int file_read_all(struct file *f, struct tree *t, struct buf *out, struct err *e)

@@ -8,11 +8,13 @@
 #include "base/log.h"
 #include "kernelhub/callback_internal.h"
 #include "kernelhub/catalog.h"
+#include "kernelhub/changes.h"
 #include "kernelhub/ended.h"
 #include "kernelhub/execution_internal.h"
 #include "kernelhub/files_internal.h"
 #include "kernelhub/keeper_client.h"
 #include "kernelhub/link_client.h"
+#include "kernelhub/quota.h"
 #include "kernelhub/terminal_internal.h"
 #include "kernelhub/user_internal.h"
 #include "protocol/jupyter_message.h"
@@ -46,6 +48,12 @@ void hub_before_commit(struct hub *h, void (*fn)(void *arg), void *arg)
 {
     h->before_commit = fn;
     h->before_commit_arg = arg;
+}
+
+void hub_on_files_changed(struct hub *h, files_changed_fn fn, void *arg)
+{
+    h->files_changed = fn;
+    h->files_changed_arg = arg;
 }
 
 static void ask(struct hub *h, enum verb verb, keeper_reply_fn done)
@@ -286,6 +294,14 @@ static void make_metrics(struct hub *h)
         ARRAY_LEN(SECONDS));
 }
 
+static int watch_changes(struct hub *h, struct err *e)
+{
+    int64_t max = config_number(h->config, CONFIG_LIMITS_FOLDERS);
+    return max == 0 ? 0
+                    : changes_new(h->loop, config_text(h->config, CONFIG_PATHS_STATE), (size_t)max,
+                                  &h->changes, e);
+}
+
 DEFINE_CLEANUP(struct hub, hub_free)
 
 int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key, size_t size,
@@ -315,9 +331,11 @@ int hub_new(const struct config *config, struct loop *loop, char *ret_admin_key,
     h->catalog = catalog_new(config);
     (void)snprintf(path, sizeof path, "%s/hub", config_text(config, CONFIG_PATHS_STATE));
     if (store_open(path, loop, &h->store, e) < 0 || users_load(h, ret_admin_key, size, e) < 0 ||
-        link_clients_open(h, e) < 0 ||
-        files_new(loop, config_text(config, CONFIG_PATHS_STATE), &h->files, e) < 0)
+        link_clients_open(h, e) < 0 || watch_changes(h, e) < 0 ||
+        files_new(loop, config_text(config, CONFIG_PATHS_STATE), &h->files, e) < 0 ||
+        quota_new(h, &h->quota, e) < 0)
         return -1;
+    files_set_changes(h->files, h->changes);
     (void)snprintf(path, sizeof path, "%s/keeper.sock", config_text(config, CONFIG_PATHS_RUN));
     h->keeper = keeper_client_new(
         loop, path, (struct keeper_events){ on_keeper, on_new_boot, on_keeper_event, h });
@@ -345,6 +363,8 @@ void hub_free(struct hub *h)
         execution_free(x);
     for (struct execution *x = zhashx_first(h->submitted); x; x = zhashx_next(h->submitted))
         execution_free(x);
+    quota_free(h->quota);
+    changes_free(h->changes);
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions))
         session_free(s);
     for (struct terminal *t = zhashx_first(h->terminals); t; t = zhashx_next(h->terminals))

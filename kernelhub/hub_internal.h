@@ -16,6 +16,8 @@ struct ended;
 struct keeper_client;
 struct callbacks;
 struct files;
+struct changes;
+struct quota;
 struct execution;
 
 struct hub {
@@ -27,6 +29,8 @@ struct hub {
     bool catalog_is_recalled; /* from the store: the images may be others by now */
     struct callbacks *callbacks;
     struct files *files;
+    struct quota *quota;
+    struct changes *changes; /* NULL: nobody looks */
     zhashx_t *users;      /* id → struct user, owned */
     zhashx_t *keys;       /* hash in hex → struct key of user.c, owned */
     zhashx_t *sandboxes;  /* id → struct sandbox, owned */
@@ -39,6 +43,8 @@ struct hub {
     zlistx_t *dead_terminals; /* those that are over and have a client yet, owned */
     void (*before_commit)(void *arg); /* NULL: nobody */
     void *before_commit_arg;
+    files_changed_fn files_changed; /* NULL: nobody */
+    void *files_changed_arg;
     int link_epoll;       /* all links' sockets; itself in the loop */
     uint8_t key_secret[32];
     char session_id[37]; /* the `session` of the Jupyter headers we write */

@@ -31,8 +31,8 @@ struct record {
     size_t n_results;
     zhashx_t *by_display_id; /* raw id to struct bundle */
     bool clear_at_next;      /* clear_output said wait */
-    bool full, gap;
-    struct buf error, files, files_created, finished; /* JSON; empty: not seen */
+    bool full, gap, files_shared;
+    struct buf error, files, files_created, files_missed, finished; /* JSON; empty: not seen */
     int64_t execution_count;                          /* -1: not seen */
 };
 
@@ -48,6 +48,7 @@ struct record *record_new(size_t max_text_bytes)
     buf_init(&r->error, MAX_FIELD_BYTES);
     buf_init(&r->files, MAX_FIELD_BYTES);
     buf_init(&r->files_created, MAX_FIELD_BYTES);
+    buf_init(&r->files_missed, MAX_FIELD_BYTES);
     buf_init(&r->finished, MAX_FIELD_BYTES);
     return r;
 }
@@ -82,7 +83,8 @@ void record_free(struct record *r)
     free(r->results);
     zhashx_destroy(&r->by_display_id);
     struct buf *bufs[] = {
-        &r->out, &r->err, &r->error, &r->files, &r->files_created, &r->finished
+        &r->out,           &r->err,          &r->error,   &r->files,
+        &r->files_created, &r->files_missed, &r->finished
     };
     for (size_t i = 0; i < ARRAY_LEN(bufs); i++)
         buf_done(bufs[i]);
@@ -257,6 +259,8 @@ static void on_files(struct record *r, struct slice event)
 {
     struct slice items = member(event, "items", "[]"), path, change;
     replace(&r->files, items);
+    replace(&r->files_missed, member(event, "incomplete", ""));
+    (void)json_member_bool(event, "shared", &r->files_shared); /* absent: false */
     buf_reset(&r->files_created);
     struct json_iter it = json_iter(items);
     while (json_next(&it)) {
@@ -438,6 +442,10 @@ void record_write(const struct record *r, const struct execution_row *row, const
     buf_add_str(out, ",\"files_created\":[");
     buf_add_slice(out, buf_slice(&r->files_created));
     buf_add_char(out, ']');
+    if (r->files_missed.len)
+        write_raw(out, "files_changed_incomplete", buf_slice(&r->files_missed), "null");
+    if (r->files_shared)
+        buf_add_str(out, ",\"files_changed_shared\":true");
     write_raw(out, "resource_usage", member(end, "resource_usage", "null"), "null");
     if (full)
         write_origin(out, row, user_name);

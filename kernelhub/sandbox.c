@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/catalog.h"
+#include "kernelhub/changes.h"
 #include "kernelhub/keeper_client.h"
+#include "kernelhub/quota.h"
 #include "kernelhub/link_client.h"
 #include "kernelhub/session_internal.h"
 #include "kernelhub/terminal_internal.h"
@@ -141,6 +143,9 @@ void sandbox_free(struct sandbox *s)
     wait_list_free(&s->waits);
     wait_list_free(&s->samples);
     journal_free(s->journal);
+    changes_unwatch(s->watched);
+    if (s->is_metered)
+        quota_leave(s->hub->quota, s->user);
     free(s->env);
     free(s->labels);
     free(s);
@@ -155,6 +160,21 @@ static int on_reconnect(struct loop *loop, int timer, void *arg)
     return 0;
 }
 
+/* Now, so that every folder has its watch before the first kernel is ready. */
+static void watch_workspace(struct sandbox *s)
+{
+    char path[96];
+    if (s->private_workspace)
+        (void)snprintf(path, sizeof path, "%s/private-%s", s->user->id.text, s->id.text);
+    else
+        (void)snprintf(path, sizeof path, "%s/shared", s->user->id.text);
+    if (!s->watched)
+        s->watched = changes_watch(s->hub->changes, path);
+    if (!s->is_metered)
+        quota_enter(s->hub->quota, s->user);
+    s->is_metered = true;
+}
+
 void sandbox_connect(struct sandbox *s)
 {
     struct err e;
@@ -163,6 +183,7 @@ void sandbox_connect(struct sandbox *s)
                    config_text(s->hub->config, CONFIG_PATHS_RUN), s->id.text);
     if (s->state != SANDBOX_CONNECTING)
         sandbox_enter(s, SANDBOX_CONNECTING, HELLO_TIMEOUT_MS);
+    watch_workspace(s);
     if (link_client_connect(s->link, path, s->epoch, &e) == 0)
         return;
     log_debug("sandbox id=%s: %s", s->id.text, e.text);
@@ -351,7 +372,7 @@ void sandbox_confirm(struct sandbox *s, bool runs)
     if (s->state == SANDBOX_RESETTING)
         return; /* what is asked of the keeper is asked again of the next */
     if (s->state == SANDBOX_RECOVERED && s->resetting)
-        sandbox_remake(s); /* the hub before us died in the middle of it */
+        sandbox_remake(s, "the sandbox was reset"); /* the hub before us died in the middle of it */
     else if (s->state == SANDBOX_RECOVERED && !s->epoch[0])
         sandbox_ask(s); /* the hub before us died while it was made, or before it could ask */
     else if (s->state == SANDBOX_RECOVERED && runs)

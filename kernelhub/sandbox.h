@@ -48,6 +48,9 @@ struct sandbox {
     char phases[256];     /* the keeper's figures, JSON */
     struct link_client *link;
     struct journal *journal;
+    uint64_t n_changes_within; /* what was seen to change there while the user's workspaces were within their limit */
+    bool is_metered;           /* quota.h knows that it runs */
+    struct watched *watched; /* its workspace; NULL: it was never there, or changes are not watched */
     unsigned generation;  /* of the link: marks of an earlier one mean nothing to this one */
     zlistx_t *waits;      /* for up */
     zlistx_t *samples;    /* waits for the warden's figures */
@@ -95,7 +98,7 @@ struct wait *sandbox_purge_shared(struct hub *h, const struct user *u, reply_fn 
 void sandbox_end_again(struct hub *h, const struct uuid *id, const struct uuid *user_id);
 
 /* Takes its container away and makes it anew under the same id; its sessions are told and stay. Sets RESETTING. */
-void sandbox_remake(struct sandbox *s);
+void sandbox_remake(struct sandbox *s, const char *why);
 
 /* Its warden did what no warden does: ends it. */
 void sandbox_cut_off(struct sandbox *s, const char *why);

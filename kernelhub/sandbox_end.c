@@ -194,7 +194,7 @@ static void on_taken_away(void *arg, const struct err *e, struct slice body)
     sandbox_ask(s);
 }
 
-void sandbox_remake(struct sandbox *s)
+void sandbox_remake(struct sandbox *s, const char *text)
 {
     struct err why;
     struct remake *remake = calloc(1, sizeof *remake);
@@ -204,7 +204,7 @@ void sandbox_remake(struct sandbox *s)
     log_info("sandbox reset id=%s", s->id.text);
     sandbox_note(s, "reset", slice_of(NULL, 0));
     sandbox_enter(s, SANDBOX_RESETTING, DESTROY_TIMEOUT_MS + 1000);
-    (void)err_set(&why, ERR_GONE, "the sandbox was reset");
+    (void)err_set(&why, ERR_GONE, "%s", text);
     sessions_sandbox_reset(s, &why);
     terminals_sandbox_gone(s, &why);
     sandbox_fail_samples(s, ERR_UNAVAILABLE, why.text);

@@ -219,7 +219,7 @@ struct wait *sandbox_reset(struct sandbox *s, reply_fn done, void *arg)
         return refuse(&e, done, arg);
     }
     struct wait *wait = wait_new(s->waits, done, arg);
-    sandbox_remake(s);
+    sandbox_remake(s, "the sandbox was reset");
     return zlistx_find(s->waits, wait) ? wait
                                        : NULL; /* answered at once when nobody can be asked */
 }

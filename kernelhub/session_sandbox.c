@@ -74,6 +74,9 @@ static void take_over(struct session *s, struct slice hello)
     bool welcomes;
     struct slice state = kernel_in_hello(hello, &s->kernel_id, &welcomes);
     struct execution *x = s->running;
+    if (x && execution_in_hello(hello, &x->id))
+        execution_watch_changes(x, "the service was started again while it ran: what changed "
+                                   "before that is not known");
     if (s->is_command) {
         command_sandbox_up(s, x && execution_in_hello(hello, &x->id));
         return;

@@ -6,9 +6,9 @@
 
 #include "base/base64.h"
 #include "base/json.h"
+#include "base/mime.h"
 #include "protocol/jupyter_message.h"
 #include "protocol/notebook_file.h"
-#include "web/mime.h"
 #include "web/percent.h"
 
 #define LAST_SECOND 253402300799 /* of the year 9999: what is behind it is somebody's joke */

@@ -9,9 +9,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/mime.h"
 #include "kernelhub/files.h"
 #include "web/file_path.h"
-#include "web/mime.h"
 #include "web/range.h"
 #include "web/reply.h"
 #include "web/request.h"

@@ -4,6 +4,7 @@
 
 #include "web/mcp_fixtures.h"
 #include "web/mcp_http.h"
+#include "web/mcp_resources.h"
 #include "web/mcp_session.h"
 #include "web/mcp_task.h"
 
@@ -26,6 +27,7 @@ struct mcp *mcp_new(struct site *site)
     m->subscriptions = zlistx_new();
     m->sessions = zhashx_new();
     m->streams = zhashx_new();
+    hub_on_files_changed(site->hub, mcp_resources_on_change, site);
     return m;
 }
 
@@ -77,6 +79,7 @@ void mcp_free(struct mcp *m)
     if (!m)
         return;
     struct loop *loop = hub_loop(m->site->hub);
+    hub_on_files_changed(m->site->hub, NULL, NULL);
     mcp_sessions_free(m);
     while ((t = zlistx_first(m->calls)) != NULL)
         mcp_task_free(t);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "fake_hub.h"
 #include "kernelhub/files_internal.h"
+#include "kernelhub/sandbox_verbs.h"
 
 #define LATER_MS 1
 
@@ -18,6 +19,7 @@ struct files_job {
 };
 
 static struct files_job *jobs;
+static struct account *account; /* of all users */
 
 static void take_out(struct files_job *j)
 {
@@ -29,12 +31,12 @@ static void take_out(struct files_job *j)
 
 static int run(struct files_job *j, struct err *e)
 {
-    struct tree tree = { .due_ms = INT64_MAX, .ended = &j->ended };
+    struct tree tree = { .due_ms = INT64_MAX, .ended = &j->ended, .account = account };
     CLEANUP_FD int fd = open(config_text(hub_config(j->hub), CONFIG_PATHS_STATE),
                              O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_errno(e, ERR_UNAVAILABLE, "open the workspaces");
-    if (tree_open(&tree, fd, j->user, e) < 0)
+    if (tree_open(&tree, fd, j->user, &j->work.place, e) < 0)
         return -1;
     int rc = j->work.run(j->work.ctx, &tree, e);
     tree_close(&tree);
@@ -64,6 +66,13 @@ int files_submit(struct hub *h, const struct user *u, const struct files_work *w
         return err_set(e, ERR_BUSY, "too much waits");
     struct files_job *j = calloc(1, sizeof *j);
     assert(j);
+    if (!account)
+        account = account_new();
+    account_set_limit(
+        account,
+        (struct files_usage){
+            .bytes = (uint64_t)config_number(hub_config(h), CONFIG_LIMITS_WORKSPACE),
+            .files = (uint64_t)config_number(hub_config(h), CONFIG_LIMITS_WORKSPACE_FILES) });
     j->work = *work;
     j->hub = h;
     (void)snprintf(j->user, sizeof j->user, "%s", u->name); /* an id is made anew at each start */
@@ -79,6 +88,24 @@ void files_leave(struct files_job *j)
     atomic_store(&j->ended, true);
 }
 
+void files_discard(struct hub *h, const struct user *u, struct draft *d)
+{
+    draft_free(d);
+}
+
+/* The one sandbox of fake_hub.c has a workspace of its own, which is there when somebody has made it. */
+int files_place(struct hub *h, const struct user *u, const char *sandbox, struct files_place *ret,
+                struct err *e)
+{
+    struct sandbox *s;
+    *ret = (struct files_place){ .folder = "" };
+    if (sandbox && sandbox_find(h, u, sandbox, &s, e) < 0)
+        return -1;
+    if (sandbox)
+        (void)snprintf(ret->folder, sizeof ret->folder, FILES_PRIVATE "box"); /* fits */
+    return 0;
+}
+
 void fake_files_free(void)
 {
     while (jobs) {
@@ -88,4 +115,5 @@ void fake_files_free(void)
         free(j);
         work.drop(work.ctx);
     }
+    account_free(TAKE(account));
 }

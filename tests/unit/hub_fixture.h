@@ -67,6 +67,7 @@ static inline int hub_fixture_setup(void **state)
     assert_int_equal(config_set(f->config, "paths/state", f->base.dir, "test", &e), 0);
     assert_int_equal(config_set(f->config, "paths/run", f->base.dir, "test", &e), 0);
     assert_int_equal(config_set(f->config, "limits/max_sessions", "3", "test", &e), 0);
+    assert_int_equal(config_set(f->config, "limits/watched_folders", "0", "test", &e), 0);
     hub_fixture_open(f);
     *state = f;
     return 0;

@@ -11,67 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "kernelhub/files_internal.h"
-#include "kernelhub/hub_internal.h"
-#include "scratch.h"
-
-static const char USER[] = "01234567-89ab-cdef-0123-456789abcdef";
-
-/* A workspace of one user, and its folder as the sandbox sees it: `inside` is a path on the host. */
-struct fixture {
-    char state[200], inside[300];
-    struct tree tree;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = zmalloc(sizeof *f);
-    struct err e = ERR_INIT;
-    char path[250];
-    scratch_path(f->state, sizeof f->state, "files-XXXXXX");
-    assert_non_null(mkdtemp(f->state));
-    (void)snprintf(path, sizeof path, "%s/workspaces", f->state);
-    assert_int_equal(mkdir(path, 0700), 0);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    f->tree.due_ms = INT64_MAX;
-    assert_int_equal(tree_open(&f->tree, fd, USER, &e), 0);
-    (void)close(fd);
-    (void)snprintf(f->inside, sizeof f->inside, "%s/%s/shared", path, USER);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    char command[300];
-    tree_close(&f->tree);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", f->state);
-    assert_int_equal(system(command), 0);
-    free(f);
-    return 0;
-}
-
-static void at(const struct fixture *f, const char *name, char ret[600])
-{
-    (void)snprintf(ret, 600, "%s/%s", f->inside, name);
-}
-
-static void put(struct fixture *f, const char *name, const char *text)
-{
-    char path[600];
-    at(f, name, path);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-    (void)close(fd);
-}
-
-static void link_to(struct fixture *f, const char *target, const char *name)
-{
-    char path[600];
-    at(f, name, path);
-    assert_int_equal(symlink(target, path), 0);
-}
+#include "files_fixture.h"
 
 static enum err_code read_file(struct fixture *f, const char *path, struct buf *out)
 {
@@ -467,6 +407,7 @@ static void begun_uploads_are_counted(void **state)
 
 struct pool {
     struct hub hub;
+    struct config *config;
     struct user user, other;
     zsock_t *gate;
     atomic_int n_run;
@@ -524,7 +465,9 @@ static struct files_job *submit(struct pool *p, const struct user *u,
 {
     struct files_job *job = NULL;
     struct err e = ERR_INIT;
-    const struct files_work work = { run, on_done, on_drop, p, false, is_change };
+    const struct files_work work = {
+        .run = run, .done = on_done, .drop = on_drop, .ctx = p, .is_change = is_change
+    };
     *ret = files_submit(&p->hub, u, &work, &job, &e) < 0 ? e.code : ERR_NONE;
     return job;
 }
@@ -536,6 +479,8 @@ static void open_pool(struct pool *p, const struct fixture *f)
     p->hub.loop = loop_new();
     p->user.id = uuid_new();
     p->other.id = uuid_new();
+    p->config = config_new();
+    p->hub.config = p->config;
     assert_int_equal(files_new(p->hub.loop, f->state, &p->hub.files, &e), 0);
 }
 
@@ -543,6 +488,7 @@ static void close_pool(struct pool *p)
 {
     files_free(p->hub.files);
     loop_free(p->hub.loop);
+    config_free(p->config);
 }
 
 static void work_is_done_and_errors_come_back(void **state)
@@ -603,6 +549,26 @@ static void who_leaves_is_not_answered(void **state)
     close_pool(&p);
 }
 
+static void a_draft_that_nobody_wants_goes(void **state)
+{
+    struct fixture *f = *state;
+    struct pool p;
+    struct draft *d;
+    struct err e = ERR_INIT;
+    enum err_code code;
+    open_pool(&p, f);
+    assert_int_equal(files_draft(&f->tree, &d, &e), 0);
+    assert_int_equal(count_drafts(f), 1);
+    files_discard(&p.hub, &p.user, d);
+    p.wanted = 1;
+    (void)submit(&p, &p.user, count_run, false, &code); /* behind it, or beside it */
+    run_pool(&p);
+    assert_int_equal(files_draft(&f->tree, &d, &e), 0);
+    files_discard(&p.hub, &p.user, d); /* the hub ends first */
+    close_pool(&p);
+    assert_int_equal(count_drafts(f), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -625,6 +591,7 @@ int main(void)
         TEST(work_is_done_and_errors_come_back),
         TEST(one_user_does_not_keep_another_waiting),
         TEST(who_leaves_is_not_answered),
+        TEST(a_draft_that_nobody_wants_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "web/mime.h"
+#include "base/mime.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -1,0 +1,53 @@
+/* quota_internal.h - what the thread that counts and the loop that acts share. */
+#ifndef KERNELHUB_QUOTA_INTERNAL_H
+#define KERNELHUB_QUOTA_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "kernelhub/files.h"
+#include "kernelhub/quota.h"
+
+#define QUOTA_TICK_MS     250
+#define QUOTA_SLACK_BYTES (1 << 20) /* to grow so much further is not to write on */
+#define QUOTA_SLACK_FILES 64
+
+/* A user with a sandbox. */
+struct metered {
+    struct uuid user;
+    unsigned n_sandboxes; /* 0: the thread frees it */
+    struct files_usage limit;
+    /* by the thread, with the lock */
+    struct files_usage used;
+    uint64_t disk_bytes, disk_files; /* in use on the disk, when the count began */
+    int64_t begun_ms, took_ms;       /* monotonic; 0: not counted yet */
+    uint64_t n_changes;              /* of his workspaces, when it began */
+    bool is_news;
+    bool is_above; /* by the loop: counted more often */
+    /* the loop's own */
+    struct files_usage mark; /* what a run may not grow past */
+    bool is_settled;         /* `mark` is what they held when nothing wrote any more */
+    int64_t quiet_ms;        /* the last of those that were stopped ended then */
+    int64_t above_ms;
+    uint64_t n_judged;
+    unsigned n_steps; /* since then, when no run was there to be stopped */
+};
+
+struct quota {
+    struct hub *hub;
+    int workspaces_fd;
+    int bell, wake;
+    pthread_t thread;
+    atomic_bool stop;
+    pthread_mutex_t lock; /* of all there is of `metered`; recursive */
+    zlistx_t *all; /* struct metered */
+};
+
+void *quota_work(void *quota); /* the thread */
+
+static inline bool quota_exceeds(const struct files_usage *used, const struct files_usage *limit)
+{
+    return used->bytes > limit->bytes || used->files > limit->files;
+}
+
+#endif
