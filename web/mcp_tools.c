@@ -167,6 +167,7 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
                               SANDBOX_SAYS "," SAYS("created", "boolean") "," SAYS(
                                   "session", "string") "," SAYS("language", "string")),
       .annotations = HINTS("Create a sandbox", "false", "false", "false"),
+      .flags = MCP_TOOL_STORED,
       .call = mcp_create_sandbox },
     { .name = "run_code",
       .title = "Run code in a sandbox",
@@ -230,8 +231,8 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
                                        "\"string\"}},\"restarted\":{\"type\":\"array\",\"items\":{"
                                        "\"type\":\"string\"}}"),
       .annotations = HINTS("Interrupt what runs", "false", "true", "true"),
-      .call =
-          mcp_interrupt_execution },
+      .flags = MCP_TOOL_STORED,
+      .call = mcp_interrupt_execution },
     { .name = "list_files",
       .title = "List files",
       .description = "List files of the workspace: size, time of the last change and path, one a "
@@ -325,5 +326,6 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
                  SAYS("sandbox_name", "string") "," SAYS("sandbox_id", "string") "," SAYS(
                      "existed", "boolean") "," SAYS("success", "boolean")),
       .annotations = HINTS("End a sandbox", "false", "true", "true"),
+      .flags = MCP_TOOL_STORED,
       .call = mcp_destroy_sandbox },
 };
