@@ -45,6 +45,7 @@ struct mcp_task *mcp_task_new(struct mcp_peer *p, struct mcp_channel *channel,
     assert(t);
     *t = (struct mcp_task){ .peer = p,
                             .channel = channel,
+                            .is_plain = p->is_plain,
                             .timer = -1,
                             .waiting = BUF_INIT(4 * MAX_PROGRESS_BYTES),
                             .answer = BUF_INIT(MAX_MESSAGE_BYTES),
@@ -87,7 +88,7 @@ static void detach(struct mcp_task *t)
 void mcp_task_free(struct mcp_task *t)
 {
     if (t->peer)
-        mcp_peer_forget_asks(t->peer, t);
+        (void)mcp_peer_forget_ask(t->peer, t); /* it has ended already */
     detach(t);
     (void)zlistx_delete(t->call.site->mcp->calls, t->place); /* it is in there */
     wait_cancel(t->wait);
@@ -111,11 +112,15 @@ void mcp_task_cancel(struct mcp_task *t)
         return;
     t->call.is_cancelled = true;
     count(t, "cancelled");
-    mcp_peer_forget_asks(t->peer, t);
+    mcp_asked_fn *asked = mcp_peer_forget_ask(t->peer, t);
     detach(t);
     channel->use->say(channel, NULL, MCP_SAID_ANSWER, MCP_SAID_NOTHING);
-    if (t->on_cancel && !t->call.site->is_draining)
-        t->on_cancel(&t->call, t->own); /* may free it */
+    if (t->call.site->is_draining)
+        return;
+    if (asked)
+        asked(&t->call, slice_of(NULL, 0)); /* may free it */
+    else if (t->on_cancel)
+        t->on_cancel(&t->call, t->own); /* the same */
 }
 
 void mcp_call_wait(struct mcp_call *c, struct wait *w)
@@ -270,7 +275,8 @@ void mcp_call_log(struct mcp_call *c, const char *level, struct slice data)
 
 bool mcp_call_wants_structured(const struct mcp_call *c)
 {
-    return mcp_version_has_structured(c->version) &&
+    const struct mcp_task *t = (const struct mcp_task *)c;
+    return mcp_version_has_structured(c->version) && !t->is_plain &&
            config_flag(c->site->config, CONFIG_MCP_STRUCTURED);
 }
 
@@ -395,7 +401,7 @@ void mcp_task_dismiss(struct mcp_task *t)
         mcp_write_error(&out, t->call.id, OWN_CODES + err_http(ERR_UNAVAILABLE),
                         "the service is stopping; what was accepted runs on", slice_of(NULL, 0));
     t->call.is_cancelled = true;
-    mcp_peer_forget_asks(t->peer, t);
+    (void)mcp_peer_forget_ask(t->peer, t); /* its handler goes on, as far as that goes */
     detach(t);
     channel->use->say(channel, &out, MCP_SAID_ANSWER, 0);
 }

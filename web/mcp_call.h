@@ -65,10 +65,12 @@ void mcp_call_log(struct mcp_call *c, const char *level, struct slice data);
 /* Whether results may have structuredContent: the client's version knows it, and it is not switched off (mcp/structured_content). */
 bool mcp_call_wants_structured(const struct mcp_call *c);
 
-/* Asks the client something (elicitation/create …; not modern, there is mcp_call_input_required). on_answer comes with its result, or with
- * an empty slice when it refused or has gone; then the call is still to be answered. */
+/* Asks the client something (elicitation/create …; not modern, there is mcp_call_input_required), one thing at a time. on_answer comes with its
+ * result, or with an empty slice when it refused, said nothing for ten minutes, or cancelled the call (then on_cancel does not come): the
+ * call is still to be answered. */
+typedef void mcp_asked_fn(struct mcp_call *c, struct slice result);
 void mcp_call_ask(struct mcp_call *c, const char *method, struct slice params,
-                  void (*on_answer)(struct mcp_call *c, struct slice result));
+                  mcp_asked_fn *on_answer);
 
 /* Ends the connection before the answer, where the client can come again for that (legacy over HTTP); else nothing happens. */
 void mcp_call_hang_up(struct mcp_call *c);

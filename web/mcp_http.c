@@ -17,6 +17,12 @@ static void refuse(struct request *r, unsigned status, int code, const char *tex
     mcp_post_refuse(r, status, NO_ID, code, text);
 }
 
+bool mcp_http_is_plain(const struct request *r)
+{
+    const char *said = query_get(&r->query, "structured");
+    return said && strcmp(said, "0") == 0;
+}
+
 /* ---- the head ---- */
 
 /* Whether Accept takes that type: names it or all. None given takes all. */
@@ -157,6 +163,7 @@ static void begin_session(struct request *r, const struct mcp_message *m)
     } else if (mcp_session_new(r->site->mcp, r->user, &s, &e) < 0) {
         mcp_post_refuse(r, 429, m->id, MCP_SERVER_ERROR, e.text);
     } else {
+        s->peer->is_plain = mcp_http_is_plain(r);
         mcp_post_legacy(r, s, m, 1, 1, &code);
         if (code == 0)
             reply_header(r, "Mcp-Session-Id", s->id);

@@ -11,6 +11,9 @@ void mcp_http_get(
         *r); /* legacy: the stream beside the posts, or one to come again to; a WebSocket */
 void mcp_http_delete(struct request *r); /* legacy: the session's end */
 
+/* ?structured=0: results shall be text and images alone. */
+bool mcp_http_is_plain(const struct request *r);
+
 /* mcp_sse.c: the transport of 2024-11-05. */
 void mcp_sse_get(struct request *r);
 void mcp_sse_post(struct request *r);

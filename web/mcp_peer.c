@@ -7,14 +7,16 @@
 #include "web/mcp_task.h"
 
 #define MAX_SMALL_BYTES (1u << 20)
-#define MAX_ASKS        4 /* of one call */
 #define ASK_ID_BYTES    32
+#define ASK_MS          600000 /* a person may have to be found */
 
 /* What we asked a client. */
 struct mcp_ask {
     struct mcp_task *task;
     char id[ASK_ID_BYTES]; /* "kernelhub-7" */
-    void (*on_answer)(struct mcp_call *c, struct slice result);
+    int timer;
+    void *place; /* in the peer's asks */
+    mcp_asked_fn *on_answer;
 };
 
 struct mcp_peer *mcp_peer_new(struct mcp *m, struct user *user, enum mcp_era era, bool is_http)
@@ -79,21 +81,46 @@ int mcp_peer_log_level(struct slice name)
 
 /* ---- what we ask ---- */
 
-static size_t count_asks(const struct mcp_task *t)
+static struct mcp_ask *find_ask(struct mcp_peer *p, const struct mcp_task *t)
 {
-    size_t n = 0;
-    zlistx_t *asks = t->peer->asks;
-    for (struct mcp_ask *a = zlistx_first(asks); a; a = zlistx_next(asks))
-        n += a->task == t;
-    return n;
+    for (struct mcp_ask *a = zlistx_first(p->asks); a; a = zlistx_next(p->asks))
+        if (a->task == t)
+            return a;
+    return NULL;
+}
+
+static struct loop *loop_of(const struct mcp_task *t)
+{
+    return hub_loop(t->call.site->hub);
+}
+
+static void ask_free(struct mcp_ask *a)
+{
+    (void)zlistx_delete(a->task->peer->asks, a->place); /* it is in there */
+    loop_timer_end(loop_of(a->task), a->timer);
+    free(a);
+}
+
+static void answer_ask(struct mcp_ask *a, struct slice result)
+{
+    struct mcp_call *c = &a->task->call;
+    mcp_asked_fn *on_answer = a->on_answer;
+    ask_free(a);
+    on_answer(c, result);
+}
+
+static int on_ask_late(struct loop *loop, int timer, void *arg)
+{
+    answer_ask(arg, slice_of(NULL, 0));
+    return 0;
 }
 
 void mcp_call_ask(struct mcp_call *c, const char *method, struct slice params,
-                  void (*on_answer)(struct mcp_call *c, struct slice result))
+                  mcp_asked_fn *on_answer)
 {
     struct mcp_task *t = mcp_task_of(c);
     CLEANUP_BUF struct buf out = BUF_INIT(MAX_SMALL_BYTES);
-    if (!t->peer || count_asks(t) == MAX_ASKS) {
+    if (!t->peer || find_ask(t->peer, t)) {
         on_answer(c, slice_of(NULL, 0));
         return;
     }
@@ -102,19 +129,19 @@ void mcp_call_ask(struct mcp_call *c, const char *method, struct slice params,
     a->task = t;
     a->on_answer = on_answer;
     (void)snprintf(a->id, sizeof a->id, "kernelhub-%llu", (unsigned long long)++t->peer->n_asked);
-    (void)zlistx_add_end(t->peer->asks, a); /* found by walking */
+    a->timer = loop_timer(loop_of(t), ASK_MS, on_ask_late, a);
+    a->place = zlistx_add_end(t->peer->asks, a);
     mcp_write_request(&out, a->id, method, params);
     t->channel->use->say(t->channel, &out, MCP_SAID_ASK, 0);
 }
 
-void mcp_peer_forget_asks(struct mcp_peer *p, const struct mcp_task *t)
+mcp_asked_fn *mcp_peer_forget_ask(struct mcp_peer *p, const struct mcp_task *t)
 {
-    for (struct mcp_ask *a = zlistx_first(p->asks); a; a = zlistx_next(p->asks)) {
-        if (a->task != t)
-            continue;
-        (void)zlistx_delete(p->asks, zlistx_cursor(p->asks)); /* it is in there */
-        free(a);
-    }
+    struct mcp_ask *a = find_ask(p, t);
+    mcp_asked_fn *on_answer = a ? a->on_answer : NULL;
+    if (a)
+        ask_free(a);
+    return on_answer;
 }
 
 static void take_response(struct mcp_peer *p, const struct mcp_message *m)
@@ -124,14 +151,10 @@ static void take_response(struct mcp_peer *p, const struct mcp_message *m)
         !json_copy_string(slice_of(m->id.data + 1, m->id.len - 2), id, sizeof id))
         return;
     for (struct mcp_ask *a = zlistx_first(p->asks); a; a = zlistx_next(p->asks)) {
-        if (strcmp(a->id, id) != 0)
-            continue;
-        struct mcp_call *c = &a->task->call;
-        void (*on_answer)(struct mcp_call *, struct slice) = a->on_answer;
-        (void)zlistx_delete(p->asks, zlistx_cursor(p->asks)); /* it is in there */
-        free(a);
-        on_answer(c, m->result);
-        return;
+        if (strcmp(a->id, id) == 0) {
+            answer_ask(a, m->result);
+            return;
+        }
     }
 }
 

@@ -40,6 +40,7 @@ struct mcp_peer {
     enum mcp_era era;          /* decided by the first request, or by HTTP */
     enum mcp_version version;  /* of the handshake; MCP_UNSAID before */
     bool is_http;              /* a modern client cancels by leaving, not by a message */
+    bool is_plain;             /* it wants no structuredContent */
     struct buf capabilities;   /* of the handshake; empty: none */
     int log_level;             /* logging/setLevel; -1: never */
     struct mcp_channel *aside; /* for what belongs to no call; NULL: nobody listens there */
@@ -63,8 +64,8 @@ void mcp_peer_take_text(struct mcp_peer *p, struct mcp_channel *channel, struct 
 void mcp_peer_notify(struct mcp_peer *p, const char *method, struct slice params);
 
 struct mcp_task;
-/* Nobody waits for the answers to what was asked for that call. */
-void mcp_peer_forget_asks(struct mcp_peer *p, const struct mcp_task *t);
+/* Nobody waits any more for the answer to what was asked for that call. Returns who did; NULL: nobody. */
+mcp_asked_fn *mcp_peer_forget_ask(struct mcp_peer *p, const struct mcp_task *t);
 
 /* "debug" 0 … "emergency" 7; -1: none of them. */
 int mcp_peer_log_level(struct slice name);

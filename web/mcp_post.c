@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "web/mcp_http.h"
 #include "web/reply.h"
 #include "web/request.h"
 
@@ -181,6 +182,7 @@ void mcp_post_modern(struct request *r, const struct mcp_message *m)
     struct mcp_post *p = post_new();
     p->n_pending = 1;
     p->own = mcp_peer_new(r->site->mcp, r->user, MCP_ERA_MODERN, true);
+    p->own->is_plain = mcp_http_is_plain(r);
     attach(p, r, on_modern_done);
     mcp_peer_take(p->own, &p->channel, m);
 }

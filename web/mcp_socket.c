@@ -34,6 +34,7 @@ static void *begin(struct websocket *w, struct request *r)
     *s = (struct mcp_socket){ .channel = { &USE }, .socket = w };
     s->peer = mcp_peer_new(r->site->mcp, r->user, MCP_ERA_OPEN, false);
     s->peer->aside = &s->channel;
+    s->peer->is_plain = mcp_http_is_plain(r);
     return s;
 }
 

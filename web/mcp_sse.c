@@ -97,6 +97,7 @@ void mcp_sse_get(struct request *r)
     (void)snprintf(s->id, sizeof s->id, "%.36s%.36s", a.text, b.text); /* fits */
     s->peer = mcp_peer_new(m, r->user, MCP_ERA_LEGACY, false);
     s->peer->version = MCP_2024_11_05;
+    s->peer->is_plain = mcp_http_is_plain(r);
     s->peer->aside = &s->channel;
     s->stream = mcp_stream_new(r);
     (void)zhashx_insert(m->streams, s->id, s); /* a new id */

@@ -9,6 +9,7 @@ struct mcp_task {
     struct mcp_peer *peer;       /* NULL: cancelled */
     struct mcp_channel *channel; /* NULL: cancelled */
     enum mcp_keep keep;
+    bool is_plain;     /* the peer's */
     bool is_quiet;     /* stays as long as the client likes: not counted, no heartbeat */
     bool is_stored;    /* its result is said when the store has all */
     struct buf answer; /* then, until that */

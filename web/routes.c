@@ -83,10 +83,10 @@ static const struct route ROUTES[] = {
     { "GET", API "/metrics", ROUTE_METRICS, "", rest_metrics },
     { "GET", API "/openapi.json", ROUTE_OPEN, "", docs_openapi },
 
-    { "GET", "/mcp", ROUTE_UPGRADE, "", mcp_http_get },
-    { "POST", "/mcp", ROUTE_BODY | ROUTE_LARGE, "", mcp_http_post },
+    { "GET", "/mcp", ROUTE_UPGRADE, "structured", mcp_http_get },
+    { "POST", "/mcp", ROUTE_BODY | ROUTE_LARGE, "structured", mcp_http_post },
     { "DELETE", "/mcp", 0, "", mcp_http_delete },
-    { "GET", "/sse", ROUTE_HIDDEN, "", mcp_sse_get },
+    { "GET", "/sse", ROUTE_HIDDEN, "structured", mcp_sse_get },
     { "POST", "/messages", ROUTE_BODY | ROUTE_LARGE | ROUTE_HIDDEN, "sessionId", mcp_sse_post },
     { "GET", "/.well-known/oauth-protected-resource", ROUTE_OPEN | ROUTE_HIDDEN, "", mcp_metadata },
     { "GET", "/.well-known/oauth-protected-resource/mcp", ROUTE_OPEN | ROUTE_HIDDEN, "",

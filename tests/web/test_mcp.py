@@ -512,6 +512,15 @@ def test_structured_content_can_be_switched_off(start: Callable[..., Server]) ->
     assert not any("outputSchema" in t for t in tools)
 
 
+def test_a_client_may_want_no_structured_content(server: Server) -> None:
+    for path, plain in (("/mcp?structured=0", True), ("/mcp?structured=1", False), ("/mcp", False)):
+        modern, legacy = Mcp(server, path=path), Mcp(server, path=path)
+        legacy.initialize()
+        for result in (modern.modern("tools/list").result, legacy.ask("tools/list").result):
+            assert any("outputSchema" in t for t in result["tools"]) != plain
+    assert Mcp(server, path="/mcp?other=1").modern("tools/list").status == 400
+
+
 def test_a_promise_waits_for_the_store(start: Callable[..., Server]) -> None:
     stuck = Mcp(start("mcp-fixtures=1", "store=stuck")).modern_call("test_stored").result
     assert stuck["isError"] and "unavailable" in stuck["content"][0]["text"]

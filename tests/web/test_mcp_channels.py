@@ -97,6 +97,17 @@ def test_a_closed_socket_cancels_all(server: Server) -> None:
     listener.close()
 
 
+def test_who_was_asked_and_left_holds_no_call(server: Server) -> None:
+    for _ in range(9):
+        s = Socket(server)
+        shake = handshake()
+        shake["params"]["capabilities"] = {"sampling": {}}
+        s.exchange(shake)
+        assert s.exchange(ask(1, "tools/call", {"name": "test_sampling", "arguments": {"prompt": "a"}}))["method"] == "sampling/createMessage"
+        s.socket.close()
+    server.until(lambda: server.metric("kernelhub_mcp_calls") == 0)
+
+
 def test_how_a_socket_begins(server: Server) -> None:
     for changes, status in [({"Sec_WebSocket_Protocol": "other"}, b"400"), ({"Origin": "https://evil.example"}, b"403"), ({"key": None}, b"401"), ({"Sec_WebSocket_Version": "8"}, b"426")]:
         with server.raw(request(path="/mcp", **changes)) as raw:  # type: ignore[arg-type]
