@@ -14,6 +14,8 @@
     (MCP_VIEW_MAX_IMAGE_BYTES / 3 * 4 + 16384) /* as base64, with its line ends */
 #define MAX_ERROR_CHARS 500
 
+static const char *const STREAMS[] = { "stdout", "stderr" };
+
 static struct slice member(const struct mcp_view *v, const char *name)
 {
     struct slice value = { 0 };
@@ -37,11 +39,35 @@ static struct part *add_part(struct mcp_view *v, enum part_kind kind, const char
 
 /* ---- what there is ---- */
 
-static void add_stream(struct mcp_view *v, const char *name)
+/* What is long is taken out, or put last: each look for a member walks over what stands before it. */
+static void split(struct mcp_view *v, struct slice record, struct slice streams[2])
 {
-    struct slice raw;
-    if (json_member_string(buf_slice(&v->record), name, &raw) && raw.len)
-        mcp_text_init_raw(&add_part(v, PART_TEXT, name)->text, raw);
+    struct slice results = SLICE_LITERAL("[]");
+    for (struct json_iter it = json_iter(record); json_next(&it);) {
+        bool is_text = json_type(it.value) == JSON_STRING;
+        if (slice_is(it.key, STREAMS[0]) || slice_is(it.key, STREAMS[1])) {
+            if (is_text)
+                streams[slice_is(it.key, STREAMS[1])] =
+                    slice_of(it.value.data + 1, it.value.len - 2);
+        } else if (slice_is(it.key, "results")) {
+            results = it.value;
+        } else {
+            buf_add_str(&v->record, v->record.len ? ",\"" : "{\"");
+            buf_add_slice(&v->record, it.key);
+            buf_add_str(&v->record, "\":");
+            buf_add_slice(&v->record, it.value);
+        }
+    }
+    buf_add_str(&v->record, v->record.len ? ",\"results\":" : "{\"results\":");
+    buf_add_slice(&v->record, results);
+    buf_add_char(&v->record, '}');
+}
+
+static void add_streams(struct mcp_view *v, const struct slice streams[2])
+{
+    for (size_t i = 0; i < 2; i++)
+        if (streams[i].len)
+            mcp_text_init_raw(&add_part(v, PART_TEXT, STREAMS[i])->text, streams[i]);
 }
 
 static void name_output(struct part *p, size_t number, const struct mcp_media *media)
@@ -179,22 +205,24 @@ static void add_error(struct mcp_view *v)
 struct mcp_view *mcp_view_new(struct slice record, const struct mcp_view_options *options)
 {
     struct mcp_view *v = calloc(1, sizeof *v);
-    struct slice raw;
+    struct slice raw, streams[2] = { 0 };
     struct uuid sandbox;
     enum status status;
     assert(v);
     v->options = *options;
-    buf_init(&v->record, record.len + 1);
-    buf_add_slice(&v->record, record);
-    if (!json_member_string(record, "execution_id", &raw) || !uuid_parse(raw, &v->id))
+    buf_init(&v->record, record.len + 32);
+    split(v, record, streams);
+    if (!json_member_string(buf_slice(&v->record), "execution_id", &raw) ||
+        !uuid_parse(raw, &v->id))
         v->id = (struct uuid){ .text = "" };
-    bool has_sandbox = json_member_string(record, "sandbox_id", &raw) && uuid_parse(raw, &sandbox);
+    bool has_sandbox =
+        json_member_string(buf_slice(&v->record), "sandbox_id", &raw) && uuid_parse(raw, &sandbox);
     (void)snprintf(v->sandbox, sizeof v->sandbox, "%s", has_sandbox ? sandbox.text : "default");
-    bool has_status = json_member_string(record, "status", &raw) && status_parse(raw, &status);
+    bool has_status =
+        json_member_string(buf_slice(&v->record), "status", &raw) && status_parse(raw, &status);
     (void)snprintf(v->status, sizeof v->status, "%s",
                    status_name(has_status ? status : STATUS_LOST));
-    add_stream(v, "stdout");
-    add_stream(v, "stderr");
+    add_streams(v, streams);
     add_outputs(v);
     add_error(v);
     return v;
