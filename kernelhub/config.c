@@ -125,6 +125,8 @@ static const struct setting {
                          "MCP over /sse, for clients of before 2025-03-26" },
     [CONFIG_MCP_STRUCTURED] = { "mcp/structured_content", "1", FLAG, 0, 1, NULL,
                                 "tools answer with structuredContent beside their text" },
+    [CONFIG_MCP_EXCEPTIONS] = { "mcp/exceptions_are_errors", "0", FLAG, 0, 1, NULL,
+                                "1: what user code raises is a failed tool call" },
     [CONFIG_MCP_FIXTURES] = { "mcp/fixtures", "0", FLAG, 0, 1, NULL,
                               "tools that only the conformance suite calls; only on loopback" },
     [CONFIG_MCP_RESOURCE] = { "mcp/resource", "", TEXT, 0, MAX_TEXT_BYTES, NULL,

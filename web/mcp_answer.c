@@ -60,7 +60,7 @@ void mcp_answer_send(struct mcp_answer *a, struct mcp_call *c)
     buf_add_char(&out, '}');
     buf_add_slice(&out, buf_slice(&a->blocks));
     buf_add_char(&out, ']');
-    if (a->structured.len) {
+    if (a->structured.len && mcp_call_wants_structured(c)) {
         buf_add_str(&out, ",\"structuredContent\":");
         buf_add_slice(&out, buf_slice(&a->structured));
     }

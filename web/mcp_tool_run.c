@@ -26,9 +26,12 @@ int mcp_check_chars(int64_t max_chars, struct err *e)
 
 static struct mcp_view_options view_of(const struct mcp_call *c, int64_t max_chars)
 {
-    return (struct mcp_view_options){ .max_chars =
-                                          max_chars ? (size_t)max_chars : MCP_VIEW_DEFAULT_CHARS,
-                                      .has_links = mcp_version_has_structured(c->version) };
+    return (struct mcp_view_options){
+        .max_chars = max_chars ? (size_t)max_chars : MCP_VIEW_DEFAULT_CHARS,
+        .has_links = mcp_version_has_structured(c->version),
+        .is_text_only = !mcp_call_wants_structured(c),
+        .exceptions_are_errors = config_flag(c->site->config, CONFIG_MCP_EXCEPTIONS),
+    };
 }
 
 /* ---- to run ---- */

@@ -121,48 +121,52 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
                      "sandbox by itself. A name that is there "
                      "already gives that sandbox, with created=false.",
       .input_schema = OBJECT(
-          "", STRING("name", "1 to 63 letters, digits, dots, dashes and underscores. Omit it to "
-                             "have one made up.") "," STRING("language", "Start this language's "
-                                                                         "kernel at once: python, "
-                                                                         "bash, javascript, "
-                                                                         "typescript …") "," STRING("template", "Name of an image. Omit it for the default one.") "," INTEGER("idle_seconds", "1", "31536000", "It ends after this long without use. Default 1800.") "," INTEGER(
-                  "ttl_seconds", "1", "31536000",
-                  "It ends after this long in any case. Default: never.") "," CHOICE("workspace",
-                                                                                     "\"shared\","
-                                                                                     "\"private\"",
-                                                                                     "shared",
-                                                                                     "private: "
-                                                                                     "/workspace "
-                                                                                     "is its own, "
-                                                                                     "empty, and "
-                                                                                     "deleted with "
-                                                                                     "it.") ",\"lab"
-                                                                                            "els\":"
-                                                                                            "{\"typ"
-                                                                                            "e\":"
-                                                                                            "\"obje"
-                                                                                            "ct\","
-                                                                                            "\"addi"
-                                                                                            "tional"
-                                                                                            "Proper"
-                                                                                            "ties\""
-                                                                                            ":{"
-                                                                                            "\"type"
-                                                                                            "\":"
-                                                                                            "\"stri"
-                                                                                            "ng\"},"
-                                                                                            "\"desc"
-                                                                                            "riptio"
-                                                                                            "n\":"
-                                                                                            "\"Name"
-                                                                                            "s and "
-                                                                                            "values"
-                                                                                            " of "
-                                                                                            "your "
-                                                                                            "choice"
-                                                                                            ".\"}"
-                                                                                            "," STRING("namespace",
-                                                                                                       "Accepted for other services' clients; it means nothing here.") "," MAX_CHARS),
+          "", STRING(
+                  "name",
+                  "1 to 63 letters, digits, dots, dashes and underscores. Omit it to "
+                  "have one made up.") "," STRING("language", "Start this language's "
+                                                              "kernel at once: python, "
+                                                              "bash, javascript, "
+                                                              "typescript …") "," STRING("template", "Name of an image. Omit it for the default one.") "," INTEGER("idle_seconds",
+                                                                                                                                                                   "1",
+                                                                                                                                                                   "31536000", "It ends after this long without use. Default 1800.") "," INTEGER("ttl_seconds",
+                                                                                                                                                                                                                                                 "1", "31536000", "It ends after this long in any case. Default: never.") "," CHOICE("workspace",
+                                                                                                                                                                                                                                                                                                                                     "\"shared\","
+                                                                                                                                                                                                                                                                                                                                     "\"private\"",
+                                                                                                                                                                                                                                                                                                                                     "shared",
+                                                                                                                                                                                                                                                                                                                                     "private: "
+                                                                                                                                                                                                                                                                                                                                     "/workspace "
+                                                                                                                                                                                                                                                                                                                                     "is its own, "
+                                                                                                                                                                                                                                                                                                                                     "empty, and "
+                                                                                                                                                                                                                                                                                                                                     "deleted with "
+                                                                                                                                                                                                                                                                                                                                     "it.") ",\"lab"
+                                                                                                                                                                                                                                                                                                                                            "els\":"
+                                                                                                                                                                                                                                                                                                                                            "{\"typ"
+                                                                                                                                                                                                                                                                                                                                            "e\":"
+                                                                                                                                                                                                                                                                                                                                            "\"obje"
+                                                                                                                                                                                                                                                                                                                                            "ct\","
+                                                                                                                                                                                                                                                                                                                                            "\"addi"
+                                                                                                                                                                                                                                                                                                                                            "tional"
+                                                                                                                                                                                                                                                                                                                                            "Proper"
+                                                                                                                                                                                                                                                                                                                                            "ties\""
+                                                                                                                                                                                                                                                                                                                                            ":{"
+                                                                                                                                                                                                                                                                                                                                            "\"type"
+                                                                                                                                                                                                                                                                                                                                            "\":"
+                                                                                                                                                                                                                                                                                                                                            "\"stri"
+                                                                                                                                                                                                                                                                                                                                            "ng\"},"
+                                                                                                                                                                                                                                                                                                                                            "\"desc"
+                                                                                                                                                                                                                                                                                                                                            "riptio"
+                                                                                                                                                                                                                                                                                                                                            "n\":"
+                                                                                                                                                                                                                                                                                                                                            "\"Name"
+                                                                                                                                                                                                                                                                                                                                            "s and "
+                                                                                                                                                                                                                                                                                                                                            "values"
+                                                                                                                                                                                                                                                                                                                                            " of "
+                                                                                                                                                                                                                                                                                                                                            "your "
+                                                                                                                                                                                                                                                                                                                                            "choice"
+                                                                                                                                                                                                                                                                                                                                            ".\"}"
+                                                                                                                                                                                                                                                                                                                                            "," STRING(
+                                                                                                                                                                                                                                                                                                                                                "namespace",
+                                                                                                                                                                                                                                                                                                                                                "Accepted for other services' clients; it means nothing here.") "," MAX_CHARS),
       .output_schema = RESULT("\"sandbox_id\",\"name\",\"created\"",
                               SANDBOX_SAYS "," SAYS("created", "boolean") "," SAYS(
                                   "session", "string") "," SAYS("language", "string")),
@@ -190,28 +194,25 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
                      "limit, head, tail or grep it reads a part of one of its outputs instead: use "
                      "that for what was cut. offset and limit count bytes, "
                      "head and tail lines; next_offset is where the next part begins.",
-      .input_schema =
-          OBJECT("\"execution_id\"",
-                 STRING("execution_id", "From execute_code's result.") "," INTEGER("wait_seconds", "0", "50", "Wait up to this long for the end. Default 0.") "," STRING("stream", "stdout (default), stderr, result, error (the traceback), or output-1, output-2 … for what it displayed.") "," INTEGER("offset", "0", "1000000000000000", "First byte. Default 0.") "," INTEGER(
-                     "limit", "1", "1000000000000000",
-                     "Most bytes; no more than max_output_chars allows.") "," INTEGER("head", "1",
-                                                                                      "1000000",
-                                                                                      "Only the "
-                                                                                      "first "
-                                                                                      "lines.") "," INTEGER("tail",
-                                                                                                            "1",
-                                                                                                            "1000000",
-                                                                                                            "Only the last lines.") "," STRING("grep",
-                                                                                                                                               "Only lines that hold this text (plain text, no pattern).") "," MAX_CHARS),
-      .output_schema =
-          RESULT("\"execution_id\",\"truncated\"",
-                 EXECUTION "," SAYS("stream", "string") "," SAYS("text", "string") "," SAYS(
-                     "next_offset", "integer")),
+      .input_schema = OBJECT("\"execution_id\"", STRING(
+                                                     "execution_id", "From execute_code's result.") "," INTEGER("wait_seconds",
+                                                                                                                "0",
+                                                                                                                "50", "Wait up to this long for the end. Default 0.") "," STRING("stream", "stdout (default), stderr, result, error (the traceback), or output-1, output-2 … for what it displayed.") "," INTEGER("offset", "0", "1000000000000000", "First byte. Default 0.") "," INTEGER("limit",
+                                                                                                                                                                                                                                                                                                                                                                                           "1", "1000000000000000", "Most bytes; no more than max_output_chars allows.") "," INTEGER("head",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "1", "1000000",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "Only the "
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "first "
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "lines.") "," INTEGER("tail",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "1",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "1000000",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "Only the last lines.") "," STRING("grep",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "Only lines that hold this text (plain text, no pattern).") "," MAX_CHARS),
+      .output_schema = RESULT("\"execution_id\",\"truncated\"",
+                              EXECUTION "," SAYS("stream", "string") "," SAYS(
+                                  "text", "string") "," SAYS("next_offset", "integer")),
       .annotations = HINTS("Look at an execution", "true", "false", "true"),
-      .meta =
-          LARGE_META,
-      .call =
-          mcp_get_execution },
+      .meta = LARGE_META,
+      .call = mcp_get_execution },
     { .name = "interrupt_execution",
       .title = "Interrupt what runs",
       .description = "Stop code that runs too long: one execution by its id, or all that runs in a "
@@ -221,10 +222,21 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
                      "are lost, files are kept.",
       .input_schema = OBJECT(
           "",
-          STRING("sandbox_id", "Id or name of the sandbox. Default: your default sandbox.") "," STRING("execution_id", "Only this execution; alone.") "," STRING(
-              "session",
-              "Only this session of the sandbox.") "," FLAG("restart",
-                                                            "false", "Fresh kernels: variables are lost.") "," MAX_CHARS),
+          STRING(
+              "sandbox_id",
+              "Id or name of the sandbox. Default: your default "
+              "sandbox.") "," STRING("execution_id",
+                                     "Only this "
+                                     "execution; "
+                                     "alone.") "," STRING("session",
+                                                          "Only this session of the "
+                                                          "sandbox.") "," FLAG("restart", "false",
+                                                                               "Fresh "
+                                                                               "kernels: "
+                                                                               "variables"
+                                                                               " "
+                                                                               "are "
+                                                                               "lost.") "," MAX_CHARS),
       .output_schema = RESULT(
           "\"interrupted\",\"restarted\"",
           SAYS("sandbox_id", "string") ",\"interrupted\":{\"type\":\"array\",\"items\":{\"type\":"
@@ -238,25 +250,39 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
       .description = "List files of the workspace: size, time of the last change and path, one a "
                      "line. Folders end with a slash. Paths are "
                      "relative to /workspace, where code runs.",
-      .input_schema =
-          OBJECT("", STRING("path", "Folder. Default: the whole workspace.") "," SANDBOX "," INTEGER("depth", "1", "16", "How many levels of folders. Default 3.") "," STRING("pattern",
-                                                                                                                                                                              "Only names like *.csv; with a slash, paths like plots/**/*.png.") "," INTEGER("limit",
-                                                                                                                                                                                                                                                             "1",
-                                                                                                                                                                                                                                                             "1000",
-                                                                                                                                                                                                                                                             "Most entries on a page. Default 100.") "," STRING("cursor",
-                                                                                                                                                                                                                                                                                                                "From the page before, as it stood there.") "," MAX_CHARS),
+      .input_schema = OBJECT(
+          "",
+          STRING("path", "Folder. Default: the whole workspace.") "," SANDBOX "," INTEGER("depth", "1", "16", "How many levels of folders. Default 3.") "," STRING(
+              "pattern",
+              "Only names like *.csv; with a slash, paths like "
+              "plots/**/*.png.") "," INTEGER("limit", "1", "1000",
+                                             "Most entries on a page. "
+                                             "Default 100.") "," STRING("curs"
+                                                                        "or",
+                                                                        "From"
+                                                                        " the"
+                                                                        " pag"
+                                                                        "e "
+                                                                        "befo"
+                                                                        "re, "
+                                                                        "as "
+                                                                        "it "
+                                                                        "stoo"
+                                                                        "d "
+                                                                        "ther"
+                                                                        "e.") "," MAX_CHARS),
       .output_schema = RESULT(
           "\"files\",\"count\"",
-          LIST_OF(
-              "files", "\"path\",\"type\"",
-              SAYS("path", "string") "," SAYS("type", "string") "," SAYS("size_bytes", "integer") "," SAYS(
-                  "modified_at",
-                  "string")) "," SAYS("count", "integer") "," SAYS("next_cursor", "string")),
+          LIST_OF("files", "\"path\",\"type\"",
+                  SAYS("path", "string") "," SAYS("type", "string") "," SAYS(
+                      "size_bytes",
+                      "integer") "," SAYS("modified_at",
+                                          "string")) "," SAYS("count",
+                                                              "integer") "," SAYS("next_cursor",
+                                                                                  "string")),
       .annotations = HINTS("List files", "true", "false", "true"),
-      .meta =
-          LARGE_META,
-      .call =
-          mcp_list_files },
+      .meta = LARGE_META,
+      .call = mcp_list_files },
     { .name = "upload_file",
       .title = "Write a file",
       .description = "Write a file of the workspace, whole: text, or bytes as base64, at most 10 "
@@ -269,37 +295,36 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
               "What is in it.") "," CHOICE("encoding", "\"utf-8\",\"base64\"", "utf-8",
                                            "How content is written.") "," SANDBOX
                                                                       "," FLAG(
-                                                                          "overwrite",
-                                                                          "true",
+                                                                          "overwrite", "true",
                                                                           "false: an error when "
                                                                           "the file is there "
                                                                           "already.") "," MAX_CHARS),
       .output_schema = RESULT("\"path\",\"size_bytes\",\"sha256\"",
                               SAYS("path", "string") "," SAYS("size_bytes", "integer") "," SAYS(
-                                  "sha256", "string") "," SAYS("created",
-                                                               "boolean")),
+                                  "sha256", "string") "," SAYS("created", "boolean")),
       .annotations = HINTS("Write a file", "false", "true", "true"),
-      .call =
-          mcp_upload_file },
+      .call = mcp_upload_file },
     { .name = "download_file",
       .title = "Read a file",
       .description = "Read a file of the workspace. Text comes as text, a part at a time (offset, "
                      "next_offset); a PNG, JPEG, GIF or WebP "
                      "image of moderate size as an image; other files as a link, or as base64 when "
                      "you ask for it.",
-      .input_schema =
-          OBJECT("\"path\"",
-                 STRING("path", "Relative to the workspace.") "," SANDBOX "," INTEGER(
-                     "offset", "0", "1000000000000000",
-                     "First byte. Default 0.") "," INTEGER("max_bytes", "1", "1048576",
-                                                           "Most bytes; no more than "
-                                                           "max_output_chars allows. Default "
-                                                           "65536.") "," CHOICE("encoding", "\"auto\",\"utf-8\",\"base64\"",
-                                                                                "auto",
-                                                                                "utf-8: fail when "
-                                                                                "it is no text. "
-                                                                                "base64: bytes, "
-                                                                                "whatever it is.") "," MAX_CHARS),
+      .input_schema = OBJECT(
+          "\"path\"",
+          STRING("path", "Relative to the workspace.") "," SANDBOX "," INTEGER(
+              "offset", "0", "1000000000000000",
+              "First byte. Default 0.") "," INTEGER("max_bytes", "1", "1048576",
+                                                    "Most bytes; no more than "
+                                                    "max_output_chars allows. Default "
+                                                    "65536.") "," CHOICE("encoding",
+                                                                         "\"auto\",\"utf-8\","
+                                                                         "\"base64\"",
+                                                                         "auto",
+                                                                         "utf-8: fail when "
+                                                                         "it is no text. "
+                                                                         "base64: bytes, "
+                                                                         "whatever it is.") "," MAX_CHARS),
       .output_schema = RESULT(
           "\"path\",\"size_bytes\",\"encoding\",\"truncated\"",
           SAYS("path", "string") "," SAYS("size_bytes", "integer") "," SAYS("mime_type", "string") "," SAYS(

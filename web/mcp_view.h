@@ -19,8 +19,9 @@
 #define MCP_VIEW_MAX_AUDIO_BYTES  (256u * 1024)
 
 struct mcp_view_options {
-    size_t max_chars; /* of the text, and of the structured strings together: MIN to MAX */
-    bool has_links;   /* the client knows resource_link */
+    size_t max_chars;  /* of the text, and of the structured strings together: MIN to MAX */
+    bool has_links;    /* the client knows resource_link */
+    bool is_text_only; /* no structured content */
     bool exceptions_are_errors; /* isError also for what user code raises */
     bool is_look;     /* nobody ran it just now: however it ended, the look is none of its errors */
     bool is_run_code; /* structured content also has success, output and exit_code */

@@ -284,7 +284,8 @@ void mcp_view_write(struct mcp_view *v, struct buf *out)
     out->failed |= text.failed;
     buf_add_char(out, '{');
     write_content(v, buf_slice(&text), out);
-    write_structured(v, out);
+    if (!v->options.is_text_only)
+        write_structured(v, out);
     bool is_error = mcp_view_is_error(slice_str(v->status)) ||
                     (v->options.exceptions_are_errors && strcmp(v->status, "error") == 0);
     buf_addf(out, ",\"isError\":%s}", is_error && !v->options.is_look ? "true" : "false");

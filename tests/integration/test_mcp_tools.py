@@ -194,8 +194,8 @@ def test_a_background_run_is_polled_and_interrupted(mcp: Mcp) -> None:
     assert 0.9 < time.monotonic() - began < 5
     assert mcp.ok("interrupt_execution", execution_id=execution)["interrupted"] == [execution]
     assert mcp.ok("get_execution", execution_id=execution, wait_seconds=20)["status"] == "interrupted"
-    said = mcp.ok("execute_code", code="import time; time.sleep(120)", background=True)
-    wait_until(lambda: mcp.ok("get_execution", execution_id=said["execution_id"])["status"] == "running", 20)
+    said = mcp.ok("execute_code", code="print('on', flush=True)\nimport time; time.sleep(120)", background=True)
+    wait_until(lambda: mcp.ok("get_execution", execution_id=said["execution_id"])["stdout"] == "on\n", 20)
     assert mcp.ok("interrupt_execution")["interrupted"] == ["python"]
     assert mcp.ok("get_execution", execution_id=said["execution_id"], wait_seconds=20)["status"] == "interrupted"
 
@@ -388,6 +388,18 @@ def test_another_users_handles_are_not_found(service: Service, modern: Mcp, http
             with pytest.raises(McpError):
                 other.call("resources/read", {"uri": uri})
     assert modern.ok("execute_code", code="1")["sandbox_id"] == said["sandbox_id"]
+
+
+def test_text_alone_and_exceptions_as_errors_where_that_is_wanted(make_service: Any) -> None:
+    service = make_service("mcp/structured_content=0", "mcp/exceptions_are_errors=1")
+    with Mcp(service.url, service.key) as mcp:
+        assert all("outputSchema" not in tool for tool in mcp.call("tools/list")["tools"])
+        assert "ZeroDivisionError" in mcp.fails("execute_code", code="1 / 0")
+        for name, arguments in (("execute_code", {"code": "6 * 7"}), ("list_files", {}), ("list_sandboxes", {})):
+            assert "structuredContent" not in mcp.tool(name, **arguments)
+    with Mcp(service.url, service.key, "2025-03-26") as old:
+        result = old.tool("execute_code", code="open('made', 'w').write('x'); print('y' * 50_000)")
+        assert {b["type"] for b in result["content"]} == {"text"} and "structuredContent" not in result
 
 
 def test_schemas_are_what_models_take(mcp: Mcp) -> None:
