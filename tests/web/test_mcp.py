@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ HUGE = 1 << 20
 
 
 @pytest.fixture
-def server(start: Callable[..., Server]) -> Server:
-    return start("mcp-fixtures=1")
+def server(start: Callable[..., Server], tmp_path: Path) -> Server:
+    return start("mcp-fixtures=1", f"state={tmp_path}")
 
 
 @pytest.fixture
