@@ -52,7 +52,7 @@ async def sdk(service: Any, way: str, era: str, **more: Any) -> AsyncIterator[An
         yield client
 
 
-async def call(client: Any, tool: str, **arguments: Any) -> dict[str, Any]:
+async def call(client: Any, tool: str, /, **arguments: Any) -> dict[str, Any]:
     result: dict[str, Any] = (await client.call_tool(tool, arguments)).model_dump(by_alias=True, mode="json", exclude_none=True)
     return result
 
@@ -70,5 +70,5 @@ def inspector(service: Any, way: str, era: str, *arguments: str) -> dict[str, An
     return {**json.loads(done.stdout)["result"], "exit": done.returncode}
 
 
-def inspect(service: Any, way: str, era: str, tool: str, **arguments: Any) -> dict[str, Any]:
+def inspect(service: Any, way: str, era: str, tool: str, /, **arguments: Any) -> dict[str, Any]:
     return inspector(service, way, era, "--method", "tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments))

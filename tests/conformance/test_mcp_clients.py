@@ -40,7 +40,7 @@ async def drive(call: Call) -> set[str]:
     """A day of an agent's. Gives the tools that it called."""
     used: set[str] = set()
 
-    async def tool(name: str, **arguments: Any) -> dict[str, Any]:
+    async def tool(name: str, /, **arguments: Any) -> dict[str, Any]:
         used.add(name)
         result = await call(name, **arguments)
         assert not result.get("isError"), f"{name}: {text_of(result)}"
@@ -104,7 +104,7 @@ def test_the_python_sdk_drives_every_tool(service: Any, way: str, era: str) -> N
         async with sdk(service, way, era) as client:
             assert client.protocol_version == ("2025-11-25" if era == "legacy" else MODERN)
             assert [t.name for t in (await client.list_tools()).tools] == TOOLS
-            used = await drive(lambda name, **arguments: mcp_clients.call(client, name, **arguments))
+            used = await drive(lambda name, /, **arguments: mcp_clients.call(client, name, **arguments))
             assert used == set(TOOLS)
 
     asyncio.run(day())
@@ -114,7 +114,7 @@ def test_the_python_sdk_drives_every_tool(service: Any, way: str, era: str) -> N
 def test_the_inspector_drives_every_tool(service: Any, way: str, era: str) -> None:
     """Each of its calls is a process and a connection of its own: the state is the user's."""
 
-    async def call(name: str, **arguments: Any) -> dict[str, Any]:
+    async def call(name: str, /, **arguments: Any) -> dict[str, Any]:
         return await asyncio.to_thread(inspect, service, way, era, name, **arguments)
 
     assert asyncio.run(drive(call)) == set(TOOLS)
