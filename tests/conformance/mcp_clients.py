@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from integration_conftest import FOLDER
 from mcp_suite import MODULES, NODE
 
@@ -16,6 +17,11 @@ INSPECTOR = MODULES / "@modelcontextprotocol" / "inspector" / "clients" / "launc
 MODERN = "2026-07-28"
 ERAS = ("legacy", MODERN)
 WAYS = ("http", "stdio")
+BOTH = [pytest.param(way, era, id=f"{way}-{era}") for way in WAYS for era in ERAS]
+TOOLS = [
+    "list_sandboxes", "execute_code", "create_sandbox", "run_code", "get_execution", "interrupt_execution", "list_files", "upload_file",
+    "download_file", "destroy_sandbox",
+]
 
 
 def text_of(result: dict[str, Any]) -> str:

@@ -1,132 +1,28 @@
-"""Every tool, driven by MCP clients that other people wrote: over HTTP and over stdio, in both eras."""
+"""Every tool and what agents expect of it, with MCP's official Python SDK: over HTTP and over stdio, in both eras."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import itertools
-import struct
 import time
-import zlib
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import mcp_clients
 import pytest
-from mcp_clients import ERAS, MODERN, WAYS, blocks, inspect, inspector, sdk, text_of
-
-Call = Callable[..., Awaitable[dict[str, Any]]]
-BOTH = [pytest.param(way, era, id=f"{way}-{era}") for way in WAYS for era in ERAS]
-TOOLS = [
-    "list_sandboxes", "execute_code", "create_sandbox", "run_code", "get_execution", "interrupt_execution", "list_files", "upload_file",
-    "download_file", "destroy_sandbox",
-]
-names = (f"box{n}" for n in itertools.count())
-
-
-def png(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress((b"\0" + b"\x7f" * 3 * width) * height)) + chunk(b"IEND", b"")
-
-
-PLOT = f"from IPython.display import Image, display\nimport base64\ndisplay(Image(base64.b64decode({base64.b64encode(png(32, 24)).decode()!r})))"
-
-
-async def drive(call: Call) -> set[str]:
-    """A day of an agent's. Gives the tools that it called."""
-    used: set[str] = set()
-
-    async def tool(name: str, /, **arguments: Any) -> dict[str, Any]:
-        used.add(name)
-        result = await call(name, **arguments)
-        assert not result.get("isError"), f"{name}: {text_of(result)}"
-        return result
-
-    box = next(names)
-    made = await tool("create_sandbox", name=box)
-    assert box in text_of(made)
-    listed = await tool("list_sandboxes")
-    assert box in text_of(listed) and box in [s["name"] for s in listed["structuredContent"]["sandboxes"]]
-
-    # what one call leaves, the next finds
-    first = await tool("run_code", sandbox_name=box, code="x = 6 * 7\nprint('made', x)")
-    assert "made 42" in text_of(first) and first["structuredContent"]["stdout"] == "made 42\n" and first["structuredContent"]["success"] is True
-    second = await tool("execute_code", code="x + 1", sandbox_id=box)
-    assert "43" in text_of(second) and second["structuredContent"]["result"] == "43" and second["structuredContent"]["status"] == "ok"
-    sandbox = second["structuredContent"]["sandbox_id"]
-
-    # what the code does wrong is no failure of the tool
-    wrong = await tool("execute_code", code="1/0", sandbox_id=sandbox)
-    assert wrong["structuredContent"]["status"] == "error" and "ZeroDivisionError" in text_of(wrong)
-
-    # a plot is an image
-    plot = await tool("execute_code", code=PLOT, sandbox_id=sandbox)
-    [image] = blocks(plot, "image")
-    assert image["mimeType"] == "image/png" and base64.b64decode(image["data"]) == png(32, 24)
-    assert image["data"] not in str(plot["structuredContent"])
-
-    # what takes long is looked at and ended
-    begun = await tool("execute_code", code="import time\nfor i in range(600): print(i, flush=True); time.sleep(0.1)", sandbox_id=sandbox, background=True)
-    execution = begun["structuredContent"]["execution_id"]
-    looked = await tool("get_execution", execution_id=execution, wait_seconds=1)
-    assert looked["structuredContent"]["status"] == "running" and looked["structuredContent"]["stdout"].startswith("0\n1\n")
-    await tool("interrupt_execution", sandbox_id=sandbox)
-    ended = await tool("get_execution", execution_id=execution, wait_seconds=20)
-    assert ended["structuredContent"]["status"] == "interrupted"
-    kept = await tool("execute_code", code="x", sandbox_id=sandbox)
-    assert kept["structuredContent"]["result"] == "42"
-
-    # files go in and come out
-    folder = f"day-{box}"
-    await tool("upload_file", path=f"{folder}/a ü.txt", content="one\ntwo ü\n", sandbox_id=sandbox)
-    await tool("upload_file", path=f"{folder}/b.png", content=base64.b64encode(png(8, 8)).decode(), encoding="base64", sandbox_id=sandbox)
-    await tool("execute_code", code=f"open('/workspace/{folder}/c.txt', 'w').write(open('/workspace/{folder}/a ü.txt').read().upper())", sandbox_id=sandbox)
-    files = text_of(await tool("list_files", path=folder, sandbox_id=sandbox))
-    assert all(name in files for name in ("a ü.txt", "b.png", "c.txt"))
-    assert "ONE\nTWO Ü" in text_of(await tool("download_file", path=f"{folder}/c.txt", sandbox_id=sandbox))
-    [picture] = blocks(await tool("download_file", path=f"{folder}/b.png", sandbox_id=sandbox), "image")
-    assert base64.b64decode(picture["data"]) == png(8, 8)
-
-    await tool("destroy_sandbox", sandbox_name=box)
-    again = await tool("destroy_sandbox", sandbox_name=box)
-    assert again["structuredContent"]["existed"] is False
-    assert box not in text_of(await tool("list_sandboxes"))
-    return used
+from mcp_clients import BOTH, MODERN, TOOLS, WAYS, blocks, sdk, text_of
+from mcp_day import day
 
 
 @pytest.mark.parametrize(("way", "era"), BOTH)
 def test_the_python_sdk_drives_every_tool(service: Any, way: str, era: str) -> None:
-    async def day() -> None:
+    async def run() -> None:
         async with sdk(service, way, era) as client:
             assert client.protocol_version == ("2025-11-25" if era == "legacy" else MODERN)
             assert [t.name for t in (await client.list_tools()).tools] == TOOLS
-            used = await drive(lambda name, /, **arguments: mcp_clients.call(client, name, **arguments))
+            used = await day(lambda name, /, **arguments: mcp_clients.call(client, name, **arguments))
             assert used == set(TOOLS)
 
-    asyncio.run(day())
-
-
-@pytest.mark.parametrize(("way", "era"), BOTH)
-def test_the_inspector_drives_every_tool(service: Any, way: str, era: str) -> None:
-    """Each of its calls is a process and a connection of its own: the state is the user's."""
-
-    async def call(name: str, /, **arguments: Any) -> dict[str, Any]:
-        return await asyncio.to_thread(inspect, service, way, era, name, **arguments)
-
-    assert asyncio.run(drive(call)) == set(TOOLS)
-
-
-def test_the_inspectors_linter_finds_nothing_in_the_schemas(service: Any) -> None:
-    listed = inspector(service, "http", MODERN, "--method", "tools/list", "--strict")
-    assert [t["name"] for t in listed["tools"]] == TOOLS
-    for tool in listed["tools"]:
-        assert len(tool["name"]) <= 24 and tool["title"] and tool["annotations"]
-        for schema in (tool["inputSchema"], tool["outputSchema"]):
-            assert schema["type"] == "object" and not {"oneOf", "anyOf", "allOf", "if", "$ref", "$defs"} & schema.keys()
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(("way", "era"), BOTH)
