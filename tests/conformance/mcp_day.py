@@ -70,6 +70,12 @@ async def day(call: Call) -> set[str]:
     listed = await tool("list_sandboxes")
     assert box in text_of(listed) and box in [s["name"] for s in listed["structuredContent"]["sandboxes"]]
 
+    # a handle is good from the first moment on, also of what waits for its kernel
+    early = (await tool("execute_code", code="1", sandbox_id=box, background=True))["structuredContent"]
+    assert early["sandbox_id"] == made["structuredContent"]["sandbox_id"]
+    waited = (await tool("get_execution", execution_id=early["execution_id"], wait_seconds=30))["structuredContent"]
+    assert (waited["status"], waited["sandbox_id"]) == ("ok", early["sandbox_id"])
+
     # what one call leaves, the next finds
     first = await tool("run_code", sandbox_name=box, code="x = 6 * 7\nprint('made', x)")
     assert "made 42" in text_of(first) and first["structuredContent"]["stdout"] == "made 42\n" and first["structuredContent"]["success"] is True
