@@ -100,12 +100,13 @@ static void write_structured(const struct reading *o, struct slice shown, int64_
     buf_addf(out, ",\"truncated\":%s}", is_cut || next_offset >= 0 ? "true" : "false");
 }
 
-static void part_done(struct reading *o, struct slice text, int64_t next_offset, bool cut)
+static void part_done(struct reading *o, const struct output_found *found)
 {
     CLEANUP_MCP_ANSWER struct mcp_answer a = { .max_chars = 0 };
-    CLEANUP_BUF struct buf plain = BUF_INIT(text.len + 1);
+    CLEANUP_BUF struct buf plain = BUF_INIT(found->text.len + 1);
+    int64_t next_offset = found->next_offset;
     size_t room = o->max_chars - HEAD_CHARS;
-    plain_text(&plain, text);
+    plain_text(&plain, found->text);
     struct slice shown = buf_slice(&plain);
     bool too_long = text_chars(shown) > room;
     if (too_long && o->part.tail)
@@ -124,10 +125,10 @@ static void part_done(struct reading *o, struct slice text, int64_t next_offset,
             &a.text,
             "[... more: get_execution(execution_id=\"%s\", stream=\"%s\"%s, offset=%lld) ...]\n",
             o->id.text, o->stream, o->part.grep ? ", grep=…" : "", (long long)next_offset);
-    else if ((too_long && !o->part.tail) || cut)
+    else if ((too_long && !o->part.tail) || found->cut)
         buf_add_str(&a.text, "[... the rest is left out: above max_output_chars; ask for fewer "
                              "lines, or by offset ...]\n");
-    write_structured(o, shown, next_offset, too_long || cut, &a.structured);
+    write_structured(o, shown, next_offset, too_long || found->cut, &a.structured);
     mcp_answer_send(&a, o->call);
 }
 
@@ -162,19 +163,18 @@ static void image_done(struct reading *o, struct slice base64)
 
 /* ---- from the store ---- */
 
-static void on_output(void *arg, const struct err *e, struct slice text, int64_t next_offset,
-                      bool cut)
+static void on_output(void *arg, const struct err *e, const struct output_found *found)
 {
     struct reading *o = arg;
     o->wait = NULL;
     if (e)
         fail(o, e);
     else if (!o->uri)
-        part_done(o, text, next_offset, cut);
-    else if (next_offset >= 0)
+        part_done(o, found);
+    else if (found->next_offset >= 0)
         read_too_large(o);
     else
-        read_done(o, text);
+        read_done(o, found->text);
 }
 
 /* ---- from the record ---- */
@@ -188,12 +188,9 @@ static void text_done(struct reading *o, struct slice text)
     struct text_part *part = text_part_new(&o->part);
     (void)text_part_add(part, text); /* it is all there is */
     text_part_end(part);
-    CLEANUP_BUF struct buf copy = BUF_INIT(text.len + 1);
-    buf_add_slice(&copy, text_part_text(part));
-    int64_t next_offset = text_part_next_offset(part);
-    bool cut = text_part_is_cut(part);
+    struct output_found found = text_part_found(part);
+    part_done(o, &found);
     text_part_free(part);
-    part_done(o, buf_slice(&copy), next_offset, cut);
 }
 
 static void value_done(struct reading *o, struct slice text)
