@@ -323,15 +323,13 @@ void mcp_output_answer(struct mcp_call *c, const struct uuid *id,
                        const struct mcp_output_wish *wish, size_t max_chars)
 {
     struct reading *o = reading_new(c, id, wish->stream ? wish->stream : "stdout");
-    bool by_lines = wish->head || wish->tail;
     int64_t room = (int64_t)max_chars - HEAD_CHARS;
     o->max_chars = max_chars;
     o->grep = wish->grep ? strdup(wish->grep) : NULL;
     o->part = (struct output_part){
         .offset = wish->offset, .head = wish->head, .tail = wish->tail, .grep = o->grep
     };
-    if (!by_lines)
-        o->part.limit = wish->limit && wish->limit < room ? wish->limit : room;
+    o->part.limit = wish->limit && wish->limit < room ? wish->limit : room;
     start(o);
 }
 

@@ -121,9 +121,8 @@ static const struct field LOOK[] = {
 
 static int check_part(const struct mcp_output_wish *w, struct err *e)
 {
-    if ((w->head && w->tail) || ((w->head || w->tail) && (w->offset || w->limit)))
-        return err_set(e, ERR_INVALID,
-                       "fields 'head', 'tail' and 'offset' with 'limit' exclude one another");
+    if ((w->head && w->tail) || ((w->head || w->tail) && w->offset))
+        return err_set(e, ERR_INVALID, "fields 'head', 'tail' and 'offset' exclude one another");
     if (w->grep && strchr(w->grep, '\n'))
         return err_set(e, ERR_INVALID, "field 'grep' has to be plain text in one line");
     return 0;
