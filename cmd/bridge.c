@@ -43,6 +43,11 @@ static void no_json(struct bridge *b, const char *why)
     bridge_say(b, buf_slice(&line));
 }
 
+static bool is_with_service(const struct bridge_call *c)
+{
+    return c->curl || c->is_resumed;
+}
+
 /* Over HTTP a modern request is cancelled by leaving it; a legacy one by saying so, unless it has not been sent. True: nothing is left to be said. */
 static bool cancel(struct bridge *b, const struct bridge_message *m)
 {
@@ -54,7 +59,7 @@ static bool cancel(struct bridge *b, const struct bridge_message *m)
         return bridge_message_is(m, "notifications/cancelled") && bridge_is_modern(b, m);
     if (!c->is_modern && bridge_message_is(&c->message, "initialize"))
         return false; /* that cannot be */
-    if (c->is_modern || !c->curl) {
+    if (c->is_modern || !is_with_service(c)) {
         bridge_call_free(c);
         return true;
     }
@@ -189,7 +194,7 @@ static void begin_to_cancel(struct bridge *b)
     for (bool more = c != NULL; more;) {
         struct bridge_call *next = c->next;
         more = c != last;
-        if (is_told && c->purpose == BRIDGE_FOR_CLIENT && c->curl && !c->is_modern &&
+        if (is_told && c->purpose == BRIDGE_FOR_CLIENT && is_with_service(c) && !c->is_modern &&
             c->message.kind == BRIDGE_REQUEST) {
             c->is_cancelled = true;
             say_cancelled(b, c->message.id);

@@ -30,9 +30,14 @@ static const char *const REPEATABLE[] = {
     "notifications/cancelled",
 };
 
+static bool is_get(const struct bridge_call *c)
+{
+    return c->purpose == BRIDGE_LISTEN || c->is_resumed;
+}
+
 bool bridge_call_is_repeatable(const struct bridge_call *c)
 {
-    if (c->purpose == BRIDGE_LISTEN || c->purpose == BRIDGE_GOODBYE)
+    if (is_get(c) || c->purpose == BRIDGE_GOODBYE)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(REPEATABLE); i++)
         if (bridge_message_is(&c->message, REPEATABLE[i]))
@@ -57,6 +62,7 @@ struct bridge_call *bridge_call_add(struct bridge *b, enum bridge_purpose purpos
     buf_add_slice(&c->body, body);
     (void)bridge_message_read(buf_slice(&c->body),
                               &c->message); /* it was checked; none: of no kind */
+    c->retry_ms = -1;
     buf_init(&c->reply, MAX_REPLY);
     sse_reader_init(&c->events, on_event, c);
     while (*at && !(first && !(*at)->curl))
@@ -68,9 +74,20 @@ struct bridge_call *bridge_call_add(struct bridge *b, enum bridge_purpose purpos
     return c;
 }
 
+/* What its stream said of how it goes on is good after it, too. */
+void bridge_call_note_stream(struct bridge_call *c)
+{
+    if (!c->is_stream)
+        return;
+    if (c->events.id_text[0] && !c->is_modern)
+        (void)snprintf(c->last_event, sizeof c->last_event, "%s", c->events.id_text);
+    c->retry_ms = c->events.retry_ms >= 0 ? c->events.retry_ms : c->retry_ms;
+}
+
 void bridge_call_stop(struct bridge_call *c)
 {
     if (c->curl) {
+        bridge_call_note_stream(c);
         (void)curl_multi_remove_handle(c->bridge->multi, c->curl);
         curl_easy_cleanup(c->curl);
     }
@@ -196,9 +213,9 @@ static void add_headers(struct bridge_call *c)
     struct bridge *b = c->bridge;
     struct slice version = m->version.len && c->is_modern ? m->version : slice_str(b->version);
 
-    c->headers = curl_slist_append(c->headers, c->purpose == BRIDGE_LISTEN
-                                                   ? "Accept: text/event-stream"
-                                                   : "Accept: application/json, text/event-stream");
+    c->headers =
+        curl_slist_append(c->headers, is_get(c) ? "Accept: text/event-stream"
+                                                : "Accept: application/json, text/event-stream");
     c->headers = curl_slist_append(c->headers, "Content-Type: application/json");
     c->headers = curl_slist_append(c->headers, "Expect:"); /* no round trip before a large body */
     if (version.len && !bridge_message_is(m, "initialize"))
@@ -212,6 +229,8 @@ static void add_headers(struct bridge_call *c)
                        c->is_modern || bridge_message_is(m, "initialize") ? "" : b->session);
     if (c->session[0])
         add_header(c, "Mcp-Session-Id", slice_str(c->session));
+    if (is_get(c) && c->last_event[0])
+        add_header(c, "Last-Event-ID", slice_str(c->last_event));
 }
 
 /* On a connection that was used before, curl itself sends again what got no reply: what may not be sent twice has one of its own. */
@@ -219,7 +238,7 @@ static void set_request(struct bridge_call *c)
 {
     CURL *curl = c->curl;
 
-    if (c->purpose == BRIDGE_LISTEN) {
+    if (is_get(c)) {
         curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
     } else if (c->purpose == BRIDGE_GOODBYE) {
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, "DELETE");

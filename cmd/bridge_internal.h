@@ -41,6 +41,9 @@ struct bridge_call {
     struct sse_reader events;
     struct buf reply; /* what is no stream */
     bool is_answered, is_stream, is_paused;
+    bool is_resumed;                     /* asked for by its last event: GET */
+    char last_event[SSE_READER_ID_SIZE]; /* of its stream; "": it cannot be asked for again */
+    int64_t retry_ms;                    /* after which it wants to be; -1: not said */
     char error[CURL_ERROR_SIZE];
 
     unsigned sessions; /* that were gone when it came */
@@ -90,6 +93,7 @@ struct bridge_call *bridge_call_add(struct bridge *b, enum bridge_purpose purpos
 void bridge_call_free(struct bridge_call *c); /* takes it out of the list too */
 int bridge_call_start(struct bridge_call *c, struct err *e);
 void bridge_call_stop(struct bridge_call *c);                /* it waits again */
+void bridge_call_note_stream(struct bridge_call *c);         /* last_event, retry_ms */
 void bridge_call_go_on(struct bridge_call *c);               /* the client reads again */
 bool bridge_call_is_repeatable(const struct bridge_call *c); /* sent twice it does nothing more */
 void bridge_call_hear_reply(struct bridge_call *c);          /* that was no stream; checked JSON */

@@ -219,7 +219,12 @@ void bridge_on_gone(struct bridge_call *c)
 
     if (b->state == BRIDGE_OPEN && strcmp(c->session, b->session) == 0)
         b->state = BRIDGE_GONE;
-    if (c->sessions++ >= MAX_SESSIONS || c->purpose == BRIDGE_AGAIN) {
+    if (c->is_resumed) {
+        (void)err_set(&e, ERR_GONE,
+                      "the service was started again while this ran: what was begun may run on, "
+                      "list_sandboxes and get_execution say what became of it");
+        bridge_call_fail(c, &e);
+    } else if (c->sessions++ >= MAX_SESSIONS || c->purpose == BRIDGE_AGAIN) {
         (void)err_set(&e, ERR_GONE, "the service does not know this session any more");
         bridge_call_fail(c, &e);
     } else if (c->purpose == BRIDGE_LISTEN) {

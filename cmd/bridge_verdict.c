@@ -47,6 +47,27 @@ static void again(struct bridge_call *c)
     bridge_call_stop(c);
 }
 
+#define MIN_RESUME_MS 20
+#define MAX_RESUME_MS 15000
+
+/* A stream that ended before its answer goes on behind its last event. False: nobody has told how. */
+static bool resume(struct bridge_call *c, bool has_broken)
+{
+    bridge_call_note_stream(c);
+    if (!c->last_event[0] || c->message.kind != BRIDGE_REQUEST || c->is_answered ||
+        c->tries >= MAX_TRIES)
+        return false;
+    c->is_resumed = true;
+    if (has_broken) {
+        again(c);
+        return true;
+    }
+    int64_t delay_ms = c->retry_ms < MIN_RESUME_MS ? MIN_RESUME_MS : c->retry_ms;
+    c->not_before_ms = zclock_mono() + (delay_ms < MAX_RESUME_MS ? delay_ms : MAX_RESUME_MS);
+    bridge_call_stop(c);
+    return true;
+}
+
 /* The stream of notifications is nobody's answer: it is asked for again as long as the session is there. */
 static void listen_again(struct bridge_call *c, long status)
 {
@@ -72,6 +93,8 @@ static void on_no_way(struct bridge_call *c, CURLcode code)
         finish(c); /* what came behind the answer is of no use to anybody */
         return;
     }
+    if (code != CURLE_WRITE_ERROR && resume(c, true))
+        return;
     if (code == CURLE_WRITE_ERROR)
         (void)err_set(&e, ERR_TOO_LARGE, "the service's answer is larger than %u bytes",
                       SSE_READER_MAX_BYTES);
@@ -109,6 +132,8 @@ static void on_reply(struct bridge_call *c)
         bridge_call_hear_reply(c);
     }
     if (c->message.kind == BRIDGE_REQUEST && !c->is_answered && !c->is_cancelled) {
+        if (resume(c, false))
+            return;
         (void)err_set(&e, ERR_INTERNAL, "the service ended its reply without an answer");
         bridge_call_fail(c, &e);
         return;
@@ -159,8 +184,8 @@ void bridge_call_ended(struct bridge_call *c, CURLcode code)
         on_reply(c);
     else if (status == 404 && c->session[0])
         bridge_on_gone(c);
-    else if (status == 503 && c->tries < MAX_TRIES)
-        again(c);
+    else if ((status == 503 || (c->is_resumed && status == 409)) && c->tries < MAX_TRIES)
+        again(c); /* 409: the service has not seen yet that the line is cut */
     else
         on_refusal(c, status);
 }

@@ -1,10 +1,12 @@
 #include "cmd/sse_reader.h"
 
+#include <stdio.h>
+
 #include "protocol/sse.h"
 
 void sse_reader_init(struct sse_reader *r, sse_event_fn on_event, void *arg)
 {
-    *r = (struct sse_reader){ .on_event = on_event, .arg = arg };
+    *r = (struct sse_reader){ .on_event = on_event, .arg = arg, .retry_ms = -1 };
     buf_init(&r->line, SSE_READER_MAX_BYTES);
     buf_init(&r->data, SSE_READER_MAX_BYTES);
 }
@@ -20,6 +22,8 @@ void sse_reader_reset(struct sse_reader *r)
     buf_reset(&r->line);
     buf_reset(&r->data);
     r->id = 0;
+    r->id_text[0] = '\0';
+    r->retry_ms = -1;
     r->has_data = r->after_cr = r->begun = false;
 }
 
@@ -29,6 +33,23 @@ static void end_event(struct sse_reader *r)
         r->on_event(r->arg, r->id, buf_slice(&r->data));
     buf_reset(&r->data);
     r->has_data = false;
+}
+
+static void take_id(struct sse_reader *r, struct slice value)
+{
+    if (!sse_parse_id(value, &r->id))
+        r->id = 0;
+    bool fits = value.len && value.len < sizeof r->id_text && !memchr(value.data, '\0', value.len);
+    (void)snprintf(r->id_text, sizeof r->id_text, "%.*s", fits ? (int)value.len : 0,
+                   fits ? value.data : "");
+}
+
+static void take_retry(struct sse_reader *r, struct slice value)
+{
+    uint64_t ms;
+
+    if (sse_parse_id(value, &ms)) /* digits only, too */
+        r->retry_ms = (int64_t)ms;
 }
 
 static void end_line(struct sse_reader *r)
@@ -52,8 +73,10 @@ static void end_line(struct sse_reader *r)
             buf_add_char(&r->data, '\n');
         buf_add_slice(&r->data, value);
         r->has_data = true;
-    } else if (slice_is(name, "id") && !sse_parse_id(value, &r->id)) {
-        r->id = 0;
+    } else if (slice_is(name, "id")) {
+        take_id(r, value);
+    } else if (slice_is(name, "retry")) {
+        take_retry(r, value);
     }
 }
 

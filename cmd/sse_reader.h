@@ -9,6 +9,7 @@
 #include "base/buf.h"
 
 #define SSE_READER_MAX_BYTES (64u << 20) /* of one event */
+#define SSE_READER_ID_SIZE   128
 
 /* One event: its id when it is a number (else 0) and its data lines joined by newlines; valid
  * during the call. */
@@ -19,6 +20,9 @@ struct sse_reader {
     void *arg;
     struct buf line, data;
     uint64_t id;
+    char id_text
+        [SSE_READER_ID_SIZE]; /* the newest as it came; "": none, or too long to be given back */
+    int64_t retry_ms;         /* after which the stream wants to be asked for again; -1: not said */
     bool has_data, after_cr, begun;
 };
 

@@ -126,6 +126,20 @@ static const struct setting SETTINGS[CONFIG_N_KEYS] = {
                                      "times as long, at most an hour" },
     [CONFIG_COURIER_MAX_ATTEMPTS] = { "courier/max_attempts", "24", NUMBER, 1, 100, NULL,
                                       "of a callback, within 24 hours" },
+    [CONFIG_MCP_SSE] = { "mcp/sse", "1", FLAG, 0, 1, NULL,
+                         "MCP over /sse, for clients of before 2025-03-26" },
+    [CONFIG_MCP_STRUCTURED] = { "mcp/structured_content", "1", FLAG, 0, 1, NULL,
+                                "tools answer with structuredContent beside their text" },
+    [CONFIG_MCP_EXCEPTIONS] = { "mcp/exceptions_are_errors", "0", FLAG, 0, 1, NULL,
+                                "1: what user code raises is a failed tool call" },
+    [CONFIG_MCP_FIXTURES] = { "mcp/fixtures", "0", FLAG, 0, 1, NULL,
+                              "tools that only the conformance suite calls; only on loopback" },
+    [CONFIG_MCP_RESOURCE] = { "mcp/resource", "", TEXT, 0, MAX_TEXT_BYTES, NULL,
+                              "the address of /mcp as clients see it: "
+                              "https://hub.example/mcp" },
+    [CONFIG_MCP_AUTHORIZATION] = { "mcp/authorization_servers", "", TEXT, 0, MAX_TEXT_BYTES, NULL,
+                                   "addresses of those who give out keys, separated by blanks; "
+                                   "empty: clients are told of none" },
     [CONFIG_LOG_LEVEL] = { "log/level", "info", CHOICE, 0, 0, "error warning info debug",
                            "what is logged" },
 };

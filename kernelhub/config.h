@@ -65,6 +65,12 @@ enum config_key {
     CONFIG_COURIER_TIMEOUT,    /* courier/timeout_seconds 15, for one call */
     CONFIG_COURIER_FIRST_RETRY, /* courier/first_retry_seconds 5 (milliseconds in the number); each next one four times as long */
     CONFIG_COURIER_MAX_ATTEMPTS, /* courier/max_attempts 24 */
+    CONFIG_MCP_SSE,            /* mcp/sse             1: the transport of 2024-11-05 at /sse */
+    CONFIG_MCP_STRUCTURED,     /* mcp/structured_content 1: results have structuredContent, tools an outputSchema */
+    CONFIG_MCP_EXCEPTIONS,     /* mcp/exceptions_are_errors 1: what user code raises is isError */
+    CONFIG_MCP_FIXTURES,       /* mcp/fixtures        0: what the conformance suite asks for; loopback only */
+    CONFIG_MCP_RESOURCE,       /* mcp/resource        "": the address of /mcp, as clients see it, for authorization servers */
+    CONFIG_MCP_AUTHORIZATION,  /* mcp/authorization_servers "": who gives out keys, addresses separated by blanks */
     CONFIG_LOG_LEVEL,          /* log/level           info */
     CONFIG_N_KEYS
 };

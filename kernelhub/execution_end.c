@@ -218,6 +218,15 @@ static void say_error(struct execution *x, enum status status)
     execution_add_event(x, EVENT_ERROR, buf_slice(&fields), x->finished_us, NO_MARK);
 }
 
+static void tell_changes(const struct execution *x, struct slice files_changed)
+{
+    const struct hub *h = x->hub;
+    struct json_iter it = json_iter_members(files_changed);
+    while (h->files_changed && json_next(&it))
+        if (slice_is(it.key, "items"))
+            h->files_changed(h->files_changed_arg, x->user, &x->sandbox_id, it.value);
+}
+
 /* Until its end has been given to the store nothing else is sent in its session: a hub that comes after us could not tell two that
  * run there apart. */
 static void hold_session(struct execution *x, struct session *s)
@@ -245,6 +254,7 @@ void execution_commit_end(struct execution *x, struct slice files_changed)
     execution_add_event_then(x, EVENT_FINISHED, slice_str(x->result), x->finished_us, x->end_mark,
                              on_finished_committed);
     store_release(x->hub->store);
+    tell_changes(x, files_changed);
 }
 
 void execution_finish(struct execution *x, struct outcome outcome, const struct outcome_end *end,

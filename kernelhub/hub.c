@@ -51,6 +51,12 @@ void hub_before_commit(struct hub *h, void (*fn)(void *arg), void *arg)
     h->before_commit_arg = arg;
 }
 
+void hub_on_files_changed(struct hub *h, files_changed_fn fn, void *arg)
+{
+    h->files_changed = fn;
+    h->files_changed_arg = arg;
+}
+
 static void ask(struct hub *h, enum verb verb, keeper_reply_fn done)
 {
     struct verb_request r = { .verb = verb };

@@ -14,6 +14,7 @@
 
 struct hub;
 struct user;
+struct uuid;
 
 /* Opens the store, finds the keeper, takes over what a former hub left (sandboxes, running executions).
  * Returns when the store is open; the rest goes on in the loop. On the first start of a store an admin
@@ -28,6 +29,11 @@ const struct config *hub_config(const struct hub *h);
 /* Called when what came from a sandbox was handled and before the store commits what it caused, which may take long: for sending what
  * does not depend on that. It may call any verb. One at a time; NULL: nobody. */
 void hub_before_commit(struct hub *h, void (*fn)(void *arg), void *arg);
+
+/* Called at the end of each execution that changed files of its workspace; items: as in the event files_changed. It may call any verb.
+ * One at a time; NULL: nobody. */
+typedef void (*files_changed_fn)(void *arg, const struct user *u, const struct uuid *sandbox_id, struct slice items);
+void hub_on_files_changed(struct hub *h, files_changed_fn fn, void *arg);
 
 /* A call under way. The callback comes exactly once, unless wait_cancel is called before; it may come
  * before the verb that takes it returns (then the verb returns NULL). */

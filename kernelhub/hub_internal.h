@@ -45,6 +45,8 @@ struct hub {
     zlistx_t *dead_terminals; /* those that are over and have a client yet, owned */
     void (*before_commit)(void *arg); /* NULL: nobody */
     void *before_commit_arg;
+    files_changed_fn files_changed; /* NULL: nobody */
+    void *files_changed_arg;
     int link_epoll;       /* all links' sockets; itself in the loop */
     uint8_t key_secret[32];
     char session_id[37]; /* the `session` of the Jupyter headers we write */

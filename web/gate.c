@@ -30,9 +30,12 @@ static int check_site(struct request *r, enum token_source source, struct err *e
         return err_set(e, ERR_FORBIDDEN, "Host %s is not this service",
                        log_quote(slice_str(h->host)));
     const char *allowed = config_text(r->site->config, CONFIG_SERVER_ALLOWED_ORIGINS);
-    r->is_cross = h->origin && request_is_jupyter(r) && !origin_is_own(h->origin, h->host) &&
+    bool is_mcp = request_is_mcp(r);
+    r->is_cross = h->origin && (is_mcp || request_is_jupyter(r)) &&
+                  !origin_is_own(h->origin, h->host) &&
                   ws_handshake_origin_allowed(h->origin, h->host, allowed);
-    if (h->origin && source != TOKEN_HEADER && !r->is_cross && !origin_is_own(h->origin, h->host))
+    if (h->origin && (is_mcp || source != TOKEN_HEADER) && !r->is_cross &&
+        !origin_is_own(h->origin, h->host))
         return err_set(e, ERR_FORBIDDEN, "a page of %s may not call this service",
                        log_quote(slice_str(h->origin)));
     r->hint = NULL;
@@ -152,6 +155,11 @@ static int check_user(struct request *r, const char *method, const struct token 
     return 0;
 }
 
+/* What a page's client of MCP sends. */
+static const char MCP_HEADERS[] =
+    "authorization, content-type, accept, last-event-id, mcp-session-id, mcp-protocol-version, "
+    "mcp-method, mcp-name";
+
 static int answer_options(struct request *r)
 {
     size_t n;
@@ -166,7 +174,8 @@ static int answer_options(struct request *r)
     if (r->is_cross) {
         reply_header(r, "Access-Control-Allow-Methods", "GET, PUT, POST, PATCH, DELETE, OPTIONS");
         reply_header(r, "Access-Control-Allow-Headers",
-                     "accept, content-type, authorization, x-xsrftoken");
+                     request_is_mcp(r) ? MCP_HEADERS
+                                       : "accept, content-type, authorization, x-xsrftoken");
     }
     return 0;
 }
@@ -191,7 +200,8 @@ int gate_pass(struct request *r, const char *method, struct err *e)
     struct slice raw_query = slice_str(r->uri[n] ? r->uri + n + 1 : "");
     r->path = path; /* no token is in it any more: it may be logged */
 
-    if (request_is_jupyter(r) && r->path.data[r->path.len - 1] == '/')
+    if ((request_is_jupyter(r) || slice_is(r->path, "/mcp/")) &&
+        r->path.data[r->path.len - 1] == '/')
         r->path.len--;
     head_read(&r->head, r->mhd);
     if (check_framing(r, e) < 0 || query_parse(&r->query, raw_query, e) < 0)

@@ -38,6 +38,10 @@ static const struct {
     { "Cookie", offsetof(struct head, cookie), FIRST },
     { "Content-Type", offsetof(struct head, content_type), TRICK },
     { "Sec-Fetch-Site", offsetof(struct head, fetch_site), TRICK },
+    { "MCP-Protocol-Version", offsetof(struct head, mcp_version), TRICK },
+    { "Mcp-Session-Id", offsetof(struct head, mcp_session), TRICK },
+    { "Mcp-Method", offsetof(struct head, mcp_method), TRICK },
+    { "Mcp-Name", offsetof(struct head, mcp_name), TRICK },
     { "Sec-Fetch-Mode", offsetof(struct head, fetch_mode), TRICK },
 };
 

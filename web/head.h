@@ -17,6 +17,7 @@ struct head {
     const char *fetch_site, *fetch_mode;     /* Sec-Fetch-…: what a browser says of who asks */
     const char *forwarded, *x_forwarded_for; /* somebody stands between us and the client */
     const char *x_forwarded_proto;
+    const char *mcp_version, *mcp_session, *mcp_method, *mcp_name;
     const char *twice; /* name of a field that may be there once only, and is not */
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "web/mcp_http.h"
 #include "web/request.h"
 
 #define STREAM_BLOCK_BYTES                                                                         \
@@ -56,6 +57,8 @@ static void decide(struct request *r, unsigned status, const char *media_type,
     if (r->is_cross) {
         reply_header(r, "Access-Control-Allow-Origin", r->head.origin);
         reply_header(r, "Vary", "Origin");
+        if (request_is_mcp(r))
+            reply_header(r, "Access-Control-Expose-Headers", "Mcp-Session-Id, WWW-Authenticate");
     }
     if (r->set_cookie)
         reply_header(r, "Set-Cookie", r->set_cookie);
@@ -135,8 +138,11 @@ void reply_source(struct request *r, unsigned status, const char *media_type, ui
 
 static void add_code_headers(struct request *r, enum err_code code)
 {
+    CLEANUP_BUF struct buf challenge = BUF_INIT(4096);
     if (code == ERR_UNAUTHORIZED)
-        reply_header(r, "WWW-Authenticate", "Bearer realm=\"kernelhub\"");
+        reply_header(r, "WWW-Authenticate",
+                     mcp_metadata_challenge(r, &challenge) ? challenge.data
+                                                           : "Bearer realm=\"kernelhub\"");
     if (code == ERR_METHOD && r->allow[0])
         reply_header(r, "Allow", r->allow);
     if (code == ERR_RATE || code == ERR_QUOTA || code == ERR_UNAVAILABLE)

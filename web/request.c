@@ -90,8 +90,8 @@ static size_t max_body(const struct request *r)
     size_t most = (size_t)config_number(r->site->config, CONFIG_SERVER_MAX_BODY);
     if (!request_has_flag(r, ROUTE_BODY))
         return SMALL_BODY_BYTES;
-    return request_has_flag(r, ROUTE_LARGE) && most < ROUTER_LARGE_BYTES ? ROUTER_LARGE_BYTES
-                                                                         : most;
+    size_t large = request_is_mcp(r) ? ROUTER_MCP_BYTES : ROUTER_LARGE_BYTES;
+    return request_has_flag(r, ROUTE_LARGE) && most < large ? large : most;
 }
 
 /* Above what every route takes only a few bodies may be in memory at a time. */
@@ -375,6 +375,11 @@ bool request_is_jupyter(const struct request *r)
     return (is_beneath(r->path, "/api") && !is_beneath(r->path, "/api/v1")) ||
            is_beneath(r->path, "/kernelspecs") || is_beneath(r->path, "/files") ||
            is_beneath(r->path, "/terminals");
+}
+
+bool request_is_mcp(const struct request *r)
+{
+    return slice_is(r->path, "/mcp") || slice_is(r->path, "/sse") || slice_is(r->path, "/messages");
 }
 
 void request_work(struct request *r, void *work, void (*done)(void *work, bool completed))

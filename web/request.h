@@ -58,6 +58,7 @@ struct request {
     struct stream *stream;
     void *work; /* whatever else the handler made */
     void (*work_done)(void *work, bool completed);
+    void (*on_tick)(void *work, int64_t now_ms); /* every few seconds; NULL: no need */
     bool is_suspended;
     bool is_stored; /* ROUTE_STORED: nothing that the reply promises can be lost any more */
     bool is_http_1_1;
@@ -122,6 +123,8 @@ bool request_execution(struct request *r, struct uuid *ret);
 
 /* Whether its path is one of the Jupyter Server API's, there or not: errors are said as that says them. */
 bool request_is_jupyter(const struct request *r);
+/* Whether it is one of MCP's. */
+bool request_is_mcp(const struct request *r);
 
 static inline bool request_has_flag(const struct request *r, enum route_flag flag)
 {

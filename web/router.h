@@ -38,6 +38,7 @@ struct route {
 #define ROUTER_PART_BYTES 256
 
 #define ROUTER_LARGE_BYTES (64u * 1024 * 1024)
+#define ROUTER_MCP_BYTES   (16u * 1024 * 1024) /* the same for MCP: a file of 10 MiB in base64 */
 
 struct route_match {
     const struct route *route;

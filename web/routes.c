@@ -5,6 +5,7 @@
 #include "web/jupyter_api.h"
 #include "web/jupyter_contents.h"
 #include "web/login_page.h"
+#include "web/mcp_http.h"
 #include "web/rest.h"
 #include "web/terminal_socket.h"
 
@@ -92,6 +93,15 @@ static const struct route ROUTES[] = {
     { "GET", API "/health/ready", ROUTE_OPEN, "", rest_health_ready },
     { "GET", API "/metrics", ROUTE_METRICS, "", rest_metrics },
     { "GET", API "/openapi.json", ROUTE_OPEN, "", docs_openapi },
+
+    { "GET", "/mcp", ROUTE_UPGRADE, "structured", mcp_http_get },
+    { "POST", "/mcp", ROUTE_BODY | ROUTE_LARGE, "structured", mcp_http_post },
+    { "DELETE", "/mcp", 0, "", mcp_http_delete },
+    { "GET", "/sse", ROUTE_HIDDEN, "structured", mcp_sse_get },
+    { "POST", "/messages", ROUTE_BODY | ROUTE_LARGE | ROUTE_HIDDEN, "sessionId", mcp_sse_post },
+    { "GET", "/.well-known/oauth-protected-resource", ROUTE_OPEN | ROUTE_HIDDEN, "", mcp_metadata },
+    { "GET", "/.well-known/oauth-protected-resource/mcp", ROUTE_OPEN | ROUTE_HIDDEN, "",
+      mcp_metadata },
 
     { "GET", "/api", JUPYTER | ROUTE_OPEN, "", jupyter_api_version },
     { "GET", "/api/status", JUPYTER, "", jupyter_api_status },

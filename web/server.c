@@ -22,6 +22,7 @@
 #include "web/batch.h"
 #include "web/connection.h"
 #include "web/listener.h"
+#include "web/mcp.h"
 #include "web/request.h"
 #include "web/rest.h"
 #include "web/run.h"
@@ -104,6 +105,8 @@ static void tick_one(struct connection *c, int64_t now_ms)
         (r->state == REQUEST_BODY && !r->is_suspended); /* else it is we who let wait */
     if (r && r->stream)
         stream_tick(r->stream, now_ms);
+    else if (r && r->on_tick)
+        r->on_tick(r->work, now_ms);
     else if (is_arriving && now_ms - c->since_ms > STALL_MS)
         (void)shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd sees that and closes */
 }
@@ -335,6 +338,7 @@ void server_drain(struct server *s)
     int fd = MHD_quiesce_daemon(s->daemon);
     if (fd >= 0)
         (void)close(fd); /* nothing to do about an error here */
+    mcp_drain(s->site.mcp);
     for (struct connection *c = zlistx_first(s->connections); c; c = zlistx_next(s->connections))
         if (c->request)
             request_drain(c->request);
@@ -370,6 +374,8 @@ void server_free(struct server *s)
         run_free_all(&s->site);
         batch_free_all(&s->site);
         rest_stream_free_all(&s->site);
+        mcp_free(s->site.mcp);
+        s->site.mcp = NULL;
     }
     websockets_free(s->site.websockets);
     site_done(&s->site);

@@ -6,6 +6,7 @@
 #include "kernelhub/metrics.h"
 
 struct attempts;
+struct mcp;
 struct websockets;
 
 struct site {
@@ -20,9 +21,10 @@ struct site {
         *runs; /* struct run: executions that somebody waits for, or that have to be interrupted */
     zlistx_t *batches; /* struct batch */
     zlistx_t *orphans; /* struct call of rest_stream.c: has to be interrupted once it is accepted */
-    unsigned n_large; /* requests with a large body */
+    unsigned n_large;  /* requests with a large body */
     struct websockets *websockets; /* the server's */
     char *docs;                    /* the page at /docs, made when first asked for */
+    struct mcp *mcp;               /* MCP's clients */
     struct attempts *attempts;     /* wrong keys at /login */
 };
 

@@ -30,6 +30,7 @@ from machine import Memory, describe  # noqa: E402
 
 IMAGE = "slim"
 WAYS = ("raw", "rest", "sse")
+PASS_WAYS = (*WAYS, "mcp")  # what is long MCP cuts
 PARTS = ("pass", "cold", "bulk")
 BULK = {
     "1e5 displays": "show = get_ipython().display_pub.publish\nfor i in range(100000): show({'text/plain': str(i)})",
@@ -132,8 +133,8 @@ class Bench:
         blocks, repeat = (12, 15) if self.quick else (100, 20)
         if self.first:
             machine.put_first([*self.roles().values(), os.getpid()])
-        self.measure("pass", self.endpoint, self.key, 1, 20, warmup=20)
-        return self.counted("pass", "rest, sse", lambda: self.measure("pass", self.endpoint, self.key, blocks, repeat, warmup=0))
+        self.measure("pass", self.endpoint, self.key, 1, 20, warmup=20, ways=PASS_WAYS)
+        return self.counted("pass", "rest, sse, mcp", lambda: self.measure("pass", self.endpoint, self.key, blocks, repeat, warmup=0, ways=PASS_WAYS))
 
     def bulk(self) -> dict[str, list[dict[str, Any]]]:
         """Raw on a kernel of its own, so that our roles take no CPU from it by hearing the same output."""

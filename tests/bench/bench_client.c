@@ -1,4 +1,4 @@
-/* Runs the same code over raw ZeroMQ, REST and SSE in turns, so that what disturbs one disturbs
+/* Runs the same code over raw ZeroMQ, REST, SSE and MCP in turns, so that what disturbs one disturbs
  * all:
  *
  *     block 0:  raw × N   rest × N   sse × N        block 1:  rest × N   sse × N   raw × N   …
@@ -14,10 +14,10 @@
 #include "tests/bench/http_client.h"
 #include "tests/bench/raw_zmq.h"
 
-#define MAX_WAYS 3
+#define MAX_WAYS 4
 
-enum way { WAY_RAW, WAY_REST, WAY_SSE };
-static const char *const WAYS[] = { "raw", "rest", "sse" };
+enum way { WAY_RAW, WAY_REST, WAY_SSE, WAY_MCP };
+static const char *const WAYS[] = { "raw", "rest", "sse", "mcp" };
 
 struct bench {
     enum way ways[MAX_WAYS];
@@ -30,10 +30,13 @@ struct bench {
 
 static void execute(struct bench *b, enum way way, struct sample *ret)
 {
+    static const enum http_form FORMS[] = {
+        [WAY_REST] = HTTP_JSON, [WAY_SSE] = HTTP_EVENTS, [WAY_MCP] = HTTP_MCP
+    };
     if (way == WAY_RAW)
         raw_zmq_execute(b->raw, b->code, ret);
     else
-        http_client_execute(b->http, b->code, way == WAY_SSE, ret);
+        http_client_execute(b->http, b->code, FORMS[way], ret);
 }
 
 static void print(enum way way, int block, const struct sample *s)
@@ -93,7 +96,7 @@ static void add_way(struct bench *b, const char *name)
             return;
         }
     }
-    sample_fail("no way is called '%s': raw, rest or sse", name);
+    sample_fail("no way is called '%s': raw, rest, sse or mcp", name);
 }
 
 static bool uses(const struct bench *b, bool raw)

@@ -127,18 +127,42 @@ static void take_chunks(struct http_client *c)
     } while (n > 0);
 }
 
-static void write_request(const struct http_client *c, struct slice code, bool as_events,
+#define META     "io.modelcontextprotocol/"
+#define REVISION "2026-07-28"
+
+static void write_body(struct slice code, enum http_form form, struct buf *body)
+{
+    if (form == HTTP_MCP)
+        buf_add_str(
+            body,
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"_meta\":{\"" META
+            "protocolVersion\":\"" REVISION "\",\"" META
+            "clientCapabilities\":{}},\"name\":\"execute_code\",\"arguments\":");
+    buf_add_str(
+        body, "{\"session\":\"python\",\"language\":\"python\",\"timeout_seconds\":120,\"code\":");
+    json_quote(body, code);
+    buf_add_str(body, form == HTTP_MCP ? "}}}" : "}");
+}
+
+static void write_request(const struct http_client *c, struct slice code, enum http_form form,
                           struct buf *out)
 {
+    static const char *const PATHS[] = {
+        [HTTP_JSON] = "/api/v1/execute", [HTTP_EVENTS] = "/api/v1/execute", [HTTP_MCP] = "/mcp"
+    };
+    static const char *const HEADERS[] = {
+        [HTTP_JSON] = "Accept: application/json\r\n",
+        [HTTP_EVENTS] = "Accept: text/event-stream\r\n",
+        [HTTP_MCP] =
+            "Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: " REVISION
+            "\r\nMcp-Method: tools/call\r\nMcp-Name: execute_code\r\n",
+    };
     CLEANUP_BUF struct buf body = BUF_INIT(MAX_REQUEST);
-    buf_add_str(
-        &body, "{\"session\":\"python\",\"language\":\"python\",\"timeout_seconds\":120,\"code\":");
-    json_quote(&body, code);
-    buf_add_char(&body, '}');
+    write_body(code, form, &body);
     buf_addf(out,
-             "POST /api/v1/execute HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
-             "Content-Type: application/json\r\nAccept: %s\r\nContent-Length: %zu\r\n\r\n",
-             c->token, as_events ? "text/event-stream" : "application/json", body.len);
+             "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n"
+             "Content-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n",
+             PATHS[form], c->token, HEADERS[form], body.len);
     buf_add_slice(out, buf_slice(&body));
 }
 
@@ -163,16 +187,16 @@ static void read_timing(struct slice body, struct sample *ret)
 }
 
 /* After the clock has stopped. */
-static void check(const struct http_client *c, const struct head *h, bool as_events,
+static void check(const struct http_client *c, const struct head *h, enum http_form form,
                   struct sample *ret)
 {
     struct slice body = buf_slice(&c->body), status;
     if (h->status != 200)
         sample_fail("HTTP %d: %.500s", h->status, body.data);
-    if (as_events) {
-        ret->messages = count_events(body);
+    if (form != HTTP_JSON) {
+        ret->messages = form == HTTP_EVENTS ? count_events(body) : 0;
         if (!memmem(body.data, body.len, "\"status\":\"ok\"", 13))
-            sample_fail("the stream did not end well: %.500s",
+            sample_fail("it did not end well: %.500s",
                         body.len > 500 ? body.data + body.len - 500 : body.data);
         return;
     }
@@ -181,7 +205,7 @@ static void check(const struct http_client *c, const struct head *h, bool as_eve
         sample_fail("the run did not end well: %.500s", body.data);
 }
 
-void http_client_execute(struct http_client *c, struct slice code, bool as_events,
+void http_client_execute(struct http_client *c, struct slice code, enum http_form form,
                          struct sample *ret)
 {
     CLEANUP_BUF struct buf request = BUF_INIT(MAX_REQUEST + 4096);
@@ -189,7 +213,7 @@ void http_client_execute(struct http_client *c, struct slice code, bool as_event
     *ret = (struct sample){ .queued_us = -1, .kernel_us = -1, .total_us = -1 };
     buf_reset(&c->in);
     buf_reset(&c->body);
-    write_request(c, code, as_events, &request);
+    write_request(c, code, form, &request);
     send_all(c, buf_slice(&request));
     read_more(c);
     ret->first_us = sample_now_us() - began_us;
@@ -200,5 +224,5 @@ void http_client_execute(struct http_client *c, struct slice code, bool as_event
         take(c, h.length);
     ret->us = sample_now_us() - began_us;
     ret->bytes = (int64_t)c->body.len;
-    check(c, &h, as_events, ret);
+    check(c, &h, form, ret);
 }

@@ -91,6 +91,7 @@ class FakeMcp:
         self.ended = threading.Event()
         self.connections: list[socket.socket] = []
         self.has_listen = True
+        self.resumed: Callable[[Exchange], None] | None = None
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -156,6 +157,9 @@ class FakeMcp:
         if x.verb == "DELETE":
             del self.sessions[session]
             x.send(200)
+            return
+        if x.verb == "GET" and self.resumed and "last-event-id" in x.headers:
+            self.resumed(x)
             return
         if x.verb == "GET":
             self.listen(x, session)

@@ -481,6 +481,51 @@ def test_what_was_broken_off_runs_once(service: FakeMcp, client: Client) -> None
     assert len(service.sent("tools/list")) == 2
 
 
+@pytest.mark.parametrize("how", ["cut", "end"])
+def test_a_stream_that_ended_early_goes_on_behind_its_last_event(service: FakeMcp, client: Client, how: str) -> None:
+    def work(x: Exchange) -> None:
+        x.stream()
+        x.chunk("id: w-1\nretry: 50\ndata: \n\n")
+        x.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}, id="w-2")
+        getattr(x, how)()
+
+    def rest(x: Exchange) -> None:
+        x.stream()
+        x.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 2}}, id="w-3")
+        if x.headers["last-event-id"] == "w-2":
+            getattr(x, how)()
+            return
+        x.event({"jsonrpc": "2.0", "id": 1, "result": {}}, id="w-4")
+        x.end()
+
+    service.on["work"] = work
+    service.resumed = rest
+    client.initialize()
+    client.call(1, "work")
+    assert [client.next()["params"]["progress"] for _ in range(2)] == [1, 2]
+    found = [client.next() for _ in range(2)]
+    assert found[0]["params"]["progress"] == 2 and found[1]["id"] == 1  # what came twice is the service's word
+    assert [x.headers["last-event-id"] for x in service.sent("GET") if "last-event-id" in x.headers] == ["w-2", "w-3"]
+    assert len(service.sent("tools/call")) == 1
+
+
+def test_a_stream_that_nobody_knows_any_more_is_told(service: FakeMcp, client: Client) -> None:
+    def work(x: Exchange) -> None:
+        x.stream()
+        x.chunk("id: w-1\ndata: \n\n")
+        service.forget()
+        x.cut()
+
+    service.on["work"] = work
+    client.initialize()
+    client.call(1, "work")
+    told = client.next()
+    assert told["error"]["code"] == 1410 and "may run on" in told["error"]["message"]
+    client.ask(2, "ping")
+    assert client.next()["id"] == 2
+    assert len(service.sent("tools/call")) == 1
+
+
 def test_a_service_that_is_started_again_is_waited_for(service: FakeMcp, client: Client) -> None:
     client.initialize()
     until(lambda: service.sent("GET"))

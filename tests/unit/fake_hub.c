@@ -113,8 +113,14 @@ const char *config_name(enum config_key key)
     return "section/key";
 }
 
+#define MAX_SERIES 64
 struct metric_counter {
-    double n;
+    const char *name, *label[2];
+    struct series {
+        char value[2][64];
+        double n;
+    } series[MAX_SERIES];
+    size_t n_series;
 };
 struct metric_histogram {
     double n;
@@ -123,7 +129,10 @@ struct metric_histogram {
 struct metric_counter *metric_counter_new(const char *name, const char *help, const char *a,
                                           const char *b)
 {
-    return calloc(1, sizeof(struct metric_counter));
+    struct metric_counter *c = calloc(1, sizeof *c);
+    assert(c);
+    *c = (struct metric_counter){ .name = name, .label = { a, b } };
+    return c;
 }
 
 void metric_counter_free(struct metric_counter *c)
@@ -133,12 +142,30 @@ void metric_counter_free(struct metric_counter *c)
 
 void metric_counter_add(struct metric_counter *c, const char *a, const char *b, double n)
 {
-    c->n += n;
+    size_t i = 0;
+    while (i < c->n_series &&
+           (strcmp(c->series[i].value[0], a) != 0 || strcmp(c->series[i].value[1], b) != 0))
+        i++;
+    if (i == MAX_SERIES)
+        return;
+    if (i == c->n_series) {
+        (void)snprintf(c->series[i].value[0], sizeof c->series[i].value[0], "%s", a);
+        (void)snprintf(c->series[i].value[1], sizeof c->series[i].value[1], "%s", b);
+        c->n_series++;
+    }
+    c->series[i].n += n;
 }
 
 void metric_counter_write(const struct metric_counter *c, struct buf *out)
 {
-    buf_addf(out, "kernelhub_http_requests_total %.0f\n", c->n);
+    double all = 0;
+    for (size_t i = 0; i < c->n_series; i++) {
+        const struct series *s = &c->series[i];
+        buf_addf(out, "%s{%s=\"%s\",%s=\"%s\"} %.0f\n", c->name, c->label[0], s->value[0],
+                 c->label[1], s->value[1], s->n);
+        all += s->n;
+    }
+    buf_addf(out, "%s %.0f\n", c->name, all);
 }
 
 struct metric_histogram *metric_histogram_new(const char *name, const char *help,
@@ -190,6 +217,8 @@ struct hub *fake_hub_new(struct loop *loop)
     fake_hub_set(h, CONFIG_LIMITS_CODE, NULL, 1 << 20);
     fake_hub_set(h, CONFIG_LIMITS_TIMEOUT, NULL, 86400);
     fake_hub_set(h, CONFIG_LIMITS_OUTPUT, NULL, 32 << 20);
+    fake_hub_set(h, CONFIG_MCP_SSE, NULL, 1);
+    fake_hub_set(h, CONFIG_MCP_STRUCTURED, NULL, 1);
     add_user(h, "admin", true);
     add_user(h, "anna", false);
     return h;
@@ -233,6 +262,11 @@ const struct config *hub_config(const struct hub *h)
 void hub_before_commit(struct hub *h, void (*fn)(void *arg), void *arg)
 {
     /* there is no store */
+}
+
+void hub_on_files_changed(struct hub *h, files_changed_fn fn, void *arg)
+{
+    /* what runs here changes no files */
 }
 
 void fake_hub_stick(struct hub *h)

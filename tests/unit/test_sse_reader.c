@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "cmd/sse_reader.h"
@@ -45,6 +46,29 @@ static void what_is_no_event_is_skipped(void **state)
     expect("id: abc\ndata: x\n\n", 100, "0:x|");
 }
 
+static void how_a_stream_goes_on_is_told_by_its_last_id_and_retry(void **state)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT(4096);
+    struct sse_reader r;
+    char longest[SSE_READER_ID_SIZE + 8];
+
+    sse_reader_init(&r, write_down, &out);
+    assert_int_equal(r.retry_ms, -1);
+    assert_true(sse_reader_feed(&r, SLICE_LITERAL("retry: 250\nid: a-7\ndata: \n\nretry: x\n\n")));
+    assert_string_equal(r.id_text, "a-7");
+    assert_int_equal(r.retry_ms, 250);
+    (void)snprintf(longest, sizeof longest, "id:%0*d\n", SSE_READER_ID_SIZE, 1);
+    assert_true(sse_reader_feed(&r, slice_str(longest)));
+    assert_string_equal(r.id_text, "");
+    assert_true(sse_reader_feed(&r, SLICE_LITERAL("id: b\nid\n")));
+    assert_string_equal(r.id_text, "");
+    assert_true(sse_reader_feed(&r, SLICE_LITERAL("id: c\n")));
+    sse_reader_reset(&r);
+    assert_string_equal(r.id_text, "");
+    assert_int_equal(r.retry_ms, -1);
+    sse_reader_done(&r);
+}
+
 static void a_new_connection_begins_anew(void **state)
 {
     CLEANUP_BUF struct buf out = BUF_INIT(4096);
@@ -75,6 +99,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_cut_of_the_bytes_gives_the_same_events),
         cmocka_unit_test(what_is_no_event_is_skipped),
+        cmocka_unit_test(how_a_stream_goes_on_is_told_by_its_last_id_and_retry),
         cmocka_unit_test(a_new_connection_begins_anew),
         cmocka_unit_test(an_event_without_end_is_refused),
     };

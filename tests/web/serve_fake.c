@@ -46,6 +46,12 @@ static void set(struct hub *hub, const char *option)
         { "ping=", CONFIG_SERVER_PING, true },
         { "sockets=", CONFIG_LIMITS_SOCKETS, true },
         { "space=", CONFIG_LIMITS_WORKSPACE, true },
+        { "mcp-fixtures=", CONFIG_MCP_FIXTURES, true },
+        { "mcp-sse=", CONFIG_MCP_SSE, true },
+        { "mcp-structured=", CONFIG_MCP_STRUCTURED, true },
+        { "mcp-resource=", CONFIG_MCP_RESOURCE, false },
+        { "mcp-authorization=", CONFIG_MCP_AUTHORIZATION, false },
+        { "port=", CONFIG_SERVER_PORT, true },
     };
     if (strcmp(option, "store=stuck") == 0)
         fake_hub_stick(hub);
