@@ -98,6 +98,13 @@ static void count_parts(int user_fd, struct files_usage *used)
     }
 }
 
+/* Not what is installed or being built beside them: that has limits of its own. */
+static bool is_workspace(const char *name)
+{
+    return strcmp(name, FILES_SHARED) == 0 ||
+           strncmp(name, FILES_PRIVATE, sizeof FILES_PRIVATE - 1) == 0;
+}
+
 int files_count(struct tree *t, struct files_usage *ret, struct err *e)
 {
     struct files_usage used = { .bytes = 0 };
@@ -105,7 +112,7 @@ int files_count(struct tree *t, struct files_usage *ret, struct err *e)
     if (!d)
         return files_errno(e, "");
     for (struct dirent *entry; (entry = readdir(d));)
-        if (entry->d_name[0] != '.' && strcmp(entry->d_name, FILES_INCOMING) != 0 &&
+        if (is_workspace(entry->d_name) &&
             count_folder(t, dirfd(d), entry->d_name, MAX_DEPTH, &used, e) < 0)
             return -1;
     count_parts(t->user_fd, &used);

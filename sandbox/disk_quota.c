@@ -33,9 +33,23 @@ bool disk_quota_is_enforced(int dir_fd)
            (state.qs_flags & FS_QUOTA_PDQ_ENFD) != 0;
 }
 
-uint32_t disk_quota_project(uint64_t node)
+int disk_quota_project(int dir_fd, uint32_t *ret, struct err *e)
 {
-    return OUR_PROJECTS | (uint32_t)(node & (OUR_PROJECTS - 1));
+    struct stat st;
+    if (fstat(dir_fd, &st) < 0)
+        return err_errno(e, ERR_INTERNAL, "look at the folder of a user");
+    *ret = OUR_PROJECTS | (uint32_t)(st.st_ino & (OUR_PROJECTS - 1));
+    return 0;
+}
+
+int disk_quota_limit(int dir_fd, uint32_t project, uint64_t bytes, uint64_t files, struct err *e)
+{
+    struct if_dqblk limits = { .dqb_bhardlimit = (bytes + QIF_DQBLKSIZE - 1) / QIF_DQBLKSIZE,
+                               .dqb_ihardlimit = files,
+                               .dqb_valid = QIF_LIMITS };
+    if (ask_quota(dir_fd, Q_SETQUOTA, project, &limits) < 0)
+        return err_errno(e, ERR_INTERNAL, "set the quota of project %u", project);
+    return 0;
 }
 
 /* ret_is_new: it was not in the project. */
@@ -83,16 +97,6 @@ static int join_all(int dir_fd, uint32_t project, int depth)
     return 0;
 }
 
-static int set_limits(int fd, uint32_t project, uint64_t bytes, uint64_t files, struct err *e)
-{
-    struct if_dqblk limits = { .dqb_bhardlimit = (bytes + QIF_DQBLKSIZE - 1) / QIF_DQBLKSIZE,
-                               .dqb_ihardlimit = files,
-                               .dqb_valid = QIF_LIMITS };
-    if (ask_quota(fd, Q_SETQUOTA, project, &limits) < 0)
-        return err_errno(e, ERR_INTERNAL, "set the quota of project %u", project);
-    return 0;
-}
-
 static bool is_member(int fd, uint32_t project)
 {
     struct fsxattr attr;
@@ -101,15 +105,9 @@ static bool is_member(int fd, uint32_t project)
 }
 
 /* The folder itself last: while it is no member, not all of it is. */
-int disk_quota_set(int dir_fd, uint64_t bytes, uint64_t files, struct err *e)
+int disk_quota_join(int dir_fd, uint32_t project, struct err *e)
 {
-    struct stat st;
     bool is_new;
-    if (fstat(dir_fd, &st) < 0)
-        return err_errno(e, ERR_INTERNAL, "look at a workspace");
-    uint32_t project = disk_quota_project(st.st_ino);
-    if (set_limits(dir_fd, project, bytes, files, e) < 0)
-        return -1;
     if (is_member(dir_fd, project))
         return 0;
     if (join_all(dir_fd, project, MAX_DEPTH) < 0 || join(dir_fd, project, true, &is_new) < 0)

@@ -10,11 +10,14 @@
 /* Whether project quotas hold on the file system of this open folder. Found out by asking it. */
 bool disk_quota_is_enforced(int dir_fd);
 
-/* Makes the folder a project of its own, with what is in it and what will be, and sets its limits: above them a write fails with
- * EDQUOT. Walks through all of it the first time, then it is quick. What is neither file nor folder keeps its project. */
-int disk_quota_set(int dir_fd, uint64_t bytes, uint64_t files, struct err *e);
+/* A project for the owner of this open folder, by its inode number: high up, where nobody's own begin. */
+int disk_quota_project(int dir_fd, uint32_t *ret, struct err *e);
 
-/* The project of a folder with this inode number: high up, where nobody's own begin. */
-uint32_t disk_quota_project(uint64_t node);
+/* The limits of all that is in a project together: above them a write fails with EDQUOT. On the file system of this folder. */
+int disk_quota_limit(int dir_fd, uint32_t project, uint64_t bytes, uint64_t files, struct err *e);
+
+/* Puts the folder into the project, with what is in it and what will be. Walks through all of it the first time, then it is quick.
+ * What is neither file nor folder stays where it was. */
+int disk_quota_join(int dir_fd, uint32_t project, struct err *e);
 
 #endif

@@ -260,16 +260,30 @@ int place_open_own(const struct place *p, const char *path, struct err *e)
     return TAKE_FD(fd);
 }
 
+/* The workspace and the uploads on their way into it, which may only be renamed within a project. */
+static int limit_workspace(const struct place *p, int workspace_fd, const char *user_id,
+                           struct err *e)
+{
+    char path[128];
+    uint32_t project;
+    CLEANUP_FD int user = place_open_own(p, user_id, e);
+    if (user < 0 || !disk_quota_is_enforced(user))
+        return user < 0 ? -1 : 0;
+    snprintf(path, sizeof path, "%s/incoming", user_id);
+    CLEANUP_FD int incoming = place_open_own(p, path, e);
+    if (incoming < 0 || disk_quota_project(user, &project, e) < 0 ||
+        disk_quota_limit(user, project, p->options.workspace_bytes, p->options.workspace_files, e) <
+            0 ||
+        disk_quota_join(incoming, project, e) < 0)
+        return -1;
+    return disk_quota_join(workspace_fd, project, e);
+}
+
 /* Where the file system can, all of the user's workspaces together. Elsewhere, or when it fails, the hub counts (quota.h). */
-static void limit_workspaces(const struct place *p, const char *user_id)
+static void try_to_limit(const struct place *p, int workspace_fd, const char *user_id)
 {
     struct err e = ERR_INIT;
-    if (!p->options.workspace_bytes)
-        return;
-    CLEANUP_FD int fd = beneath_open(p->workspaces_fd, user_id, O_RDONLY | O_DIRECTORY, 0, &e);
-    if (fd >= 0 && disk_quota_is_enforced(fd))
-        (void)disk_quota_set(fd, p->options.workspace_bytes, p->options.workspace_files, &e);
-    if (e.code != ERR_NONE)
+    if (p->options.workspace_bytes && limit_workspace(p, workspace_fd, user_id, &e) < 0)
         log_warning("workspaces of user=%s have no quota of the file system: %s", user_id, e.text);
 }
 
@@ -293,7 +307,7 @@ int place_mount_workspace(const struct place *p, const struct uuid *id, const ch
     CLEANUP_FD int fd = place_open_own(p, path, e);
     if (fd < 0)
         return -1;
-    limit_workspaces(p, user_id);
+    try_to_limit(p, fd, user_id);
     return place_attach(p, id, "workspace", fd, user, e);
 }
 

@@ -103,6 +103,8 @@ long __wrap_syscall(long number, ...)
     return 0;
 }
 
+#define PROJECT 0x40000007
+
 static char folder[200];
 
 static void make(const char *name, bool is_folder)
@@ -155,7 +157,8 @@ static int set(struct err *e)
 {
     CLEANUP_FD int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
-    return disk_quota_set(fd, 10000000, 500, e);
+    return disk_quota_limit(fd, PROJECT, 10000000, 500, e) < 0 ? -1
+                                                               : disk_quota_join(fd, PROJECT, e);
 }
 
 static void it_is_there_only_when_limits_hold(void **state)
@@ -181,7 +184,7 @@ static void all_that_is_there_joins_and_the_folder_itself_is_last(void **state)
                                                   strcmp(MEMBERS[i], "shared/d/b") != 0);
     }
     assert_int_equal(find(node(".")), kernel.n_members - 1);
-    assert_int_equal(kernel.project, disk_quota_project(node(".")));
+    assert_int_equal(kernel.project, PROJECT);
     assert_true(kernel.bytes >= 10000000 && kernel.bytes < 10000000 + 1024);
     assert_int_equal(kernel.files, 500);
 }
@@ -218,10 +221,14 @@ static void a_file_system_without_projects_is_an_error(void **state)
     assert_non_null(strstr(e.text, "set the quota of project"));
 }
 
-static void our_projects_are_out_of_the_way(void **state)
+static void a_users_project_is_his_folders_and_out_of_the_way(void **state)
 {
-    assert_int_equal(disk_quota_project(1), 0x40000001);
-    assert_int_equal(disk_quota_project(0x7fffffffffull), 0x7fffffff);
+    struct err e = ERR_INIT;
+    uint32_t project;
+    CLEANUP_FD int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(disk_quota_project(fd, &project, &e), 0);
+    assert_int_equal(project & 0x3fffffff, node(".") & 0x3fffffff);
+    assert_int_equal(project >> 30, 1);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -234,7 +241,7 @@ int main(void)
         TEST(the_second_time_it_is_quick),
         TEST(one_that_was_cut_short_goes_on),
         TEST(a_file_system_without_projects_is_an_error),
-        TEST(our_projects_are_out_of_the_way),
+        TEST(a_users_project_is_his_folders_and_out_of_the_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
