@@ -104,8 +104,9 @@ def packages(index: package_index.Index) -> Iterator[Service]:
         "packages/timeout_seconds=30",
         "limits/memory_bytes=512M",
     )
-    service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_")}
-    service.env |= {"PIP_INDEX_URL": index.url, "NPM_CONFIG_REGISTRY": index.npm_url}
+    # This index alone, and no way around to it, whatever the host is set to.
+    service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_") and not k.lower().endswith("_proxy")}
+    service.env |= {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": index.url, "NPM_CONFIG_REGISTRY": index.npm_url}
     try:
         service.start()
         yield service
