@@ -78,14 +78,15 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[package_index.In
     index.add(package_index.wheel("json", "9.0", {"json/__init__.py": "raise RuntimeError('not me')\n"}))
     index.add(package_index.wheel("zmq", "9.0", {"zmq/__init__.py": "raise RuntimeError('not me')\n"}))
     index.add(package_index.wheel("pyzmq", "99.0", {"zmq/__init__.py": "raise RuntimeError('not me')\n"}))
-    index.add(package_index.wheel("tool", "1.0", {"tool.py": "def main(): print('tool runs')\n", "tool-1.0.dist-info/entry_points.txt": "[console_scripts]\ntool=tool:main\n"}))
+    program = {"tool.py": "def main(): print('tool runs')\n", "tool-1.0.dist-info/entry_points.txt": "[console_scripts]\ntool=tool:main\n"}
+    index.add(package_index.wheel("tool", "1.0", program))
     index.add(package_index.npm("tiny", "1.0.0", "exports.value = 1;"))
     index.add(package_index.npm("tiny", "1.2.0", "exports.value = 2;"))
     index.add(package_index.source("broken", "raise SystemExit('this setup.py fails')"))
     index.add(package_index.source("sleepy", "import time; time.sleep(1000)"))
     index.add(package_index.source("slow", "import time; time.sleep(5)"))
     index.add(package_index.source("greedy", "x = [bytearray(1 << 20) for _ in range(4096)]"))
-    index.add(package_index.source("huge", "import time\nfor n in range(64):\n    open(f'/build/tmp/{n}', 'wb').write(os.urandom(1 << 20))\ntime.sleep(60)"))
+    index.add(package_index.source("huge", "import time\nfor n in range(64):\n    open(f'/build/tmp/{n}', 'wb').write(bytes(1 << 20))\ntime.sleep(60)"))
     index.add(package_index.source("closed", CLOSED))
     index.add(package_index.source("loud", "for n in range(100000): print('x' * 79, '\\x1b[31m\\xff')\nMODULE = 'VALUE = 1'"))
     yield index
@@ -103,7 +104,9 @@ def packages(index: package_index.Index) -> Iterator[Service]:
         "packages/timeout_seconds=30",
         "limits/memory_bytes=512M",
     )
-    service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_")} | {"PIP_INDEX_URL": index.url, "NPM_CONFIG_REGISTRY": index.npm_url}
+    # This index alone, and no way around to it, whatever the host is set to.
+    service.env = {k: v for k, v in service.env.items() if not k.startswith("PIP_") and not k.lower().endswith("_proxy")}
+    service.env |= {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": index.url, "NPM_CONFIG_REGISTRY": index.npm_url}
     try:
         service.start()
         yield service
@@ -302,13 +305,10 @@ def test_a_user_has_none_of_anothers_packages(client: httpx.Client, packages: Se
     assert report["stdout"] == "30\n"
 
 
-def test_the_list_is_read_again_at_sighup_and_no_network_means_wheels(make_service: Any, index: package_index.Index, tmp_path: Path) -> None:
-    wheels = Path(tmp_path) / "wheels"
+def test_the_list_is_read_again_at_sighup_and_no_network_means_wheels(index: package_index.Index, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
     service = Service(f"packages/wheels={wheels}")
-    wheels.mkdir(parents=True)
-    for folder in (wheels, *wheels.parents):
-        if folder.stat().st_uid == 0 and str(folder).startswith(str(service.folder.parent)):
-            folder.chmod(0o755)
+    wheels.mkdir(mode=0o755)
     name = "small_one-1.0-py3-none-any.whl"
     (wheels / name).write_bytes(index.files[name])
     looking, text = spy(service.port)
