@@ -27,8 +27,8 @@ static const struct setting SETTINGS[CONFIG_N_KEYS] = {
     [CONFIG_SERVER_MAX_CONNECTIONS] = { "server/max_connections", "1024", NUMBER, 8, 100000, NULL,
                                         "open at a time" },
     [CONFIG_SERVER_ALLOWED_ORIGINS] = { "server/allowed_origins", "", TEXT, 0, MAX_TEXT_BYTES, NULL,
-                                        "other sites whose pages may open WebSockets and use the "
-                                        "Jupyter Server API" },
+                                        "other sites whose pages may open WebSockets and use MCP "
+                                        "and the Jupyter Server API" },
     [CONFIG_SERVER_BASE_PATH] = { "server/base_path", "", TEXT, 0, 255, NULL,
                                   "where a reverse proxy shows the service; paths are taken with "
                                   "it and without" },

@@ -15,8 +15,8 @@ enum config_key {
     CONFIG_SERVER_METRICS_TOKEN, /* server/metrics_token  loopback | always | never: when /metrics needs a token */
     CONFIG_SERVER_MAX_BODY,    /* server/max_body_bytes 10 MiB */
     CONFIG_SERVER_MAX_CONNECTIONS, /* server/max_connections 1024 */
-    CONFIG_SERVER_ALLOWED_ORIGINS, /* server/allowed_origins "": other sites whose pages may open WebSockets and use the Jupyter
-                                    * Server API, "https://a https://b" */
+    CONFIG_SERVER_ALLOWED_ORIGINS, /* server/allowed_origins "": other sites whose pages may open WebSockets and use MCP and the
+                                    * Jupyter Server API, "https://a https://b" */
     CONFIG_SERVER_BASE_PATH,   /* server/base_path    "": where a reverse proxy shows us, "/kernelhub" */
     CONFIG_SERVER_PING,        /* server/websocket_ping_seconds 20: after so long a silence; dead after three more of them */
     CONFIG_PATHS_STATE,        /* paths/state         /var/lib/kernelhub */
