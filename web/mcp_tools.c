@@ -1,7 +1,8 @@
 /* What models read. Schemas are flat: no anyOf at the root, no $ref, for some of their makers refuse such tools. */
 #include "web/mcp_tools.h"
 
-/* clang-format off: it would make a staircase of the properties */
+/* Set by hand: a property a line. */
+/* clang-format off */
 
 /* ---- schemas ---- */
 
