@@ -76,6 +76,7 @@ struct bridge {
     struct buf hello, welcome;        /* the client's initialize, and the result it was told */
     struct buf kept[BRIDGE_MAX_KEPT]; /* its subscriptions, its level of logs */
     size_t n_kept;
+    int64_t renewed_ms; /* when the last handshake of ours began */
 
     enum { BRIDGE_RUNS, BRIDGE_FINISHES, BRIDGE_CANCELS } stage;
     int64_t end_ms; /* of a stage that ends by itself */

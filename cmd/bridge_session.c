@@ -1,9 +1,12 @@
 #include "cmd/bridge_internal.h"
 
+#include <czmq.h>
+
 #include "base/json.h"
 
-#define INITIALIZED  "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"
-#define MAX_SESSIONS 3 /* for one call: each was gone again as soon as it was there */
+#define INITIALIZED    "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}"
+#define MAX_SESSIONS   3 /* for one call: each was gone again as soon as it was there */
+#define MIN_RENEWAL_MS 5000
 
 bool bridge_is_modern(const struct bridge *b, const struct bridge_message *m)
 {
@@ -212,6 +215,20 @@ void bridge_on_done(struct bridge_call *c)
     }
 }
 
+static void shake_hands_again(struct bridge *b)
+{
+    b->state = BRIDGE_OPENING;
+    b->renewed_ms = zclock_mono();
+    say_again(b, buf_slice(&b->hello));
+}
+
+/* Who only listens would never hear that it has to ask again. One that is gone at once has to be asked for. */
+static void listen_on(struct bridge *b)
+{
+    if (b->state == BRIDGE_GONE && zclock_mono() - b->renewed_ms >= MIN_RENEWAL_MS)
+        shake_hands_again(b);
+}
+
 void bridge_on_gone(struct bridge_call *c)
 {
     struct bridge *b = c->bridge;
@@ -229,6 +246,7 @@ void bridge_on_gone(struct bridge_call *c)
         bridge_call_fail(c, &e);
     } else if (c->purpose == BRIDGE_LISTEN) {
         bridge_call_free(c); /* the next session has its own */
+        listen_on(b);
     } else {
         c->tries = 0;
         bridge_call_stop(c); /* it was not looked at: once more, in the next session */
@@ -265,9 +283,8 @@ int bridge_session_ready(struct bridge_call *c, bool *ret_ready, struct err *e)
                        "the service was started again and is another now: begin this session anew");
     if (b->state != BRIDGE_GONE)
         return 0;
-    b->state = BRIDGE_OPENING;
     end_listening(b);
-    say_again(b, buf_slice(&b->hello));
+    shake_hands_again(b);
     *ret_ready = false;
     return 0;
 }

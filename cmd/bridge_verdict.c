@@ -9,6 +9,8 @@
 #define MAX_DELAY_MS   500
 #define LISTEN_MS      1000 /* the stream of notifications is missed by nobody for so long */
 #define MAX_LISTEN_MS  15000
+#define MIN_RESUME_MS  20
+#define MAX_RESUME_MS  15000
 
 static void finish(struct bridge_call *c)
 {
@@ -47,9 +49,6 @@ static void again(struct bridge_call *c)
     bridge_call_stop(c);
 }
 
-#define MIN_RESUME_MS 20
-#define MAX_RESUME_MS 15000
-
 /* A stream that ended before its answer goes on behind its last event. False: nobody has told how. */
 static bool resume(struct bridge_call *c, bool has_broken)
 {
@@ -71,8 +70,9 @@ static bool resume(struct bridge_call *c, bool has_broken)
 /* The stream of notifications is nobody's answer: it is asked for again as long as the session is there. */
 static void listen_again(struct bridge_call *c, long status)
 {
+    if (status == 200)
+        c->tries = 0;
     int64_t delay_ms = (int64_t)LISTEN_MS << (c->tries < 4 ? c->tries : 4);
-
     if (status == 405 || strcmp(c->session, c->bridge->session) != 0) {
         bridge_call_free(c); /* there is none, or it was another session's */
         return;
@@ -89,7 +89,7 @@ static void on_no_way(struct bridge_call *c, CURLcode code)
     long sent = 0;
 
     (void)curl_easy_getinfo(c->curl, CURLINFO_REQUEST_SIZE, &sent);
-    if (c->is_answered) {
+    if (c->is_answered || c->is_cancelled) {
         finish(c); /* what came behind the answer is of no use to anybody */
         return;
     }
@@ -150,6 +150,10 @@ static void on_refusal(struct bridge_call *c, long status)
     bool is_told = bridge_message_adopt(
         &line, c->message.kind == BRIDGE_REQUEST ? c->message.id : slice_of(NULL, 0),
         buf_slice(&c->reply));
+    if (!is_told && status == 503 && c->tries < MAX_TRIES) {
+        again(c); /* it was not looked at: the service is about to begin, or to end */
+        return;
+    }
     if (is_told && c->purpose == BRIDGE_FOR_CLIENT && c->message.kind != BRIDGE_NOTIFICATION) {
         if (!c->is_cancelled)
             bridge_say(c->bridge, buf_slice(&line));
@@ -184,7 +188,7 @@ void bridge_call_ended(struct bridge_call *c, CURLcode code)
         on_reply(c);
     else if (status == 404 && c->session[0])
         bridge_on_gone(c);
-    else if ((status == 503 || (c->is_resumed && status == 409)) && c->tries < MAX_TRIES)
+    else if (c->is_resumed && status == 409 && c->tries < MAX_TRIES)
         again(c); /* 409: the service has not seen yet that the line is cut */
     else
         on_refusal(c, status);

@@ -437,6 +437,30 @@ def test_a_session_that_the_service_forgot_is_made_again(service: FakeMcp, clien
     assert client.end()[0] == 0
 
 
+def test_who_only_listens_is_heard_again_after_a_restart(service: FakeMcp, client: Client) -> None:
+    client.initialize()
+    client.ask(1, "resources/subscribe", uri="a")
+    client.next()
+    until(lambda: service.sent("GET"))
+    service.forget()
+    until(lambda: len(service.sent("initialize")) == 2 and len(service.sent("resources/subscribe")) == 2)
+    session = until(lambda: next(iter(service.sessions.values()), None))
+    session.put({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": "a"}})
+    assert client.next()["params"] == {"uri": "a"}
+
+
+def test_a_service_that_is_not_ready_is_asked_again(service: FakeMcp, client: Client) -> None:
+    client.initialize()
+    tries = iter(range(3))
+    service.on["work"] = lambda x: service.default(x) if next(tries, None) is None else x.send(503, {"error": {"code": "unavailable", "message": "m"}})
+    client.call(1, "work")
+    assert client.next()["result"] and len(service.sent("tools/call")) == 4
+    error = {"jsonrpc": "2.0", "id": 2, "error": {"code": 1503, "message": "no kernel"}}
+    service.on["work"] = lambda x: x.send(503, error)  # that one looked at it
+    client.call(2, "work")
+    assert client.next() == error and len(service.sent("tools/call")) == 5
+
+
 def test_another_service_than_the_client_was_told_of_is_told(service: FakeMcp, client: Client) -> None:
     client.initialize()
     service.capabilities = {"tools": {}}
