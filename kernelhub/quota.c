@@ -308,8 +308,10 @@ void quota_on_end(struct quota *q, const struct execution *x)
     if (m) {
         m->quiet_ms = zclock_mono();
         m->is_settled = false;
+        m->is_wanted = true;
     }
     pthread_mutex_unlock(&q->lock);
+    changes_ring(q->wake);
 }
 
 /* ---- life ---- */

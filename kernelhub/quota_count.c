@@ -51,7 +51,7 @@ static bool may_exceed(const struct metered *m, const struct disk *disk)
 
 static bool is_due(const struct metered *m, const struct disk *disk, bool has_changed)
 {
-    if (!m->begun_ms)
+    if (!m->begun_ms || m->is_wanted)
         return true;
     const struct pace *p = &PACES[may_exceed(m, disk)][has_changed];
     int64_t wait_ms = p->times * m->took_ms > p->ms ? p->times * m->took_ms : p->ms;
@@ -79,6 +79,7 @@ static void look_at(struct quota *q, struct metered *m, const struct disk *disk)
     pthread_mutex_lock(&q->lock);
     bool is_known = q->hub->changes != NULL;
     bool due = is_due(m, disk, !is_known || n != m->n_changes);
+    m->is_wanted &= !due;
     struct uuid user = m->user;
     pthread_mutex_unlock(&q->lock);
     if (!due)

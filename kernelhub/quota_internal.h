@@ -23,7 +23,8 @@ struct metered {
     int64_t begun_ms, took_ms;       /* monotonic; 0: not counted yet */
     uint64_t n_changes;              /* of his workspaces, when it began */
     bool is_news;
-    bool is_above; /* by the loop: counted more often */
+    bool is_above;  /* by the loop: counted more often */
+    bool is_wanted; /* by the loop: counted at once, for what was stopped has ended */
     /* the loop's own */
     struct files_usage mark; /* what a run may not grow past */
     bool is_settled;         /* `mark` is what they held when nothing wrote any more */
@@ -40,7 +41,7 @@ struct quota {
     pthread_t thread;
     atomic_bool stop;
     pthread_mutex_t lock; /* of all there is of `metered`; recursive */
-    zlistx_t *all; /* struct metered */
+    zlistx_t *all;        /* struct metered */
 };
 
 void *quota_work(void *quota); /* the thread */
