@@ -60,17 +60,19 @@ void mcp_answer_send(struct mcp_answer *a, struct mcp_call *c)
     buf_add_char(&out, '}');
     buf_add_slice(&out, buf_slice(&a->blocks));
     buf_add_char(&out, ']');
-    if (a->structured.len && mcp_call_wants_structured(c)) {
+    if (a->structured.len && !a->is_error && mcp_call_wants_structured(c)) {
         buf_add_str(&out, ",\"structuredContent\":");
         buf_add_slice(&out, buf_slice(&a->structured));
     }
-    buf_add_str(&out, ",\"isError\":false}");
+    buf_addf(&out, ",\"isError\":%s}", a->is_error ? "true" : "false");
     out.failed |= a->text.failed || a->blocks.failed || a->structured.failed;
     mcp_call_result(c, &out);
 }
 
 /* By the code of the error; NULL: its text says all. */
 static const char *const HINTS[ERR_N_CODES] = {
+    [ERR_POLICY] =
+        "Only what the administrator allows can be installed; do without it, or use what is there.",
     [ERR_NOT_FOUND] = "list_sandboxes shows your sandboxes, list_files your files. Leave "
                       "sandbox_id out to use the default sandbox.",
     [ERR_GONE] = "Its variables are lost, files in /workspace are kept. create_sandbox makes a new "

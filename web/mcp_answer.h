@@ -12,6 +12,7 @@ struct mcp_answer {
     struct buf text;
     struct buf blocks;     /* JSON objects, each with a comma before it; empty: only the text */
     struct buf structured; /* a JSON object; empty: none */
+    bool is_error;         /* for the model: then there is nothing structured */
 };
 
 void mcp_answer_init(struct mcp_answer *a, int64_t max_chars /* 0: the default */);

@@ -1,4 +1,4 @@
-/* list_sandboxes, create_sandbox, destroy_sandbox. */
+/* list_sandboxes, destroy_sandbox. create_sandbox is in mcp_tool_create.c. */
 #include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -6,15 +6,12 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "kernelhub/sandbox_verbs.h"
-#include "kernelhub/session.h"
 #include "web/fields.h"
 #include "web/mcp_answer.h"
 #include "web/mcp_tools.h"
 #include "web/mcp_view.h"
 
 #define MAX_LIST_BYTES (64u << 20)
-#define MAX_SECONDS    31536000
-#define MAX_LABEL      512
 #define DEFAULT_LIMIT  50
 
 /* ---- what is shown of one ---- */
@@ -32,7 +29,7 @@ static bool is_text(struct slice value)
     return json_type(value) == JSON_STRING;
 }
 
-static void write_line(struct slice sandbox, struct buf *text)
+void mcp_sandbox_write_line(struct slice sandbox, struct buf *text)
 {
     struct slice value, sessions, name;
     const char *comma = "";
@@ -59,7 +56,7 @@ static void write_line(struct slice sandbox, struct buf *text)
     buf_add_char(text, '\n');
 }
 
-static void write_members(struct slice sandbox, struct buf *out)
+void mcp_sandbox_write_members(struct slice sandbox, struct buf *out)
 {
     const char *comma = "";
     struct slice value;
@@ -109,13 +106,13 @@ static void list_items(const struct list *want, size_t from, struct slice items,
             i++;
             continue;
         }
-        write_line(it.value, &line);
+        mcp_sandbox_write_line(it.value, &line);
         has_more = n == (size_t)want->limit || (n > 0 && line.len > mcp_answer_room(a));
         if (has_more)
             break;
         buf_add_slice(&a->text, buf_slice(&line));
         buf_add_str(&a->structured, n ? ",{" : "{");
-        write_members(it.value, &a->structured);
+        mcp_sandbox_write_members(it.value, &a->structured);
         buf_add_char(&a->structured, '}');
         n++;
         i++;
@@ -151,145 +148,6 @@ void mcp_list_sandboxes(struct mcp_call *c, struct slice arguments)
     (void)json_member(buf_slice(&all), "items", &items); /* always there */
     list_items(&want, from, items, &a);
     mcp_answer_send(&a, c);
-}
-
-/* ---- create ---- */
-
-struct create {
-    struct mcp_call *call;
-    struct mcp_answer answer;
-    struct wait *wait;
-    char name[MCP_MAX_NAME + 1], language[MCP_MAX_NAME + 1];
-    bool is_new;
-};
-
-static void create_free(void *own)
-{
-    struct create *k = own;
-    wait_cancel(k->wait);
-    mcp_answer_done(&k->answer);
-    free(k);
-}
-
-static void send_created(struct create *k)
-{
-    CLEANUP_MCP_ANSWER struct mcp_answer a = k->answer;
-    mcp_answer_init(&k->answer, 0);
-    mcp_answer_send(&a, k->call);
-}
-
-/* Its kernel is there, too. */
-static void on_session(void *arg, const struct err *e, struct slice json)
-{
-    struct create *k = arg;
-    struct slice name, language;
-    k->wait = NULL;
-    if (e) {
-        mcp_answer_error(k->call, e);
-        return;
-    }
-    k->answer.structured.len--; /* its brace */
-    if (json_member_string(json, "name", &name) && json_member(json, "language", &language)) {
-        buf_add_str(&k->answer.text, "session ");
-        json_unescape(&k->answer.text, name);
-        buf_add_str(&k->answer.text, " is ready\n");
-        buf_add_str(&k->answer.structured, ",\"session\":\"");
-        buf_add_slice(&k->answer.structured, name);
-        buf_add_str(&k->answer.structured, "\",\"language\":");
-        buf_add_slice(&k->answer.structured, language);
-    }
-    buf_add_char(&k->answer.structured, '}');
-    send_created(k);
-}
-
-static void show(struct create *k, struct slice record)
-{
-    struct mcp_call *c = k->call;
-    buf_add_str(&k->answer.text, k->is_new ? "created " : "it was there already: ");
-    write_line(record, &k->answer.text);
-    buf_add_char(&k->answer.structured, '{');
-    write_members(record, &k->answer.structured);
-    buf_addf(&k->answer.structured, ",\"created\":%s}", k->is_new ? "true" : "false");
-    if (!k->language[0]) {
-        send_created(k);
-        return;
-    }
-    const struct session_wish wish = { .language = k->language, .sandbox = k->name };
-    struct wait *w = session_create(c->site->hub, c->user, &wish, on_session, k);
-    if (w) /* else it was answered */
-        k->wait = w;
-}
-
-static void on_created(void *arg, const struct err *e, struct slice json)
-{
-    struct create *k = arg;
-    struct sandbox *there;
-    struct err other = ERR_INIT;
-    struct slice name;
-    k->wait = NULL;
-    if (!e) {
-        k->is_new = true;
-        if (json_member_string(json, "name", &name))
-            (void)json_copy_string(name, k->name, sizeof k->name); /* it was made up, perhaps */
-        show(k, json);
-    } else if (e->code == ERR_CONFLICT && k->name[0] &&
-               sandbox_find(k->call->site->hub, k->call->user, k->name, &there, &other) == 0) {
-        CLEANUP_BUF struct buf record = BUF_INIT(MAX_LIST_BYTES);
-        sandbox_called(there);
-        sandbox_write(there, &record);
-        show(k, buf_slice(&record));
-    } else {
-        mcp_answer_error(k->call, e);
-    }
-}
-
-struct wish {
-    struct sandbox_wish sandbox;
-    const char *language, *workspace, *ignored;
-    int64_t max_chars;
-};
-
-/* `namespace` is what another service's clients say; here each user is one. */
-#define AT(member) offsetof(struct wish, member)
-static const struct field CREATE[] = {
-    { "name", FIELD_NAME, AT(sandbox.name), false, MCP_MAX_NAME, FIELD_NO_CONFIG, NULL },
-    { "language", FIELD_NAME, AT(language), false, MCP_MAX_NAME, FIELD_NO_CONFIG, NULL },
-    { "template", FIELD_NAME, AT(sandbox.template_name), false, MCP_MAX_NAME, FIELD_NO_CONFIG,
-      NULL },
-    { "idle_seconds", FIELD_INTEGER, AT(sandbox.idle_seconds), false, MAX_SECONDS, FIELD_NO_CONFIG,
-      NULL },
-    { "ttl_seconds", FIELD_INTEGER, AT(sandbox.ttl_seconds), false, MAX_SECONDS, FIELD_NO_CONFIG,
-      NULL },
-    { "workspace", FIELD_NAME, AT(workspace), false, 16, FIELD_NO_CONFIG, "shared private" },
-    { "labels", FIELD_LABELS, AT(sandbox.labels), false, MAX_LABEL, FIELD_NO_CONFIG, NULL },
-    { "namespace", FIELD_NAME, AT(ignored), false, MCP_MAX_NAME, FIELD_NO_CONFIG, NULL },
-    MCP_FIELD_CHARS(struct wish, max_chars),
-};
-#undef AT
-
-void mcp_create_sandbox(struct mcp_call *c, struct slice arguments)
-{
-    CLEANUP_FIELDS struct fields fields = { .tree = NULL };
-    struct wish wish = { .language = NULL };
-    struct err e = ERR_INIT;
-    if (fields_read(&fields, arguments, CREATE, ARRAY_LEN(CREATE), c->site->config, &wish, &e) <
-            0 ||
-        mcp_check_chars(wish.max_chars, &e) < 0) {
-        mcp_answer_error(c, &e);
-        return;
-    }
-    wish.sandbox.private_workspace = wish.workspace && strcmp(wish.workspace, "private") == 0;
-    struct create *k = calloc(1, sizeof *k);
-    assert(k);
-    k->call = c;
-    mcp_answer_init(&k->answer, wish.max_chars);
-    (void)snprintf(k->name, sizeof k->name, "%s", wish.sandbox.name ? wish.sandbox.name : "");
-    (void)snprintf(k->language, sizeof k->language, "%s", wish.language ? wish.language : "");
-    mcp_call_own(c, k, NULL, create_free);
-    mcp_call_doing(c, "creating the sandbox");
-    struct wait *w = sandbox_create(c->site->hub, c->user, &wish.sandbox, on_created, k);
-    if (w) /* else it was answered */
-        k->wait = w;
 }
 
 /* ---- destroy ---- */

@@ -115,10 +115,12 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
       .description =
           "Make a sandbox of your own name, beside the default one: separate kernels and processes, and the same files unless workspace "
           "is private. You rarely need it: execute_code makes the default sandbox by itself. A name that is there already gives that "
-          "sandbox, with created=false.",
+          "sandbox, with created=false. With packages they are installed first; name=\"default\" does so for the default sandbox.",
       .input_schema = OBJECT("",
           STRING("name", "1 to 63 letters, digits, dots, dashes and underscores. Omit it to have one made up.") ","
           STRING("language", "Start this language's kernel at once: python, bash, javascript, typescript …") ","
+          TYPED("packages", "array") ",\"items\":{\"type\":\"string\"}"
+          DESCRIBED("Install these first, as numpy or numpy>=2: for the language (python unless said), in all your sandboxes, for good. Only what the administrator allows.") ","
           STRING("template", "Name of an image. Omit it for the default one.") ","
           INTEGER("idle_seconds", "1", "31536000", "It ends after this long without use. Default 1800.") ","
           INTEGER("ttl_seconds", "1", "31536000", "It ends after this long in any case. Default: never.") ","
@@ -130,7 +132,8 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
           SANDBOX_SAYS ","
           SAYS("created", "boolean") ","
           SAYS("session", "string") ","
-          SAYS("language", "string")),
+          SAYS("language", "string") ","
+          SAYS_LIST("installed")),
       .annotations = HINTS("Create a sandbox", "false", "false", "false"),
       .flags = MCP_TOOL_STORED,
       .call = mcp_create_sandbox },
