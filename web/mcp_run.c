@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "kernelhub/follower.h"
+#include "kernelhub/session.h"
 #include "protocol/event_record.h"
 #include "protocol/plain_text.h"
 #include "web/mcp_answer.h"
@@ -97,10 +98,28 @@ static void fetch_images(struct run *run)
         run->wait = w;
 }
 
+/* What waits for its kernel has no sandbox yet; its session has, when it was asked for in one. */
+static void find_sandbox(struct run *run, struct slice json)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(65536);
+    struct slice raw;
+    char name[256];
+    struct session *session = NULL;
+    if (!json_member_string(json, "sandbox_id", &raw) &&
+        json_member_string(json, "session", &raw) && json_copy_string(raw, name, sizeof name))
+        session = session_find(hub_of(run), run->call->user, name);
+    if (!session)
+        return;
+    session_write(session, &text);
+    if (json_member_string(buf_slice(&text), "sandbox_id", &raw))
+        (void)json_copy_string(raw, run->options.sandbox, sizeof run->options.sandbox);
+}
+
 static void show(struct run *run, struct slice json)
 {
     stop_timer(run);
     follower_free(TAKE(run->follower));
+    find_sandbox(run, json);
     run->view = mcp_view_new(json, &run->options);
     fetch_images(run);
 }

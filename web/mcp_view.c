@@ -217,7 +217,8 @@ struct mcp_view *mcp_view_new(struct slice record, const struct mcp_view_options
         v->id = (struct uuid){ .text = "" };
     bool has_sandbox =
         json_member_string(buf_slice(&v->record), "sandbox_id", &raw) && uuid_parse(raw, &sandbox);
-    (void)snprintf(v->sandbox, sizeof v->sandbox, "%s", has_sandbox ? sandbox.text : "default");
+    const char *other = options->sandbox[0] ? options->sandbox : "default";
+    (void)snprintf(v->sandbox, sizeof v->sandbox, "%s", has_sandbox ? sandbox.text : other);
     bool has_status =
         json_member_string(buf_slice(&v->record), "status", &raw) && status_parse(raw, &status);
     (void)snprintf(v->status, sizeof v->status, "%s",
