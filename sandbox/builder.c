@@ -214,5 +214,7 @@ int builder_run(struct builder *b, const struct place *place, struct podman *pod
     }
     if (r == 0 && b->status == BUILDER_OK)
         r = take(b, place, e);
+    if (atomic_load(b->stop))
+        place_stop_build(place, &b->id, b->user_id);
     return r;
 }

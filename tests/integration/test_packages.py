@@ -291,6 +291,26 @@ def test_a_keeper_that_ends_in_a_build_is_followed_by_one_that_builds_anew(
     assert list((packages.state / "workspaces").glob("*/building/*")) == []
 
 
+def test_a_service_that_ends_in_a_build_leaves_the_wish_alone(packages: Service) -> None:
+    def names(pattern: str) -> list[str]:
+        return sorted(path.name for path in (packages.state / "workspaces").glob(pattern))
+
+    body = {"packages": ["sleepy"]}
+    with packages.client(timeout=120) as client:
+        with client.stream("POST", "/api/v1/packages/install", json=body, headers={"Accept": "application/x-ndjson"}) as reply:
+            next(reply.iter_lines())
+            wait_until(lambda: "tmp" in names("*/building/*/work/*") and names("*/building/*/tree/*") != [], 30)
+    packages.stop()
+    try:
+        assert names("*/building/*/*") == ["work"]
+        assert names("*/building/*/work/*") == ["constraints.txt", "log", "requirements.txt"]
+    finally:
+        packages.start()
+    with packages.client(timeout=120) as client:
+        assert install(client, "tool")["status"] == "ok"
+    assert names("*/building/*") == []
+
+
 def test_numpy_comes_from_the_hosts_own_index(make_service: Any) -> None:
     service = make_service("packages/network=host", "packages/python=numpy")
     with service.client(timeout=300) as client:
