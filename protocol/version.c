@@ -88,9 +88,9 @@ bool version_parse_python(struct slice text, struct version *ret)
     v.has_dev = take_word(&c, ".dev");
     if (v.has_dev && !take_number(&c, &v.dev))
         return false;
-    v.has_local = take_char(&c, '+');
-    if (v.has_local) {
-        if (!is_local(slice_of(c.at, (size_t)(c.end - c.at))))
+    if (take_char(&c, '+')) {
+        v.local = slice_of(c.at, (size_t)(c.end - c.at));
+        if (!is_local(v.local))
             return false;
         c.at = c.end;
     }
@@ -198,6 +198,11 @@ bool version_begins(const struct version *v, const struct version *prefix)
     return true;
 }
 
+static bool has_same_parts(const struct version *a, const struct version *b)
+{
+    return version_begins(a, b) && version_begins(b, a);
+}
+
 /* ---- python's ranges ---- */
 
 static const char *const OPERATORS[] = { "==", "!=", "<=", ">=", "~=", "<", ">" };
@@ -221,10 +226,10 @@ static bool parse_range(struct slice s, const char **ret_operator, struct versio
         s.len -= 2;
     if (!version_parse_python(s, ret))
         return false;
-    bool is_plain = !ret->pre_kind && !ret->has_post && !ret->has_dev && !ret->has_local;
+    bool is_plain = !ret->pre_kind && !ret->has_post && !ret->has_dev && !ret->local.len;
     if (*ret_prefix)
         return is_plain && i < 2;
-    return (i < 2 || !ret->has_local) && (i != 4 || ret->n_parts > 1);
+    return (i < 2 || !ret->local.len) && (i != 4 || ret->n_parts > 1);
 }
 
 static bool next_range(struct slice *rest, struct slice *ret)
@@ -238,6 +243,22 @@ static bool next_range(struct slice *rest, struct slice *ret)
     return true;
 }
 
+/* 2.0+cpu is 2.0, but 2.0 is not 2.0+cpu. */
+static bool is_same(const struct version *v, const struct version *limit)
+{
+    return version_compare(v, limit) == 0 &&
+           (!limit->local.len || slice_equal(v->local, limit->local));
+}
+
+/* What comes before 3 is not in "<3" when it is a 3.0rc1 or a 3.0.dev1, nor is 3.post1 in ">3". */
+static bool is_beside(const struct version *v, const char *operator, const struct version * limit)
+{
+    bool is_early = v->pre_kind || v->has_dev;
+    bool is_limit_early = limit->pre_kind || limit->has_dev;
+    return has_same_parts(v, limit) &&
+           (operator[0] == '<' ? is_early && !is_limit_early : v->has_post && !limit->has_post);
+}
+
 static bool holds(const struct version *v, const char *operator, const struct version * limit,
                   bool is_prefix)
 {
@@ -245,21 +266,16 @@ static bool holds(const struct version *v, const char *operator, const struct ve
     struct version stem = *limit;
     switch (operator[0]) {
     case '=':
-        return is_prefix ? version_begins(v, limit) : order == 0;
+        return is_prefix ? version_begins(v, limit) : is_same(v, limit);
     case '!':
-        return is_prefix ? !version_begins(v, limit) : order != 0;
+        return is_prefix ? !version_begins(v, limit) : !is_same(v, limit);
     case '~':
         stem.n_parts--;
         return order >= 0 && version_begins(v, &stem);
     case '<':
-        /* what comes before 3 is not in "<3" when it is a 3.0rc1 */
-        if (!operator[1] && v->pre_kind && !limit->pre_kind && version_begins(v, limit))
-            return false;
-        return operator[1] ? order <= 0 : order<0;
+        return operator[1] ? order <= 0 : order<0 && !is_beside(v, operator, limit);
     default:
-        if (!operator[1] && v->has_post && !limit->has_post && version_begins(v, limit))
-            return false;
-        return operator[1] ? order >= 0 : order> 0;
+        return operator[1] ? order >= 0 : order> 0 && !is_beside(v, operator, limit);
     }
 }
 
@@ -355,10 +371,14 @@ bool version_in_npm_range(const struct version *v, struct slice range)
     struct npm_range r;
     if (!parse_npm_range(range, &r))
         return false;
-    int order = version_compare(v, &r.version);
-    switch (r.kind) {
-    case '*':
+    if (r.kind == '*')
         return true;
+    /* "<2" has no 2.0.0-rc.1: only what names such a one, of the same parts, has them */
+    if (v->pre_kind && !(r.version.pre_kind && has_same_parts(v, &r.version)))
+        return false;
+    int order = version_compare(v, &r.version);
+    bool is_part = r.version.n_parts < 3 && version_begins(v, &r.version); /* 1.5.0 of 1 */
+    switch (r.kind) {
     case 'x':
         return version_begins(v, &r.version);
     case '=':
@@ -366,9 +386,9 @@ bool version_in_npm_range(const struct version *v, struct slice range)
     case 'G':
         return order >= 0;
     case 'L':
-        return order <= 0;
+        return order <= 0 || is_part;
     case '>':
-        return order > 0;
+        return order > 0 && !is_part;
     case '<':
         return order < 0;
     default:

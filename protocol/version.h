@@ -17,8 +17,8 @@ struct version {
     uint32_t pre;
     bool has_post, has_dev;
     uint32_t post, dev;
-    bool has_local;    /* python: +text; it takes no part in the order */
-    struct slice rest; /* npm: the text after '-', without the build metadata */
+    struct slice local; /* python: the text after '+'; it takes no part in the order */
+    struct slice rest;  /* npm: the text after '-', without the build metadata */
 };
 
 /* 1!2.3.4rc1.post2.dev3+local, in the normal spelling. False: it is none. */

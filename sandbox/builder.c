@@ -214,6 +214,7 @@ int builder_run(struct builder *b, const struct place *place, struct podman *pod
     }
     if (r == 0 && b->status == BUILDER_OK)
         r = take(b, place, e);
-    place_end_build(place, &b->id, b->user_id);
+    if (atomic_load(b->stop))
+        place_stop_build(place, &b->id, b->user_id);
     return r;
 }

@@ -27,7 +27,7 @@ struct builder {
 };
 
 /* Builds, and puts the result in place when its status is ok. Blocks, for no longer than the options' timeout_s and what Podman takes.
- * -1: it could not be tried, or not be put in place. */
+ * -1: it could not be tried, or not be put in place. The build's folder is left for who tells of its end: place_end_build. */
 int builder_run(struct builder *b, const struct place *place, struct podman *podman, struct err *e);
 
 #endif

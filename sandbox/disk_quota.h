@@ -12,6 +12,7 @@ bool disk_quota_is_enforced(int dir_fd);
 
 /* A project for the owner of this open folder, by its inode number: high up, where nobody's own begin. */
 int disk_quota_project(int dir_fd, uint32_t *ret, struct err *e);
+uint32_t disk_quota_number(uint64_t inode);
 
 /* The limits of all that is in a project together: above them a write fails with EDQUOT. On the file system of this folder. */
 int disk_quota_limit(int dir_fd, uint32_t project, uint64_t bytes, uint64_t files, struct err *e);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "sandbox/builder.h"
+#include "sandbox/place_packages.h"
 
 #define MAX_QUEUED 16
 
@@ -56,6 +57,8 @@ static void done_build(void *ctx)
     else
         log_warning("build=%s user=%s language=%s failed: %s", r->id.text, r->user_id, r->language,
                     b->result.text);
+    /* Not before: when the keeper ends, nobody is answered, and the hub asks the next one for the same build. */
+    place_end_build(&k->place, &r->id, r->user_id);
     answer(b);
     if (!r->is_stuck)
         ids_give(k->ids, r->range);

@@ -58,15 +58,23 @@ static int open_all_builds(const struct place *p, const char *user_id, struct er
     return beneath_open(p->workspaces_fd, path, O_RDONLY | O_DIRECTORY, 0, e);
 }
 
+/* All names in a folder but those. The descriptor is its own. */
+static void put_all_aside(const struct place *p, int fd, const char *const *but, size_t n)
+{
+    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        bool stays = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        for (size_t i = 0; i < n; i++)
+            stays = stays || strcmp(entry->d_name, but[i]) == 0;
+        if (!stays)
+            put_aside(p, fd, entry->d_name);
+    }
+}
+
 /* What a keeper or a hub that died left: one build of a user is made at a time. */
 static void put_others_aside(const struct place *p, const struct uuid *id, const char *user_id)
 {
-    int fd = open_all_builds(p, user_id, NULL);
-    CLEANUP(closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    for (struct dirent *entry; d && (entry = readdir(d));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            strcmp(entry->d_name, id->text) != 0)
-            put_aside(p, fd, entry->d_name);
+    put_all_aside(p, open_all_builds(p, user_id, NULL), (const char *const[]){ id->text }, 1);
 }
 
 static int attach(const struct place *p, const struct uuid *id, const char *leaf, const char *path,
@@ -165,6 +173,17 @@ int place_take_build(const struct place *p, const struct uuid *id, const char *u
     if (renameat2(build, "tree", packages, language, RENAME_EXCHANGE) < 0)
         return err_errno(e, ERR_INTERNAL, "put the packages in place");
     return 0;
+}
+
+void place_stop_build(const struct place *p, const struct uuid *id, const char *user_id)
+{
+    static const char *const OF_HUB[] = { "requirements.txt", "constraints.txt", "log" };
+    CLEANUP_FD int build = open_build(p, id, user_id, NULL);
+    if (build < 0)
+        return;
+    put_aside(p, build, "tree");
+    put_all_aside(p, beneath_open(build, "work", O_RDONLY | O_DIRECTORY, 0, NULL), OF_HUB,
+                  ARRAY_LEN(OF_HUB));
 }
 
 void place_end_build(const struct place *p, const struct uuid *id, const char *user_id)

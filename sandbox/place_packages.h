@@ -30,6 +30,9 @@ int place_measure_build(const struct place *p, const struct uuid *id, const char
 /* The tree takes the place of the user's packages, which take its. Nothing is mounted any more, nobody writes. */
 int place_take_build(const struct place *p, const struct uuid *id, const char *user_id, const char *language, struct err *e);
 
+/* Puts aside what the builder made in the build's folder; what the hub has put there stays, for another try. */
+void place_stop_build(const struct place *p, const struct uuid *id, const char *user_id);
+
 /* Puts the build's folder aside, to be swept. */
 void place_end_build(const struct place *p, const struct uuid *id, const char *user_id);
 

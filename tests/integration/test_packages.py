@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import package_index
 import pytest
-from conftest import Service, kill, run, wait_until
+from conftest import Service, run, wait_until
 
 SPY = """
 import os, subprocess
@@ -84,7 +85,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[package_index.In
     index.add(package_index.npm("tiny", "1.2.0", "exports.value = 2;"))
     index.add(package_index.source("broken", "raise SystemExit('this setup.py fails')"))
     index.add(package_index.source("sleepy", "import time; time.sleep(1000)"))
-    index.add(package_index.source("slow", "import time; time.sleep(5)"))
+    for name in ("slow", "lazy", "idle"):
+        index.add(package_index.source(name, "import time; time.sleep(5)"))
     index.add(package_index.source("greedy", "x = [bytearray(1 << 20) for _ in range(4096)]"))
     index.add(package_index.source("huge", "import time\nfor n in range(64):\n    open(f'/build/tmp/{n}', 'wb').write(bytes(1 << 20))\ntime.sleep(60)"))
     index.add(package_index.source("closed", CLOSED))
@@ -97,7 +99,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[package_index.In
 def packages(index: package_index.Index) -> Iterator[Service]:
     service = Service(
         "packages/network=host",
-        "packages/python=small-one<3 needy machine tool json zmq pyzmq spy broken sleepy slow greedy huge loud closed",
+        "packages/python=small-one<3 needy machine tool json zmq pyzmq spy broken sleepy slow lazy idle greedy huge loud closed",
         "packages/javascript=tiny@^1",
         "packages/max_bytes=24M",
         "packages/memory_bytes=256M",
@@ -274,15 +276,39 @@ def test_installs_of_a_user_wait_for_each_other(client: httpx.Client, packages: 
         reply.close()
 
 
-def test_a_keeper_that_dies_in_a_build_is_followed_by_one_that_builds_anew(client: httpx.Client, packages: Service) -> None:
-    body = {"packages": ["slow"]}
+@pytest.mark.parametrize(("how", "name"), [(signal.SIGKILL, "lazy"), (signal.SIGTERM, "idle")])
+def test_a_keeper_that_ends_in_a_build_is_followed_by_one_that_builds_anew(
+    client: httpx.Client, packages: Service, how: signal.Signals, name: str
+) -> None:
+    body = {"packages": [name]}
     with client.stream("POST", "/api/v1/packages/install", json=body, headers={"Accept": "application/x-ndjson"}) as reply:
         lines = reply.iter_lines()
         next(lines)  # it runs
-        kill(packages.pid_of("keeper"))
+        os.kill(packages.pid_of("keeper"), how)
         last = json.loads(list(lines)[-1])
     assert last["status"] == "ok", last
-    assert run(client, "import slow\nprint('there')")["stdout"] == "there\n"
+    assert run(client, f"import {name}\nprint('there')")["stdout"] == "there\n"
+    assert list((packages.state / "workspaces").glob("*/building/*")) == []
+
+
+def test_a_service_that_ends_in_a_build_leaves_the_wish_alone(packages: Service) -> None:
+    def names(pattern: str) -> list[str]:
+        return sorted(path.name for path in (packages.state / "workspaces").glob(pattern))
+
+    body = {"packages": ["sleepy"]}
+    with packages.client(timeout=120) as client:
+        with client.stream("POST", "/api/v1/packages/install", json=body, headers={"Accept": "application/x-ndjson"}) as reply:
+            next(reply.iter_lines())
+            wait_until(lambda: "tmp" in names("*/building/*/work/*") and names("*/building/*/tree/*") != [], 30)
+    packages.stop()
+    try:
+        assert names("*/building/*/*") == ["work"]
+        assert names("*/building/*/work/*") == ["constraints.txt", "log", "requirements.txt"]
+    finally:
+        packages.start()
+    with packages.client(timeout=120) as client:
+        assert install(client, "tool")["status"] == "ok"
+    assert names("*/building/*") == []
 
 
 def test_numpy_comes_from_the_hosts_own_index(make_service: Any) -> None:

@@ -227,8 +227,18 @@ static void a_users_project_is_his_folders_and_out_of_the_way(void **state)
     uint32_t project;
     CLEANUP_FD int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(disk_quota_project(fd, &project, &e), 0);
-    assert_int_equal(project & 0x3fffffff, node(".") & 0x3fffffff);
+    assert_int_equal(project, disk_quota_number(node(".")));
     assert_int_equal(project >> 30, 1);
+}
+
+/* Eight folders that were made in a row on an XFS of 4 TiB. */
+static void users_of_a_large_disk_share_no_project(void **state)
+{
+    static const uint64_t NODES[] = { 2147483776, 4299141248, 6442451072, 132,
+                                      2147483777, 4299141249, 6442451073, 133 };
+    for (size_t i = 0; i < ARRAY_LEN(NODES); i++)
+        for (size_t k = 0; k < i; k++)
+            assert_int_not_equal(disk_quota_number(NODES[i]), disk_quota_number(NODES[k]));
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -242,6 +252,7 @@ int main(void)
         TEST(one_that_was_cut_short_goes_on),
         TEST(a_file_system_without_projects_is_an_error),
         TEST(a_users_project_is_his_folders_and_out_of_the_way),
+        TEST(users_of_a_large_disk_share_no_project),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
