@@ -278,6 +278,18 @@ def test_a_user_has_eight_calls_at_a_time(mcp: Mcp, server: Server) -> None:
     server.until(lambda: not mcp.modern_call("test_simple_text").result.get("isError"))
 
 
+def test_who_leaves_while_it_only_looks_makes_room_at_once(mcp: Mcp, server: Server) -> None:
+    said = mcp.modern_call("execute_code", {"code": "stream 1000 100", "background": True}).result["structuredContent"]
+    looks = [mcp.modern_call("get_execution", {"execution_id": said["execution_id"], "wait_seconds": 50}, token=i) for i in range(8)]
+    assert all(look.is_stream for look in looks)
+    assert mcp.modern_call("test_simple_text").result["isError"], "there are as many as may be"
+    for look in looks:
+        look.close()
+    server.until(lambda: not mcp.modern_call("test_simple_text").result.get("isError"))
+    looked = mcp.modern_call("get_execution", {"execution_id": said["execution_id"]}).result["structuredContent"]
+    assert looked["status"] == "running", "nobody interrupts it for who only looked"
+
+
 def test_calls_are_counted(server: Server, mcp: Mcp, legacy: Mcp) -> None:
     mcp.modern_call("test_simple_text")
     mcp.modern_call("nothing")
