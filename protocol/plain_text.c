@@ -47,13 +47,13 @@ static void take_back(struct buf *out, size_t line)
     while (out->len > line && is_inside(out->data[out->len]));
 }
 
-/* Whether "\r" at s begins the line anew: something is written behind it. */
-static bool begins_anew(struct slice s)
+/* How many "\r" stand at the beginning of s: they are one, or to look behind each would take the square of them. */
+static size_t returns_len(struct slice s)
 {
-    size_t at = 1;
-    while (at < s.len && s.data[at] == '\r')
-        at++;
-    return at < s.len && s.data[at] != '\n';
+    size_t n = 0;
+    while (n < s.len && s.data[n] == '\r')
+        n++;
+    return n;
 }
 
 static bool is_plain(char c)
@@ -73,15 +73,18 @@ void plain_text(struct buf *out, struct slice text)
         at += n;
         if (n)
             continue;
+        n = rest.data[0] == '\033' ? escape_len(rest) : 1;
         if (rest.data[0] == '\n') {
             buf_add_char(out, '\n');
             line = out->len;
-        } else if (rest.data[0] == '\r' && begins_anew(rest)) {
-            out->len = line;
+        } else if (rest.data[0] == '\r') {
+            n = returns_len(rest);
+            if (n < rest.len && rest.data[n] != '\n') /* something is written over the line */
+                out->len = line;
         } else if (rest.data[0] == '\b') {
             take_back(out, line);
         }
-        at += rest.data[0] == '\033' ? escape_len(rest) : 1;
+        at += n;
     }
 }
 

@@ -8,6 +8,7 @@
 #include "web/site.h"
 
 #define MCP_MAX_CALLS    8  /* of a user, under way */
+#define MCP_MORE_CALLS   4  /* beside them, of tools that end what runs (MCP_TOOL_ENDS) */
 #define MCP_MAX_SESSIONS 32 /* of a user; the one that was idle longest makes room */
 #define MCP_MAX_STREAMS  32 /* of a user over /sse */
 #define MCP_MAX_SUBSCRIPTIONS                                                                      \

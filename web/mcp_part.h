@@ -10,6 +10,8 @@ enum mcp_tool_flag {
     MCP_TOOL_HIDDEN = 1, /* not in tools/list; it can be called */
     MCP_TOOL_STORED =
         2, /* its result promises a change: it is said when all that it wrote is committed (ROUTE_STORED) */
+    MCP_TOOL_ENDS =
+        4, /* it ends what others wait for: it is called, too, when no more calls may be */
 };
 
 struct mcp_tool {

@@ -180,13 +180,25 @@ static void take_notification(struct mcp_peer *p, const struct mcp_message *m)
         mcp_task_cancel(t);
 }
 
-static bool is_crowded(const struct mcp_peer *p)
+/* The calls may be those of a session whose client is gone for good: who comes again could neither cancel nor wait for them. */
+static size_t max_calls(const struct mcp_call *c)
+{
+    char name[64];
+    struct slice raw;
+    const struct mcp_tool *tool = NULL;
+    if (strcmp(c->method, "tools/call") == 0 && json_member_string(c->params, "name", &raw) &&
+        json_copy_string(raw, name, sizeof name))
+        tool = mcp_find_tool(c->site->mcp, name);
+    return tool && tool->flags & MCP_TOOL_ENDS ? MCP_MAX_CALLS + MCP_MORE_CALLS : MCP_MAX_CALLS;
+}
+
+static bool is_crowded(const struct mcp_peer *p, const struct mcp_call *c)
 {
     zlistx_t *calls = p->mcp->calls;
     size_t n = 0;
     for (struct mcp_task *t = zlistx_first(calls); t; t = zlistx_next(calls))
         n += t->call.user == p->user && !t->is_quiet;
-    return n > MCP_MAX_CALLS;
+    return n > max_calls(c);
 }
 
 /* A model reads the results of tools, and seldom errors. */
@@ -195,7 +207,7 @@ static void refuse_crowd(struct mcp_call *c)
     struct err e = ERR_INIT;
     (void)err_set(&e, ERR_BUSY, "%d calls of yours are under way, the limit", MCP_MAX_CALLS);
     if (strcmp(c->method, "tools/call") == 0)
-        mcp_call_tool_error(c, &e, "wait for one of them, or cancel it");
+        mcp_call_tool_error(c, &e, "wait for one of them, cancel it, or interrupt_execution");
     else
         mcp_call_failed(c, &e);
 }
@@ -217,7 +229,7 @@ static void take_request(struct mcp_peer *p, struct mcp_channel *channel,
     t->call.method = method->name;
     t->keep = method->keep;
     t->is_quiet = method->flags & MCP_METHOD_QUIET;
-    if ((method->flags & MCP_METHOD_WORKS) && is_crowded(p)) {
+    if ((method->flags & MCP_METHOD_WORKS) && is_crowded(p, &t->call)) {
         refuse_crowd(&t->call);
         return;
     }

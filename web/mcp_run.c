@@ -50,11 +50,18 @@ static void run_free(void *own)
     free(run);
 }
 
-/* Its own record comes then, as interrupted; the answer goes nowhere. */
+/* Its own record comes then, as interrupted; the answer goes nowhere. A look ends with its client: it would be one of the user's
+ * few calls for as long as it was to wait. */
 static void on_cancel(struct mcp_call *c, void *own)
 {
     struct run *run = own;
-    if (!run->is_look && !run->has_ended && uuid_is_set(&run->id))
+    struct err e = ERR_INIT;
+    if (run->is_look) {
+        (void)err_set(&e, ERR_GONE, "nobody looks any more");
+        mcp_call_failed(c, &e);
+        return;
+    }
+    if (!run->has_ended && uuid_is_set(&run->id))
         stop_unwatched(c->site, c->user, &run->id);
 }
 

@@ -9,6 +9,7 @@
 
 #define MAX_EVENT_BYTES (MCP_MAX_RESULT_BYTES + (1u << 20))
 #define BEHIND_BYTES    (1u << 20) /* more than that waits: what may be left out is */
+#define MAX_WAITING     (8u << 20) /* more than that waits: nothing is taken until it is read */
 
 struct mcp_sse {
     struct mcp_channel channel; /* first */
@@ -116,6 +117,9 @@ void mcp_sse_post(struct request *r)
     if (!s || s->peer->user != r->user || s->is_over)
         mcp_post_refuse(r, 404, no_id, MCP_NO_SESSION,
                         "there is no such stream: begin with GET /sse");
+    else if (mcp_stream_waiting(s->stream) > MAX_WAITING)
+        mcp_post_refuse(r, 429, no_id, MCP_SERVER_ERROR,
+                        "more than 8 MiB wait on the stream of GET /sse: read them first");
     else if (!head_content_is(&r->head, "application/json"))
         mcp_post_refuse(r, 415, no_id, MCP_SERVER_ERROR, "Content-Type has to be application/json");
     else if (mcp_message_shape(buf_slice(&r->body)) != MCP_OBJECT)

@@ -199,7 +199,7 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
           SAYS_LIST("interrupted") ","
           SAYS_LIST("restarted")),
       .annotations = HINTS("Interrupt what runs", "false", "true", "true"),
-      .flags = MCP_TOOL_STORED,
+      .flags = MCP_TOOL_STORED | MCP_TOOL_ENDS,
       .call = mcp_interrupt_execution },
 
     { .name = "list_files",
@@ -284,7 +284,7 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
           SAYS("existed", "boolean") ","
           SAYS("success", "boolean")),
       .annotations = HINTS("End a sandbox", "false", "true", "true"),
-      .flags = MCP_TOOL_STORED,
+      .flags = MCP_TOOL_STORED | MCP_TOOL_ENDS,
       .call = mcp_destroy_sandbox },
 };
 

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "protocol/plain_text.h"
 #include "protocol/text_excerpt.h"
@@ -41,6 +42,20 @@ static void a_line_that_is_written_again_is_there_once(void **state)
     shows("abc\b\bX", "aX");
     shows("\xc3\xa9\b!", "!");
     shows("a\n\b\bb", "a\nb");
+}
+
+/* With the square of them it would take an hour, and the hub's loop with it. */
+static void a_million_returns_take_no_longer_than_other_bytes(void **state)
+{
+    static char text[4 << 20];
+    CLEANUP_BUF struct buf plain = BUF_INIT(sizeof text);
+    memset(text, '\r', sizeof text);
+    memcpy(text, "gone", 4);
+    text[sizeof text - 1] = 'x';
+    (void)alarm(60);
+    plain_text(&plain, slice_of(text, sizeof text));
+    (void)alarm(0);
+    assert_true(slice_is(buf_slice(&plain), "x"));
 }
 
 static size_t source_of(const char *text, size_t at)
@@ -95,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escape_sequences_are_left_out),
         cmocka_unit_test(a_line_that_is_written_again_is_there_once),
+        cmocka_unit_test(a_million_returns_take_no_longer_than_other_bytes),
         cmocka_unit_test(a_place_is_found_again_or_the_beginning_of_its_line),
         cmocka_unit_test(an_excerpt_ends_with_a_line_or_at_least_a_character),
     };

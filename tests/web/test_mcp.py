@@ -278,6 +278,35 @@ def test_a_user_has_eight_calls_at_a_time(mcp: Mcp, server: Server) -> None:
     server.until(lambda: not mcp.modern_call("test_simple_text").result.get("isError"))
 
 
+def test_who_leaves_while_it_only_looks_makes_room_at_once(mcp: Mcp, server: Server) -> None:
+    said = mcp.modern_call("execute_code", {"code": "stream 1000 100", "background": True}).result["structuredContent"]
+    looks = [mcp.modern_call("get_execution", {"execution_id": said["execution_id"], "wait_seconds": 50}, token=i) for i in range(8)]
+    assert all(look.is_stream for look in looks)
+    assert mcp.modern_call("test_simple_text").result["isError"], "there are as many as may be"
+    for look in looks:
+        look.close()
+    server.until(lambda: not mcp.modern_call("test_simple_text").result.get("isError"))
+    looked = mcp.modern_call("get_execution", {"execution_id": said["execution_id"]}).result["structuredContent"]
+    assert looked["status"] == "running", "nobody interrupts it for who only looked"
+
+
+def test_what_runs_can_be_ended_by_who_lost_its_session(legacy: Mcp, server: Server) -> None:
+    running = [legacy.call("execute_code", {"code": "stream 1000 100"}, token=i) for i in range(8)]
+    assert all(r.is_stream for r in running)
+    for r in running:
+        r.close()  # which cancels nothing
+    again = Mcp(server)
+    again.initialize()
+
+    def text(tool: str, **arguments: str) -> str:
+        return again.call(tool, arguments).result["content"][0]["text"]
+
+    assert "8 calls" in text("list_sandboxes")
+    assert "8 calls" not in text("interrupt_execution")
+    assert "8 calls" not in text("destroy_sandbox", sandbox_name="nothing")
+    assert "8 calls" in text("list_sandboxes"), "they run on"
+
+
 def test_calls_are_counted(server: Server, mcp: Mcp, legacy: Mcp) -> None:
     mcp.modern_call("test_simple_text")
     mcp.modern_call("nothing")

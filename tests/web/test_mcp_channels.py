@@ -187,3 +187,15 @@ def test_a_revoked_key_ends_what_is_open(server: Server) -> None:
     for answer in answers:
         assert all("result" not in e.data for e in answer.events())
     assert session.ask("ping").status == 401
+
+
+def test_a_stream_that_nobody_reads_takes_no_more_requests(server: Server) -> None:
+    s = Stream(server)
+    poster = Mcp(server, path=s.client.path)
+    statuses = [poster.send("POST", ask(n, "tools/list")).status for n in range(1500)]
+    assert statuses[0] == 202 and statuses[-1] == 429
+    refused = statuses.index(429)
+    answered = sum(1 for _ in zip(range(refused), s.events))
+    assert answered == refused
+    assert s.exchange(ask("more", "ping"))["id"] == "more"
+    s.answer.close()
