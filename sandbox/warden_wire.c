@@ -183,7 +183,7 @@ void wk_nudge(struct warden_kernel *k)
  * control answers when the code has ended; till then it is not waited for again. True: stdin is not to be read yet. */
 static bool holds_prompt(struct warden_kernel *k)
 {
-    if (k->state != WK_READY)
+    if (k->state != WK_READY || k->n_runs == 0)
         return false;
     if (!k->prompt_question && wk_say(k, LINK_CONTROL, "kernel_info_request", "{}")) {
         k->prompt_question = k->n_sent;
@@ -359,8 +359,11 @@ void wk_prompt_due(struct warden_kernel *k, int64_t now_ms)
 static void on_readable(void *owner, enum link_channel which)
 {
     struct warden_kernel *k = owner;
-    if (which == LINK_STDIN)
+    if (which == LINK_STDIN || (which == LINK_SHELL && k->prompt_ms))
         read_some(k, LINK_IOPUB);
+    if (which == LINK_SHELL && k->prompt_ms)
+        release_prompt(
+            k); /* answered while its run ends: later, the next run would get the answer */
     if (which != LINK_STDIN || !holds_prompt(k))
         read_some(k, which);
     if (k->prompt_ms && !k->prompt_question)
