@@ -63,10 +63,10 @@ void changes_write_missed(const char *why, struct buf *out)
 
 void changes_run_free(struct changes_run *run)
 {
+    zhashx_destroy(&run->by_path); /* before its keys */
     for (size_t i = 0; i < run->n_touched; i++)
         free(run->touched[i].path);
     free(run->touched);
-    zhashx_destroy(&run->by_path);
     buf_done(&run->fields);
     free(run);
 }
