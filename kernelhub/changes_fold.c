@@ -22,7 +22,6 @@
 #define CLOCK_SLACK_NS 10000000 /* a file's times may be a tick behind */
 
 static const char TOO_MANY[] = "more files changed than are named";
-static const char OVERFLOW_WHY[] = "more changed at once than could be followed";
 static const char MOVED_AWAY[] = "a folder was moved to where nothing is watched";
 
 void fold_collect(struct watched *w, uint64_t chunk)
@@ -191,7 +190,7 @@ static void on_event(struct watched *w, const struct inotify_event *event, uint6
 {
     char path[FILES_MAX_PATH + 1];
     if (event->mask & IN_Q_OVERFLOW) {
-        fold_miss(w, OVERFLOW_WHY);
+        fold_miss(w, CHANGES_OVERFLOW);
         w->lost = true;
         return;
     }

@@ -147,6 +147,7 @@ struct changes {
 };
 
 /* ---- both halves ---- */
+extern const char CHANGES_OVERFLOW[]; /* why a run is not told all: more came than could be queued */
 bool watched_read(struct watched *w); /* with its lock: what inotify has queued, into chunks. True: there was something */
 void watched_append(struct watched *w, struct item *item); /* with its lock */
 void changes_ring(int bell);

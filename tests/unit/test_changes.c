@@ -396,6 +396,22 @@ static void the_longest_paths_take_no_more_memory_of_a_run(void **state)
     assert_non_null(strstr(end(f), "more files changed than are named"));
 }
 
+static void what_does_not_fit_into_the_queue_is_missed_and_said(void **state)
+{
+    struct fixture *f = *state;
+    struct watched *w = f->watched;
+    begin(f);
+    pthread_mutex_lock(&w->lock);
+    w->queued_bytes += CHANGES_MAX_QUEUED; /* another's, that the thread has not come to */
+    pthread_mutex_unlock(&w->lock);
+    put("a", 1);
+    const char *told = end(f);
+    pthread_mutex_lock(&w->lock);
+    w->queued_bytes -= CHANGES_MAX_QUEUED;
+    pthread_mutex_unlock(&w->lock);
+    assert_non_null(strstr(told, "\"incomplete\":\"more changed at once than could be followed\""));
+}
+
 static void
 when_the_systems_queue_overflows_the_run_is_told_and_the_next_ones_are_well(void **state)
 {
@@ -468,6 +484,7 @@ int main(void)
         TEST(above_the_bound_of_files_a_run_is_told_the_first),
         TEST(the_longest_paths_do_not_cut_what_a_run_is_told),
         TEST(the_longest_paths_take_no_more_memory_of_a_run),
+        TEST(what_does_not_fit_into_the_queue_is_missed_and_said),
         TEST(when_the_systems_queue_overflows_the_run_is_told_and_the_next_ones_are_well),
         TEST(a_workspace_that_comes_again_is_watched_anew),
         TEST(one_that_began_earlier_is_told_what_came_later_and_why_not_all),
