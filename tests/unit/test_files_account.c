@@ -97,6 +97,29 @@ static void room_that_is_expected_is_kept(void **state)
     end(f);
 }
 
+static void what_has_its_place_is_counted_once_and_not_kept_room_for(void **state)
+{
+    struct fixture *f = *state;
+    struct draft *d = NULL, *other = NULL;
+    struct files_stat st;
+    struct err e = ERR_INIT;
+    char block[KIB];
+    memset(block, 'x', sizeof block);
+    begin(f, 1 << 20, 100);
+    assert_int_equal(files_draft(&f->tree, &d, &e), 0);
+    assert_int_equal(draft_expect(d, &f->tree, 500 * KIB, &e), 0);
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(draft_add(d, slice_of(block, sizeof block), &e), 0);
+    assert_int_equal(draft_commit(d, &f->tree, "a", true, &st, &e), 0);
+    assert_true(used(f).bytes < 600 * KIB);
+    assert_int_equal(files_draft(&f->tree, &other, &e), 0);
+    assert_int_equal(draft_expect(other, &f->tree, 400 * KIB, &e), 0); /* d is freed later */
+    draft_free(d);
+    draft_free(other);
+    assert_true(used(f).bytes >= 500 * KIB && used(f).bytes < 600 * KIB);
+    end(f);
+}
+
 static void too_many_files_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -206,6 +229,7 @@ int main(void)
         TEST(what_is_written_counts),
         TEST(what_does_not_fit_is_refused_and_leaves_nothing),
         TEST(room_that_is_expected_is_kept),
+        TEST(what_has_its_place_is_counted_once_and_not_kept_room_for),
         TEST(too_many_files_are_refused),
         TEST(what_is_refused_was_counted_a_moment_ago),
         TEST(all_workspaces_of_a_user_count),
