@@ -173,6 +173,26 @@ static void all_workspaces_of_a_user_count(void **state)
     draft_free(d);
 }
 
+/* It is not counted, and that is said. */
+static void what_is_nested_too_deep_is_unseen(void **state)
+{
+    struct fixture *f = *state;
+    char here[500], path[600];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(f->inside), 0);
+    for (int i = 0; i < 260; i++)
+        assert_true(mkdir("d", 0755) == 0 && chdir("d") == 0);
+    int fd = open("big", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_int_equal(posix_fallocate(fd, 0, 8 << 20), 0);
+    (void)close(fd);
+    assert_int_equal(chdir(here), 0);
+    begin(f, 1 << 30, 1000);
+    assert_true(used(f).unseen == 1 && used(f).files == 256 && used(f).bytes < 8 << 20);
+    end(f);
+    (void)snprintf(path, sizeof path, "rm -rf '%s/d'", f->inside);
+    assert_int_equal(system(path), 0);
+}
+
 static int only_old(const void *arg, const struct files_stat *there, struct err *e)
 {
     return there && there->bytes == *(const uint64_t *)arg
@@ -233,6 +253,7 @@ int main(void)
         TEST(too_many_files_are_refused),
         TEST(what_is_refused_was_counted_a_moment_ago),
         TEST(all_workspaces_of_a_user_count),
+        TEST(what_is_nested_too_deep_is_unseen),
         TEST(a_guard_is_asked_before_anything_goes),
         TEST(parents_are_made_and_no_link_is_followed),
     };
