@@ -116,6 +116,15 @@ def test_what_is_put_is_there_whole_and_says_what_it_is(server: Any, shared: Pat
     assert no_drafts(state)
 
 
+def test_the_longest_path_has_its_answer(server: Any, shared: Path, state: Path) -> None:
+    """A byte that is no text has nine in an address: a Location as long as that left no room for the reply."""
+    path = "/".join(["\uef81" * 250] * 16)
+    reply = ask(server, "PUT", "/" + quote(path), b"x")
+    assert reply.status == 201 and reply.json["path"] == path and "Location" not in reply.headers
+    assert ask(server, "GET", "/" + quote(path)).body == b"x"
+    shutil.rmtree(os.fsencode(shared / "/".join(["\udc81" * 250])))
+
+
 def test_a_body_in_chunks_is_a_body(server: Any, shared: Path) -> None:
     assert ask(server, "PUT", "/x", (bytes([i]) * 100_000 for i in range(30))).status == 201
     assert (shared / "x").read_bytes() == b"".join(bytes([i]) * 100_000 for i in range(30))
