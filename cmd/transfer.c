@@ -1,6 +1,7 @@
 #include "cmd/transfer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,6 +345,8 @@ int transfer_down(struct client *c, const struct transfer_down *down, int64_t *r
     int rc, tries = 0;
 
     transfer_init(&t, c, down->fd, down->progress);
+    if (fcntl(down->fd, F_GETFL) & O_APPEND)
+        t.start = -1; /* where it stands is not where it is written to, and others may append too */
     while ((rc = try_down(&t, down->path, e)) < 0) {
         if (t.at > most) {
             most = t.at;

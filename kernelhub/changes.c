@@ -14,6 +14,7 @@
 
 #define READ_BYTES (64 * 1024)
 
+const char CHANGES_OVERFLOW[] = "more changed at once than could be followed";
 static const char LATE[] = "the workspace could not be looked at in time";
 static const char LOOKING[] =
     "the workspace was still being looked at for the first time when it began";
@@ -63,10 +64,10 @@ void changes_write_missed(const char *why, struct buf *out)
 
 void changes_run_free(struct changes_run *run)
 {
+    zhashx_destroy(&run->by_path); /* before its keys */
     for (size_t i = 0; i < run->n_touched; i++)
         free(run->touched[i].path);
     free(run->touched);
-    zhashx_destroy(&run->by_path);
     buf_done(&run->fields);
     free(run);
 }
@@ -159,6 +160,9 @@ bool changes_end(struct changes_run *run, struct buf *ret, changes_fn *done, voi
     struct changes *c = w->changes;
     pthread_mutex_lock(&w->lock);
     (void)watched_read(w); /* the thread is asked anyway */
+    if (w->queued_bytes >= CHANGES_MAX_QUEUED && !run->missed)
+        run->missed =
+            CHANGES_OVERFLOW; /* what inotify still has is not read any more for this run */
     bool is_quiet = w->n_read == run->after;
     const char *missed = run->missed ? run->missed : w->why;
     if (is_quiet)

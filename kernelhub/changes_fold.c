@@ -22,7 +22,6 @@
 #define CLOCK_SLACK_NS 10000000 /* a file's times may be a tick behind */
 
 static const char TOO_MANY[] = "more files changed than are named";
-static const char OVERFLOW_WHY[] = "more changed at once than could be followed";
 static const char MOVED_AWAY[] = "a folder was moved to where nothing is watched";
 
 void fold_collect(struct watched *w, uint64_t chunk)
@@ -57,13 +56,24 @@ void fold_miss(struct watched *w, const char *why)
         miss(w->now[i], why);
 }
 
+/* Its keys are the paths of `touched`. */
+static zhashx_t *table_new(void)
+{
+    zhashx_t *t = zhashx_new();
+    zhashx_set_key_duplicator(t, NULL);
+    zhashx_set_key_destructor(t, NULL);
+    return t;
+}
+
 static void touch(struct changes_run *run, const char *path, bool existed)
 {
+    size_t bytes = strlen(path) + 1;
     if (!run->by_path)
-        run->by_path = zhashx_new();
+        run->by_path = table_new();
     if (zhashx_lookup(run->by_path, path))
         return;
-    if (run->n_touched == CHANGES_MAX_TOUCHED) {
+    if (run->n_touched == CHANGES_MAX_TOUCHED ||
+        bytes > CHANGES_MAX_TOUCHED_BYTES - run->touched_bytes) {
         miss(run, TOO_MANY);
         return;
     }
@@ -75,7 +85,8 @@ static void touch(struct changes_run *run, const char *path, bool existed)
     struct touched *t = &run->touched[run->n_touched++];
     *t = (struct touched){ strdup(path), existed };
     assert(t->path);
-    (void)zhashx_insert(run->by_path, path, t->path); /* any pointer: it is in there */
+    run->touched_bytes += bytes;
+    (void)zhashx_insert(run->by_path, t->path, t->path); /* any pointer: it is in there */
 }
 
 void fold_touch(struct watched *w, const char *path, bool existed, uint64_t born)
@@ -179,7 +190,7 @@ static void on_event(struct watched *w, const struct inotify_event *event, uint6
 {
     char path[FILES_MAX_PATH + 1];
     if (event->mask & IN_Q_OVERFLOW) {
-        fold_miss(w, OVERFLOW_WHY);
+        fold_miss(w, CHANGES_OVERFLOW);
         w->lost = true;
         return;
     }
@@ -302,7 +313,7 @@ void fold_end(struct changes_run *run)
         const char *change = change_of(run, t, is_there, &st);
         if (!change)
             continue;
-        if (n == CHANGES_MAX_ITEMS) {
+        if (n == CHANGES_MAX_ITEMS || out->len > CHANGES_MAX_TOLD) {
             run->missed = TOO_MANY;
             break;
         }

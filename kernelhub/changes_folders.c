@@ -393,11 +393,10 @@ void folders_forget(struct watched *w)
 /* What the old queue still had is of no use: whoever runs is not told all. */
 static void begin_anew(struct watched *w, int inotify_fd, const char *why)
 {
-    static const char LOST[] = "more changed at once than could be followed";
     pthread_mutex_lock(&w->lock);
     for (struct changes_run *run = w->runs; run; run = run->next)
         if (!run->missed)
-            run->missed = LOST;
+            run->missed = CHANGES_OVERFLOW;
     w->inotify_fd = inotify_fd;
     w->n_stale = w->n_read;
     w->is_ready = false;

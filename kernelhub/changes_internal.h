@@ -20,12 +20,14 @@
 #define CHANGES_MAX_QUEUED    (4u << 20) /* bytes of chunks of a workspace; above, inotify's own queue has to do */
 #define CHANGES_MAX_NAMES     65536      /* of files that are known to be there, in a workspace */
 #define CHANGES_MAX_TOUCHED   10000      /* files of a run that are looked at at its end */
+#define CHANGES_MAX_TOUCHED_BYTES (2u << 20) /* of their paths */
 #define CHANGES_MAX_ITEMS     1000       /* that it is told */
+#define CHANGES_MAX_TOLD      (1u << 20) /* bytes of them; the last one passes it */
 #define CHANGES_MAX_RUNS      64         /* at a time in a workspace */
 #define CHANGES_MAX_OWN       64
 #define CHANGES_MAX_MOVES     64
 #define CHANGES_TEXT_BYTES    (64 * 1024) /* a text up to here has its media type said */
-#define CHANGES_MAX_FIELDS    (8u << 20)
+#define CHANGES_MAX_FIELDS    (CHANGES_MAX_TOLD + 6 * FILES_MAX_TEXT + 4096)
 
 /* Something in the queue. */
 struct item {
@@ -55,8 +57,8 @@ struct changes_run {
     struct buf fields; /* the answer */
     /* the thread's */
     struct touched *touched;
-    size_t n_touched;
-    zhashx_t *by_path; /* → its number + 1 */
+    size_t n_touched, touched_bytes;
+    zhashx_t *by_path; /* → the path, which is the key too */
 };
 
 struct changes_own {
@@ -145,6 +147,7 @@ struct changes {
 };
 
 /* ---- both halves ---- */
+extern const char CHANGES_OVERFLOW[]; /* why a run is not told all: more came than could be queued */
 bool watched_read(struct watched *w); /* with its lock: what inotify has queued, into chunks. True: there was something */
 void watched_append(struct watched *w, struct item *item); /* with its lock */
 void changes_ring(int bell);

@@ -167,14 +167,17 @@ static int on_bell(struct loop *loop, zmq_pollitem_t *item, void *arg)
     return 0;
 }
 
+/* Of what has not begun. What has is bounded already: a piece for each client. */
 static int check_room(struct files *f, const struct user *u, struct err *e)
 {
-    unsigned n = 0;
-    if (zlistx_size(f->queue) >= MAX_QUEUED)
+    unsigned n = 0, n_of_user = 0;
+    for (struct files_job *j = zlistx_first(f->queue); j; j = zlistx_next(f->queue)) {
+        n += !j->work.is_piece;
+        n_of_user += !j->work.is_piece && uuid_equal(&j->user, &u->id);
+    }
+    if (n >= MAX_QUEUED)
         return err_set(e, ERR_BUSY, "%d requests for files wait already", MAX_QUEUED);
-    for (struct files_job *j = zlistx_first(f->queue); j; j = zlistx_next(f->queue))
-        n += uuid_equal(&j->user, &u->id);
-    if (n >= MAX_QUEUED_OF_USER)
+    if (n_of_user >= MAX_QUEUED_OF_USER)
         return err_set(e, ERR_BUSY, "%d of your requests for files wait already",
                        MAX_QUEUED_OF_USER);
     return 0;

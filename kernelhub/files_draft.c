@@ -207,6 +207,8 @@ int draft_commit(struct draft *d, struct tree *t, const char *path, bool replace
     if (fstat(d->fd, &st) < 0)
         return files_errno(e, path);
     account_on_put(d->account, &st, there.st_nlink ? &there : NULL);
+    account_give_back(d->account, d->taken); /* it is counted where it stands now */
+    d->taken = 0;
     files_stat_from(&st, ret);
     return 0;
 }

@@ -19,6 +19,7 @@
 #define READ_BYTES      (64u * 1024)
 #define OUT_BYTES       (4 * PIECE_BYTES) /* a piece, and what the step that passed it adds */
 #define BATCH           1024              /* entries */
+#define BATCH_BYTES     (128u * 1024)     /* of their paths; the last one passes it */
 #define DIRECTORY_BYTES (256u * 1024)     /* in memory */
 #define LEFT_OUT        "LEFT_OUT.txt"
 #define LEFT_OUT_BYTES  (64u * 1024)
@@ -42,7 +43,7 @@ struct pack {
     bool failed;
 
     struct found batch[BATCH];
-    size_t n_batch, at;
+    size_t n_batch, at, batch_bytes;
     char after[FILES_MAX_PATH + 1];
     bool is_last_batch;
 
@@ -61,7 +62,7 @@ static void forget_batch(struct pack *p)
 {
     for (size_t i = 0; i < p->n_batch; i++)
         free(p->batch[i].path);
-    p->n_batch = p->at = 0;
+    p->n_batch = p->at = p->batch_bytes = 0;
 }
 
 static void pack_free(struct file_work *w)
@@ -129,7 +130,8 @@ static int keep_found(void *arg, const struct files_found *found, struct err *e)
     assert(path);
     p->batch[p->n_batch++] =
         (struct found){ .path = path, .st = found->st, .is_closed = found->is_closed };
-    return 0;
+    p->batch_bytes += strlen(path);
+    return p->batch_bytes > BATCH_BYTES ? err_set(e, ERR_TOO_LARGE, "the batch is full") : 0;
 }
 
 static int next_batch(struct pack *p, struct tree *t, struct err *e)
@@ -139,7 +141,7 @@ static int next_batch(struct pack *p, struct tree *t, struct err *e)
                                      .limit = BATCH,
                                      .after = p->after };
     forget_batch(p);
-    if (files_walk(t, p->root, &want, keep_found, p, next, e) < 0)
+    if (files_walk(t, p->root, &want, keep_found, p, next, e) < 0 && p->batch_bytes <= BATCH_BYTES)
         return -1;
     memcpy(p->after, next, sizeof next);
     p->is_last_batch = !next[0];

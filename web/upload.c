@@ -10,7 +10,7 @@
 #include "web/request.h"
 #include "web/upload_internal.h"
 
-#define MAX_LOCATION (3 * FILES_MAX_TEXT + 512)
+#define MAX_LOCATION 8192 /* a longer one is left out: the reply has to fit beside the request */
 #define MAX_ITEM     (8 * FILES_MAX_TEXT)
 
 static void upload_free(struct file_work *w)

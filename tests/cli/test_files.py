@@ -224,6 +224,20 @@ def test_a_file_that_changed_meanwhile_is_no_mixture(tmp_path: Path) -> None:
     service.close()
 
 
+def test_what_get_is_appended_to_is_not_cut(tmp_path: Path) -> None:
+    service = Changing()
+    service.files["a"] = b"x" * 500_000
+    (tmp_path / "log").write_bytes(b"before\n")
+    service.cuts = [400_000]
+    argv, env = command(service, "get", "a", "-")  # type: ignore[arg-type]
+    log = os.open(tmp_path / "log", os.O_WRONLY | os.O_APPEND)  # as a shell's >>: it stands at 0
+    done = subprocess.run(argv, env=env, stdout=log, stderr=subprocess.PIPE, timeout=60)
+    os.close(log)
+    assert done.returncode == 1 and b"cannot be taken back" in done.stderr
+    assert (tmp_path / "log").read_bytes() == b"before\n" + b"x" * 400_000
+    service.close()
+
+
 def test_get_that_fails_leaves_what_was_there(service: FakeFiles, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     done = cli(service, "get", "a", cwd=tmp_path)

@@ -23,7 +23,7 @@ struct fixture {
     struct watched *watched;
     struct changes_run *run;
     int came, timer;
-    char told[1 << 20];
+    char told[1 << 22];
 };
 
 static void on_told(void *arg, struct slice fields)
@@ -341,6 +341,77 @@ static void above_the_bound_of_files_a_run_is_told_the_first(void **state)
     assert_string_equal(end(f), ITEMS(MODIFIED("f1", "1")));
 }
 
+/* Folders in each other, their names the longest that JSON can make of 255 bytes; the test is in the last one then. */
+static void go_deep(unsigned n)
+{
+    char name[FILES_MAX_NAME + 1];
+    memset(name, 1, FILES_MAX_NAME);
+    name[FILES_MAX_NAME] = '\0';
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(mkdir(name, 0755), 0);
+        assert_int_equal(chdir(name), 0);
+    }
+}
+
+static void put_many(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "f%u", i);
+        put(name, 0);
+    }
+}
+
+static void the_longest_paths_do_not_cut_what_a_run_is_told(void **state)
+{
+    struct fixture *f = *state;
+    go_deep(15);
+    begin(f);
+    put_many(400);
+    const char *told = end(f), *behind = strstr(told, "\"}],\"incomplete\":");
+    unsigned n = 0;
+    for (const char *at = told; (at = strstr(at, "\"created\"")); at++)
+        n++;
+    assert_true(n >= 40 && n < 400);
+    assert_non_null(behind);
+    assert_string_equal(behind + 3, ",\"incomplete\":\"more files changed than are named\"");
+}
+
+static void the_longest_paths_take_no_more_memory_of_a_run(void **state)
+{
+    struct fixture *f = *state;
+    go_deep(15);
+    begin(f);
+    put_many(
+        2000); /* of 3,840 bytes each: the run is kept open, so nothing but the bound ends it */
+    struct changes_run *run = f->run;
+    const char *missed = NULL; /* the thread takes its time */
+    for (int64_t due_ms = zclock_mono() + PATIENCE_MS; !missed && zclock_mono() < due_ms;) {
+        zclock_sleep(10);
+        pthread_mutex_lock(&f->watched->lock);
+        missed = run->missed;
+        pthread_mutex_unlock(&f->watched->lock);
+    }
+    assert_non_null(missed);
+    assert_non_null(strstr(end(f), "more files changed than are named"));
+}
+
+static void what_does_not_fit_into_the_queue_is_missed_and_said(void **state)
+{
+    struct fixture *f = *state;
+    struct watched *w = f->watched;
+    begin(f);
+    pthread_mutex_lock(&w->lock);
+    w->queued_bytes += CHANGES_MAX_QUEUED; /* another's, that the thread has not come to */
+    pthread_mutex_unlock(&w->lock);
+    put("a", 1);
+    const char *told = end(f);
+    pthread_mutex_lock(&w->lock);
+    w->queued_bytes -= CHANGES_MAX_QUEUED;
+    pthread_mutex_unlock(&w->lock);
+    assert_non_null(strstr(told, "\"incomplete\":\"more changed at once than could be followed\""));
+}
+
 static void
 when_the_systems_queue_overflows_the_run_is_told_and_the_next_ones_are_well(void **state)
 {
@@ -411,6 +482,9 @@ int main(void)
         TEST(links_are_not_followed),
         TEST(above_the_bound_of_folders_every_run_is_told_so),
         TEST(above_the_bound_of_files_a_run_is_told_the_first),
+        TEST(the_longest_paths_do_not_cut_what_a_run_is_told),
+        TEST(the_longest_paths_take_no_more_memory_of_a_run),
+        TEST(what_does_not_fit_into_the_queue_is_missed_and_said),
         TEST(when_the_systems_queue_overflows_the_run_is_told_and_the_next_ones_are_well),
         TEST(a_workspace_that_comes_again_is_watched_anew),
         TEST(one_that_began_earlier_is_told_what_came_later_and_why_not_all),

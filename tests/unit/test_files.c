@@ -529,6 +529,31 @@ static void one_user_does_not_keep_another_waiting(void **state)
     assert_true(p.n_dropped == 66 && p.n_done == 0);
 }
 
+/* Each of many uploads has a piece that waits for the disk. */
+static void pieces_keep_nobody_from_beginning(void **state)
+{
+    struct pool p, q;
+    enum err_code code;
+    struct files_job *job;
+    struct err e = ERR_INIT;
+    open_pool(&p, *state);
+    q = p;
+    const struct files_work piece = {
+        .run = wait_at_gate, .done = on_done, .drop = on_drop, .ctx = &p, .is_piece = true
+    };
+    for (int i = 0; i < 300; i++)
+        assert_int_equal(files_submit(&p.hub, &p.user, &piece, &job, &e), 0);
+    q.wanted = 1;
+    (void)submit(&q, &q.other, count_run, false, &code);
+    assert_int_equal(code, ERR_NONE);
+    run_pool(&q);
+    assert_true(q.n_done == 1 && p.n_done == 0);
+    (void)submit(&p, &p.user, wait_at_gate, false, &code);
+    assert_int_equal(code, ERR_NONE); /* he has begun nothing else */
+    close_pool(&p);
+    assert_true(p.n_dropped == 301 && p.n_done == 0);
+}
+
 static void who_leaves_is_not_answered(void **state)
 {
     struct pool p;
@@ -590,6 +615,7 @@ int main(void)
         TEST(begun_uploads_are_counted),
         TEST(work_is_done_and_errors_come_back),
         TEST(one_user_does_not_keep_another_waiting),
+        TEST(pieces_keep_nobody_from_beginning),
         TEST(who_leaves_is_not_answered),
         TEST(a_draft_that_nobody_wants_goes),
     };

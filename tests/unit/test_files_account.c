@@ -97,6 +97,29 @@ static void room_that_is_expected_is_kept(void **state)
     end(f);
 }
 
+static void what_has_its_place_is_counted_once_and_not_kept_room_for(void **state)
+{
+    struct fixture *f = *state;
+    struct draft *d = NULL, *other = NULL;
+    struct files_stat st;
+    struct err e = ERR_INIT;
+    char block[KIB];
+    memset(block, 'x', sizeof block);
+    begin(f, 1 << 20, 100);
+    assert_int_equal(files_draft(&f->tree, &d, &e), 0);
+    assert_int_equal(draft_expect(d, &f->tree, 500 * KIB, &e), 0);
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(draft_add(d, slice_of(block, sizeof block), &e), 0);
+    assert_int_equal(draft_commit(d, &f->tree, "a", true, &st, &e), 0);
+    assert_true(used(f).bytes < 600 * KIB);
+    assert_int_equal(files_draft(&f->tree, &other, &e), 0);
+    assert_int_equal(draft_expect(other, &f->tree, 400 * KIB, &e), 0); /* d is freed later */
+    draft_free(d);
+    draft_free(other);
+    assert_true(used(f).bytes >= 500 * KIB && used(f).bytes < 600 * KIB);
+    end(f);
+}
+
 static void too_many_files_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -148,6 +171,26 @@ static void all_workspaces_of_a_user_count(void **state)
     assert_true(now.files == 3 && now.unseen == 0);
     assert_int_equal(now.bytes, 2 * 512 * (uint64_t)st.st_blocks); /* two names are one file */
     draft_free(d);
+}
+
+/* It is not counted, and that is said. */
+static void what_is_nested_too_deep_is_unseen(void **state)
+{
+    struct fixture *f = *state;
+    char here[500], path[600];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(f->inside), 0);
+    for (int i = 0; i < 260; i++)
+        assert_true(mkdir("d", 0755) == 0 && chdir("d") == 0);
+    int fd = open("big", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_int_equal(posix_fallocate(fd, 0, 8 << 20), 0);
+    (void)close(fd);
+    assert_int_equal(chdir(here), 0);
+    begin(f, 1 << 30, 1000);
+    assert_true(used(f).unseen == 1 && used(f).files == 256 && used(f).bytes < 8 << 20);
+    end(f);
+    (void)snprintf(path, sizeof path, "rm -rf '%s/d'", f->inside);
+    assert_int_equal(system(path), 0);
 }
 
 static int only_old(const void *arg, const struct files_stat *there, struct err *e)
@@ -206,9 +249,11 @@ int main(void)
         TEST(what_is_written_counts),
         TEST(what_does_not_fit_is_refused_and_leaves_nothing),
         TEST(room_that_is_expected_is_kept),
+        TEST(what_has_its_place_is_counted_once_and_not_kept_room_for),
         TEST(too_many_files_are_refused),
         TEST(what_is_refused_was_counted_a_moment_ago),
         TEST(all_workspaces_of_a_user_count),
+        TEST(what_is_nested_too_deep_is_unseen),
         TEST(a_guard_is_asked_before_anything_goes),
         TEST(parents_are_made_and_no_link_is_followed),
     };

@@ -116,6 +116,15 @@ def test_what_is_put_is_there_whole_and_says_what_it_is(server: Any, shared: Pat
     assert no_drafts(state)
 
 
+def test_the_longest_path_has_its_answer(server: Any, shared: Path, state: Path) -> None:
+    """A byte that is no text has nine in an address: a Location as long as that left no room for the reply."""
+    path = "/".join(["\uef81" * 250] * 16)
+    reply = ask(server, "PUT", "/" + quote(path), b"x")
+    assert reply.status == 201 and reply.json["path"] == path and "Location" not in reply.headers
+    assert ask(server, "GET", "/" + quote(path)).body == b"x"
+    shutil.rmtree(os.fsencode(shared / "/".join(["\udc81" * 250])))
+
+
 def test_a_body_in_chunks_is_a_body(server: Any, shared: Path) -> None:
     assert ask(server, "PUT", "/x", (bytes([i]) * 100_000 for i in range(30))).status == 201
     assert (shared / "x").read_bytes() == b"".join(bytes([i]) * 100_000 for i in range(30))
@@ -593,6 +602,34 @@ def test_an_archive_of_many_files_takes_little_memory(server: Any, shared: Path,
     assert server.resident_bytes() - before < 10 << 20
     assert len(unpacked(data, "zip")) == 66_021
     assert no_drafts(state)
+
+
+def test_archives_of_the_longest_paths_take_little_memory(server: Any, shared: Path) -> None:
+    """Of clients that do not read: each holds a batch of paths."""
+    inside, names = os.open(shared, os.O_RDONLY), ["n" * 250] * 15
+    for name in names:
+        os.mkdir(name, dir_fd=inside)
+        inside = os.open(name, os.O_RDONLY, dir_fd=(above := inside))
+        os.close(above)
+    for i in range(1100):
+        os.close(os.open(f"{i:04}" + "x" * 200, os.O_WRONLY | os.O_CREAT, dir_fd=inside))
+    large = os.open("0", os.O_WRONLY | os.O_CREAT, dir_fd=inside)
+    os.ftruncate(large, 20_000_000)
+    os.close(large)
+    os.close(inside)
+    assert len(unpacked(ask(server, "GET", f"/{names[0]}?archive=tar").body, "tar")) == 1116
+    before, clients = server.resident_bytes(), []
+    for _ in range(30):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(f"GET {API}/{names[0]}?archive=tar HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        clients.append(client)
+    assert server.resident_bytes() - before < 30 << 20
+    for client in clients:
+        client.close()
+    subprocess.run(["rm", "-rf", shared / names[0]], check=True)
 
 
 @pytest.mark.skipif("KERNELHUB_LARGE" not in os.environ, reason="takes minutes: KERNELHUB_LARGE=1")
