@@ -282,7 +282,7 @@ for letter in "AB":
 
 def test_output_over_the_limit_is_a_gap_also_across_a_hub_restart(make_service: object) -> None:
     service: Service = make_service()  # type: ignore[operator]
-    code = "import time\nfor i in range(400):\n    print('x' * 90, i, flush=True)\n    time.sleep(0.005)\ntime.sleep(1)"
+    code = "import sys, time\nfor i in range(400):\n    sys.stdout.write('x' * 90 + f' {i}\\n')\n    sys.stdout.flush()\n    time.sleep(0.005)\ntime.sleep(1)"
     with service.client() as http:
         run(http, "1")
         job = http.post("/api/v1/execute/async", json={"code": code, "max_output_bytes": 60000}).json()["job_id"]

@@ -323,8 +323,7 @@ def test_what_a_terminal_started_ends_with_it(service: Service, api: httpx.Clien
     name = new_terminal(api)
     with Terminal(service, name) as t:
         t.do("sleep 1111 & (trap '' HUP; setsid nohup sleep 2222 >/dev/null 2>&1 </dev/null &) ; (trap 'echo bye >hup; exit' HUP; sleep 3333) & echo $((40+2))-", "42-\r\n")
-        for n in (1111, 2222, 3333):
-            assert f"sleep {n}" in processes(api)
+        wait_until(lambda: all(f"sleep {n}" in processes(api) for n in (1111, 2222, 3333)), 5)
         t.send("exit\r")
         assert t.end() == ["disconnect", 1]
     wait_until(lambda: not re.search("sleep (1111|2222|3333)", processes(api)), 5)
