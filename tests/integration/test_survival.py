@@ -285,7 +285,7 @@ def test_output_over_the_limit_is_a_gap_also_across_a_hub_restart(make_service: 
     code = "import sys, time\nfor i in range(400):\n    sys.stdout.write('x' * 90 + f' {i}\\n')\n    sys.stdout.flush()\n    time.sleep(0.005)\ntime.sleep(1)"
     with service.client() as http:
         run(http, "1")
-        job = http.post("/api/v1/execute/async", json={"code": code, "max_output_bytes": 60000}).json()["job_id"]
+        job = http.post("/api/v1/execute/async", json={"code": code, "max_output_bytes": 30000}).json()["job_id"]
         time.sleep(2.3)  # the head is full, the ring holds some lines
         restart_hub(service)
         wait_until(lambda: http.get(f"/api/v1/jobs/{job}").json()["status"] == "ok", 20)
