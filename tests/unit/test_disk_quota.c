@@ -93,7 +93,7 @@ long __wrap_syscall(long number, ...)
         state->qs_flags = FS_QUOTA_PDQ_ACCT | (kernel.is_enforced ? FS_QUOTA_PDQ_ENFD : 0);
         return 0;
     }
-    assert_true((int)b == (int)QCMD(Q_SETQUOTA, PRJQUOTA));
+    assert_true((unsigned)b == QCMD((unsigned)Q_SETQUOTA, PRJQUOTA));
     const struct if_dqblk *limits = (void *)d;
     assert_int_equal(limits->dqb_valid, QIF_LIMITS);
     assert_int_equal(limits->dqb_bsoftlimit, 0);
