@@ -3,14 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 
 #include "base/json.h"
+#include "kernelhub/files_internal.h"
 
 #define READ_BYTES (64 * 1024)
 
@@ -312,20 +311,10 @@ void changes_own_end(struct changes_own *own)
 
 /* ---- life ---- */
 
-static int open_workspaces(const char *state_dir, struct err *e)
-{
-    char path[1100];
-    (void)snprintf(path, sizeof path, "%s/workspaces", state_dir); /* a setting has 1024 bytes */
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_errno(e, ERR_UNAVAILABLE, "make %s", path);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? err_errno(e, ERR_UNAVAILABLE, "open %s", path) : fd;
-}
-
 int changes_new(struct loop *loop, const char *state_dir, size_t max_folders, struct changes **ret,
                 struct err *e)
 {
-    CLEANUP_FD int workspaces = open_workspaces(state_dir, e);
+    CLEANUP_FD int workspaces = files_open_workspaces(state_dir, e);
     CLEANUP_FD int bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     CLEANUP_FD int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (workspaces < 0 || bell < 0 || wake < 0)

@@ -295,7 +295,7 @@ static void free_account(void **at)
     *at = NULL;
 }
 
-static int open_workspaces(const char *state_dir, struct err *e)
+int files_open_workspaces(const char *state_dir, struct err *e)
 {
     char path[1100];
     (void)snprintf(path, sizeof path, "%s/workspaces", state_dir); /* a setting has 1024 bytes */
@@ -307,7 +307,7 @@ static int open_workspaces(const char *state_dir, struct err *e)
 
 int files_new(struct loop *loop, const char *state_dir, struct files **ret, struct err *e)
 {
-    CLEANUP_FD int workspaces = open_workspaces(state_dir, e);
+    CLEANUP_FD int workspaces = files_open_workspaces(state_dir, e);
     CLEANUP_FD int bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (workspaces < 0 || bell < 0)
         return workspaces < 0 ? -1 : err_errno(e, ERR_INTERNAL, "make an eventfd");

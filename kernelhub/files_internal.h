@@ -59,6 +59,8 @@ DEFINE_CLEANUP(DIR, closedir)
 
 /* ---- the threads ---- */
 struct files;
+/* The folder of all workspaces, made if need be: a descriptor. ERR_UNAVAILABLE. */
+int files_open_workspaces(const char *state_dir, struct err *e);
 int files_new(struct loop *loop, const char *state_dir, struct files **ret, struct err *e);
 void files_free(struct files *f); /* waits for what runs; drops the rest; NULL is fine */
 void files_set_changes(struct files *f, struct changes *c); /* NULL is fine; before any work */

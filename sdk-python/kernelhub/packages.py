@@ -14,6 +14,15 @@ from .errors import ProtocolError, error_from_record
 from .package_info import AllowedPackages, PackageInfo, PackageInstall
 
 
+def _end_of_install(last: _json.Json, check: bool) -> PackageInstall:
+    if last.get("type") != "finished":
+        raise ProtocolError("the install's stream ended without its end")
+    if "error" in last:
+        raise error_from_record(last["error"])
+    install = PackageInstall.from_json(last)
+    return install.raise_for_status() if check else install
+
+
 class Packages:
     """`hub.packages`: names with versions, such as "numpy>=2", for Python and JavaScript."""
 
@@ -44,12 +53,7 @@ class Packages:
         for last in self._wire.records(request):
             if on_progress and last.get("type") == "progress":
                 on_progress(_json.text(last, "text"))
-        if last.get("type") != "finished":
-            raise ProtocolError("the install's stream ended without its end")
-        if "error" in last:
-            raise error_from_record(last["error"])
-        install = PackageInstall.from_json(last)
-        return install.raise_for_status() if check else install
+        return _end_of_install(last, check)
 
     def installed(self, language: str | None = None) -> list[PackageInfo]:
         """What is installed beside what the image brings along; of all languages, or of one."""
@@ -100,12 +104,7 @@ class AsyncPackages:
                     answer = on_progress(_json.text(last, "text"))
                     if inspect.isawaitable(answer):
                         await answer
-        if last.get("type") != "finished":
-            raise ProtocolError("the install's stream ended without its end")
-        if "error" in last:
-            raise error_from_record(last["error"])
-        install = PackageInstall.from_json(last)
-        return install.raise_for_status() if check else install
+        return _end_of_install(last, check)
 
     async def installed(self, language: str | None = None) -> list[PackageInfo]:
         """What is installed beside what the image brings along; of all languages, or of one."""

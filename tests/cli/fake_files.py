@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from loopback import Loopback
 
 ROOT = "/api/v1/files"
 
 
-class FakeFiles:
+class FakeFiles(Loopback):
     """files    path → bytes; None: a folder
     requests  (method, path, query, headers) of each
     cuts      how many bytes of a body the next downloads give before they break off
@@ -31,31 +32,10 @@ class FakeFiles:
         self.limit = 10**10
         self.version = 1
         self.n_connections = 0
-        service = self
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                super().setup()
-                service.n_connections += 1
-
-            def answer(self) -> None:
-                service.answer(self)
-
-            do_GET = do_PUT = do_POST = do_DELETE = answer
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+    def connected(self, handler: BaseHTTPRequestHandler) -> None:
+        self.n_connections += 1
 
     def body(self, handler: BaseHTTPRequestHandler) -> bytes:
         if handler.headers.get("Transfer-Encoding") == "chunked":

@@ -8,8 +8,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback import Loopback
 
 CAPABILITIES = {"tools": {}, "resources": {"subscribe": True}}
 
@@ -79,7 +81,7 @@ class Exchange:
         return False
 
 
-class FakeMcp:
+class FakeMcp(Loopback):
     """`on` maps a tool's name, or a method's, to what answers it; else there is an answer to everything."""
 
     def __init__(self, port: int = 0) -> None:
@@ -92,43 +94,14 @@ class FakeMcp:
         self.connections: list[socket.socket] = []
         self.has_listen = True
         self.resumed: Callable[[Exchange], None] | None = None
-        fake = self
+        super().__init__(port)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                super().setup()
-                fake.connections.append(self.connection)
-
-            def answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(length)
-                x = Exchange(self, json.loads(body) if body else None)
-                fake.seen.append(x)
-                try:
-                    fake.answer(x)
-                except OSError:
-                    self.close_connection = True
-
-            do_GET = do_POST = do_DELETE = answer
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            request_queue_size = 256
-            daemon_threads = True
-
-        self.server = Server(("127.0.0.1", port), Handler)
-        self.port = self.server.server_port
-        self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+    def connected(self, handler: BaseHTTPRequestHandler) -> None:
+        self.connections.append(handler.connection)
 
     def close(self) -> None:
         self.ended.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().close()
         for connection in self.connections:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
@@ -145,7 +118,17 @@ class FakeMcp:
     def sent(self, method: str) -> list[Exchange]:
         return [x for x in list(self.seen) if x.method == method or x.verb == method]
 
-    def answer(self, x: Exchange) -> None:
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        length = int(handler.headers.get("Content-Length") or 0)
+        body = handler.rfile.read(length)
+        x = Exchange(handler, json.loads(body) if body else None)
+        self.seen.append(x)
+        try:
+            self.reply(x)
+        except OSError:
+            handler.close_connection = True
+
+    def reply(self, x: Exchange) -> None:
         if self.key and x.headers.get("authorization") != f"Bearer {self.key}":
             x.send(401, {"error": {"code": "unauthorized", "message": "no such key", "hint": "make one"}})
             return
@@ -179,6 +162,23 @@ class FakeMcp:
             except queue.Empty:
                 continue
         x.end()
+
+    def work_until_cancelled(self) -> threading.Event:
+        """The tool "work" streams until it is cancelled, by the notification; the event says that it was."""
+        cancelled = threading.Event()
+
+        def work(x: Exchange) -> None:
+            x.stream()
+            cancelled.wait(10)
+            x.end()
+
+        def cancel(x: Exchange) -> None:
+            cancelled.set()
+            self.default(x)
+
+        self.on["work"] = work
+        self.on["notifications/cancelled"] = cancel
+        return cancelled
 
     def default(self, x: Exchange) -> None:
         m = x.message

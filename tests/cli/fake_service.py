@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback import Loopback
 
 
 def event(seq: int, type_: str, **fields: Any) -> dict[str, Any]:
@@ -16,7 +18,7 @@ def finished(seq: int, status: str = "ok", exit_code: int | None = 0) -> dict[st
     return event(seq, "finished", status=status, exit_code=exit_code, truncated=False)
 
 
-class FakeService:
+class FakeService(Loopback):
     """`replies` maps (method, path without query) to a list of answers, used one after the other.
 
     An answer is (status, JSON), a list of events, or ("cut", events): the events, then a broken
@@ -28,28 +30,11 @@ class FakeService:
         self.replies: dict[tuple[str, str], list[Any]] = {}
         self.requests: list[tuple[str, str, Any, str]] = []
         self.hold = threading.Event()  # events after the string "hold" wait for it
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                service.answer(self)
-
-            do_GET = do_POST = do_DELETE = answer
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        super().__init__()
 
     def close(self) -> None:
         self.hold.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().close()
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         length = int(handler.headers.get("Content-Length") or 0)

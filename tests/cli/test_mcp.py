@@ -299,19 +299,7 @@ def test_a_refusal_keeps_its_code_and_gets_the_requests_id(service: FakeMcp, cli
 
 
 def test_a_legacy_request_is_cancelled_by_saying_so(service: FakeMcp, client: Client) -> None:
-    cancelled = threading.Event()
-
-    def work(x: Exchange) -> None:
-        x.stream()
-        assert cancelled.wait(10)
-        x.end()
-
-    def cancel(x: Exchange) -> None:
-        cancelled.set()
-        service.default(x)
-
-    service.on["work"] = work
-    service.on["notifications/cancelled"] = cancel
+    cancelled = service.work_until_cancelled()
     client.initialize()
     client.call(1, "work")
     until(lambda: service.sent("tools/call"))
@@ -355,19 +343,7 @@ def test_a_request_that_was_not_sent_yet_is_cancelled_here(service: FakeMcp, cli
 
 @pytest.mark.parametrize("how", ["end", "SIGTERM", "SIGINT"])
 def test_its_end_cancels_what_runs(service: FakeMcp, client: Client, how: str) -> None:
-    cancelled = threading.Event()
-
-    def work(x: Exchange) -> None:
-        x.stream()
-        cancelled.wait(10)
-        x.end()
-
-    def cancel(x: Exchange) -> None:
-        cancelled.set()
-        service.default(x)
-
-    service.on["work"] = work
-    service.on["notifications/cancelled"] = cancel
+    service.work_until_cancelled()
     client.initialize()
     client.call("w", "work")
     until(lambda: service.sent("tools/call"))

@@ -51,6 +51,16 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 
+def tar_of(folder: str, files: dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for path, text in files.items():
+            member = tarfile.TarInfo(f"{folder}/{path}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
 def source(name: str, setup: str) -> tuple[str, bytes]:
     """A source package whose setup.py is run to build it; needs no other package for that. setup.py may set MODULE, the module's text."""
     files = {
@@ -59,13 +69,7 @@ def source(name: str, setup: str) -> tuple[str, bytes]:
         "backend.py": f"NAME = {name!r}\nMODULE = ''\n{BACKEND}",
         "setup.py": setup,
     }
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        for path, text in files.items():
-            member = tarfile.TarInfo(f"{name}-1.0/{path}")
-            member.size = len(text.encode())
-            archive.addfile(member, io.BytesIO(text.encode()))
-    return f"{name}-1.0.tar.gz", out.getvalue()
+    return f"{name}-1.0.tar.gz", tar_of(f"{name}-1.0", files)
 
 
 NATIVE = """
@@ -96,13 +100,7 @@ def native(name: str, folder: Path) -> bytes:
 def npm(name: str, version: str, module: str) -> tuple[str, bytes]:
     """An npm package's file name and bytes."""
     files = {"package.json": json.dumps({"name": name, "version": version, "main": "index.js"}), "index.js": module}
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        for path, text in files.items():
-            member = tarfile.TarInfo(f"package/{path}")
-            member.size = len(text.encode())
-            archive.addfile(member, io.BytesIO(text.encode()))
-    return f"{name}-{version}.tgz", out.getvalue()
+    return f"{name}-{version}.tgz", tar_of("package", files)
 
 
 class Index:
