@@ -295,16 +295,6 @@ static void free_account(void **at)
     *at = NULL;
 }
 
-int files_open_workspaces(const char *state_dir, struct err *e)
-{
-    char path[1100];
-    (void)snprintf(path, sizeof path, "%s/workspaces", state_dir); /* a setting has 1024 bytes */
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_errno(e, ERR_UNAVAILABLE, "make %s", path);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 ? err_errno(e, ERR_UNAVAILABLE, "open %s", path) : fd;
-}
-
 int files_new(struct loop *loop, const char *state_dir, struct files **ret, struct err *e)
 {
     CLEANUP_FD int workspaces = files_open_workspaces(state_dir, e);

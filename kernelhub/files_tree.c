@@ -25,6 +25,16 @@ static const char *show(const char *path, char ret[SHOWN_BYTES])
     return ret;
 }
 
+int files_open_workspaces(const char *state_dir, struct err *e)
+{
+    char path[1100];
+    (void)snprintf(path, sizeof path, "%s/workspaces", state_dir); /* a setting has 1024 bytes */
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return err_errno(e, ERR_UNAVAILABLE, "make %s", path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? err_errno(e, ERR_UNAVAILABLE, "open %s", path) : fd;
+}
+
 int files_errno(struct err *e, const char *path)
 {
     char quoted[SHOWN_BYTES];
