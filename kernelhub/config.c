@@ -69,6 +69,9 @@ static const struct setting SETTINGS[CONFIG_N_KEYS] = {
                                   "of a user" },
     [CONFIG_LIMITS_WORKSPACE_FILES] = { "limits/workspace_files", "1000000", NUMBER, 16, 1000000000,
                                         NULL, "files and folders of a user" },
+    [CONFIG_LIMITS_MIN_FREE] = { "limits/min_free_bytes", "256M", BYTES, 0, 1024 * TI, NULL,
+                                 "of the workspaces' disk; with less, sandboxes that write are "
+                                 "reset" },
     [CONFIG_LIMITS_OUTPUT] = { "limits/max_output_bytes", "32M", BYTES, 4 * KI, 16 * GI, NULL,
                                "default and ceiling of an execution's output" },
     [CONFIG_LIMITS_CODE] = { "limits/max_code_bytes", "1M", BYTES, KI, 64 * MI, NULL,

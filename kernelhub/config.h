@@ -36,6 +36,7 @@ enum config_key {
     CONFIG_LIMITS_PIDS,        /* limits/pids         256 */
     CONFIG_LIMITS_WORKSPACE,   /* limits/workspace_bytes 10 GiB */
     CONFIG_LIMITS_WORKSPACE_FILES, /* limits/workspace_files 1000000 */
+    CONFIG_LIMITS_MIN_FREE,        /* limits/min_free_bytes 256M */
     CONFIG_LIMITS_OUTPUT,      /* limits/max_output_bytes 32 MiB: default and ceiling of an execution's output */
     CONFIG_LIMITS_CODE,        /* limits/max_code_bytes 1 MiB */
     CONFIG_LIMITS_TIMEOUT,     /* limits/max_timeout_seconds 86400 */

@@ -44,25 +44,32 @@ static void note_within(struct hub *h, const struct user *u)
             s->n_changes_within = changes_count_of(s->watched);
 }
 
-/* What runs in such sandboxes; in all, when none of them was seen to write (through a memory map, or above the bound of watches). */
+/* Such sandboxes, of all users when u is NULL; all there are, when none of them was seen to write (through a memory map, or above the
+ * bound of watches). */
 static zlistx_t *find_writers(struct hub *h, const struct user *u)
 {
     zlistx_t *found = zlistx_new();
     for (int all = 0; all < 2 && zlistx_size(found) == 0; all++)
         for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
-            if (s->user == u && s->state == SANDBOX_UP && (all || writes(s)))
+            if ((!u || s->user == u) && s->state == SANDBOX_UP && (all || writes(s)))
                 (void)zlistx_add_end(found, s); /* no memory aborts */
     return found;
 }
 
 /* ---- steps ---- */
 
-static void say_stopped(struct execution *x, const char *figures)
+/* Noted and told; what stops it is the caller's. */
+static void say_stopped(struct execution *x, const char *figures, const char *what_now)
 {
+    char why[300];
+    (void)snprintf(why, sizeof why, "%s: the code was stopped", figures); /* fits */
+    x->stopped_why = strdup(why);
+    assert(x->stopped_why);
+    x->stopped_ms = zclock_mono();
     CLEANUP_BUF struct buf text = BUF_INIT(4096), fields = BUF_INIT(8192);
     if (!x->started)
         execution_say_started(x, (struct store_mark){ .number = 0 });
-    buf_addf(&text, "kernelhub: %s; the code is interrupted: delete files to go on\n", figures);
+    buf_addf(&text, "kernelhub: %s; %s\n", figures, what_now);
     buf_add_str(&fields, ",\"text\":");
     json_quote(&fields, buf_slice(&text));
     execution_add_event(x, EVENT_STDERR, buf_slice(&fields), hub_unix_us(),
@@ -73,12 +80,7 @@ static void say_stopped(struct execution *x, const char *figures)
 
 static void interrupt(struct execution *x, const char *figures)
 {
-    char text[300];
-    (void)snprintf(text, sizeof text, "%s: the code was stopped", figures); /* fits */
-    x->stopped_why = strdup(text);
-    assert(x->stopped_why);
-    x->stopped_ms = zclock_mono();
-    say_stopped(x, figures);
+    say_stopped(x, figures, "the code is interrupted: delete files to go on");
     execution_send_interrupt(x);
 }
 
@@ -245,6 +247,29 @@ static void judge(struct hub *h, struct metered *m)
     note_within(h, u);
 }
 
+/* Who took the room is not known: files that are unlinked and open, or in folders that cannot be looked into, are in no count. The
+ * end of a sandbox gives their room back. */
+static void on_short_disk(struct hub *h, struct floor *f)
+{
+    char figures[200];
+    f->is_news = false;
+    (void)snprintf(figures, sizeof figures,
+                   "the service's disk has %llu bytes free, fewer than %llu "
+                   "(limits/min_free_bytes)",
+                   (unsigned long long)f->free_bytes, (unsigned long long)f->min_bytes); /* fits */
+    zlistx_t *writers = find_writers(h, NULL);
+    for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions)) {
+        struct execution *x = s->running;
+        if (!x || !x->sent_mono_us || x->stopped_why || !is_among(writers, s->sandbox))
+            continue;
+        say_stopped(x, figures, "the sandbox is reset: what it held open is gone");
+        x->is_killed = true;
+    }
+    log_warning("%s: %zu sandboxes are reset", figures, zlistx_size(writers));
+    reset_sandboxes(writers, figures);
+    zlistx_destroy(&writers);
+}
+
 static int on_bell(struct loop *loop, zmq_pollitem_t *item, void *arg)
 {
     struct quota *q = arg;
@@ -252,6 +277,9 @@ static int on_bell(struct loop *loop, zmq_pollitem_t *item, void *arg)
     if (read(q->bell, &rings, sizeof rings) != sizeof rings)
         return 0;
     pthread_mutex_lock(&q->lock);
+    floor_set(&q->floor, (uint64_t)config_number(q->hub->config, CONFIG_LIMITS_MIN_FREE));
+    if (q->floor.is_news)
+        on_short_disk(q->hub, &q->floor);
     zlistx_t *all = zlistx_dup(q->all);
     assert(all);
     for (struct metered *m = zlistx_first(all); m; m = zlistx_next(all))
@@ -286,6 +314,7 @@ void quota_enter(struct quota *q, const struct user *u)
         m->limit.bytes = (uint64_t)config_number(c, CONFIG_LIMITS_WORKSPACE);
         m->limit.files = (uint64_t)config_number(c, CONFIG_LIMITS_WORKSPACE_FILES);
         (void)zlistx_add_end(q->all, m); /* searched for by its user */
+        floor_set(&q->floor, (uint64_t)config_number(c, CONFIG_LIMITS_MIN_FREE));
     }
     m->n_sandboxes++;
     pthread_mutex_unlock(&q->lock);

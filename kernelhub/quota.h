@@ -8,7 +8,10 @@
  *
  * Above the limit whatever writes on is stopped, step by step, each after a second in which it grew on: the user's runs in sandboxes
  * that write are interrupted; their kernels are killed and terminals closed; the sandboxes are reset. Code may run again at once; it
- * is stopped when the workspaces grow further, so that it can delete, and read. */
+ * is stopped when the workspaces grow further, so that it can delete, and read.
+ *
+ * What no count sees (files that are unlinked and open, folders closed to us) is seen by the disk alone: with less than
+ * limits/min_free_bytes, and losing, the sandboxes of all users that write are reset. */
 #ifndef KERNELHUB_QUOTA_H
 #define KERNELHUB_QUOTA_H
 

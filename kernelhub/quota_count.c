@@ -25,15 +25,17 @@ static const struct pace {
 
 struct disk {
     uint64_t bytes, files; /* in use */
+    uint64_t free_bytes;   /* for us */
 };
 
 static struct disk look_at_disk(const struct quota *q)
 {
     struct statvfs st;
     if (fstatvfs(q->workspaces_fd, &st) < 0)
-        return (struct disk){ 0, 0 }; /* then it is counted when something changes */
+        return (struct disk){ 0, 0, UINT64_MAX }; /* then it is counted when something changes */
     return (struct disk){ (uint64_t)(st.f_blocks - st.f_bfree) * st.f_frsize,
-                          (uint64_t)(st.f_files - st.f_ffree) };
+                          (uint64_t)(st.f_files - st.f_ffree),
+                          (uint64_t)st.f_bavail * st.f_frsize };
 }
 
 static uint64_t growth(uint64_t before, uint64_t now)
@@ -127,6 +129,34 @@ static zlistx_t *copy_all(struct quota *q)
     return copy;
 }
 
+/* ---- what no count sees: the disk itself ---- */
+
+void floor_set(struct floor *f, uint64_t min_bytes)
+{
+    if (f->min_bytes != min_bytes)
+        *f = (struct floor){ .min_bytes = min_bytes };
+}
+
+bool floor_falls(struct floor *f, uint64_t free_bytes)
+{
+    uint64_t below = free_bytes < f->min_bytes ? free_bytes : f->min_bytes;
+    bool falls = free_bytes < f->min_bytes && f->mark_bytes > free_bytes + FLOOR_SLACK_BYTES;
+    f->free_bytes = free_bytes;
+    if (falls || below > f->mark_bytes)
+        f->mark_bytes = below;
+    f->is_news |= falls;
+    return falls;
+}
+
+static void look_at_floor(struct quota *q, const struct disk *disk)
+{
+    pthread_mutex_lock(&q->lock);
+    bool falls = floor_falls(&q->floor, disk->free_bytes);
+    pthread_mutex_unlock(&q->lock);
+    if (falls)
+        changes_ring(q->bell);
+}
+
 void *quota_work(void *quota)
 {
     struct quota *q = quota;
@@ -139,6 +169,8 @@ void *quota_work(void *quota)
         zlistx_t *all = copy_all(q);
         n = zlistx_size(all);
         struct disk disk = look_at_disk(q);
+        if (n)
+            look_at_floor(q, &disk);
         for (struct metered *m = zlistx_first(all); m && !atomic_load(&q->stop);
              m = zlistx_next(all))
             look_at(q, m, &disk);

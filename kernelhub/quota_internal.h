@@ -34,6 +34,16 @@ struct metered {
     unsigned n_steps; /* since then, when no run was there to be stopped */
 };
 
+#define FLOOR_SLACK_BYTES (16u << 20)
+
+/* Whether the disk has less than limits/min_free_bytes and goes on losing. */
+struct floor {
+    uint64_t min_bytes;  /* 0: whatever is free is enough */
+    uint64_t free_bytes; /* for us */
+    uint64_t mark_bytes; /* FLOOR_SLACK_BYTES less than that is a loss; 0: nobody looked yet */
+    bool is_news;        /* for the loop */
+};
+
 struct quota {
     struct hub *hub;
     int workspaces_fd;
@@ -42,9 +52,13 @@ struct quota {
     atomic_bool stop;
     pthread_mutex_t lock; /* of all there is of `metered`; recursive */
     zlistx_t *all;        /* struct metered */
+    struct floor floor;   /* with the lock */
 };
 
 void *quota_work(void *quota); /* the thread */
+
+void floor_set(struct floor *f, uint64_t min_bytes);
+bool floor_falls(struct floor *f, uint64_t free_bytes); /* looked at now; true: it has lost again */
 
 static inline bool quota_exceeds(const struct files_usage *used, const struct files_usage *limit)
 {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -150,10 +151,51 @@ threading.Thread(target=fill, daemon=True).start()
     assert run(http, CLEAN)["status"] == "ok"
 
 
+HIDE = """
+import os, time
+held = []
+for i in range(8):
+    name = f'hidden{i}'
+    held.append(os.open(name, os.O_CREAT | os.O_RDWR))
+    os.unlink(name)
+    os.posix_fallocate(held[-1], 0, 512 << 20)
+    time.sleep(0.3)
+time.sleep(60)
+"""
+
+
+def test_what_no_count_sees_is_ended_before_the_disk_is_full(make_service: Callable[..., Service]) -> None:
+    before = free_bytes()
+    assert before > 5 << 30, "this test fills 4 GiB for a moment"
+    service = make_service(f"limits/min_free_bytes={before - (2 << 30)}", "limits/memory_bytes=512M")
+    with service.client() as one, service.client(key_of(service, "other")) as other:
+        assert run(other, "kept = 7")["status"] == "ok"
+        assert run(one, "mine = 7")["status"] == "ok"
+        record = run(one, HIDE)
+        assert record["status"] == "interrupted" and record["duration_ms"] < 20_000, record
+        assert record["error"]["name"] == "QuotaExceeded", record["error"]
+        for text in (record["error"]["value"], record["reason"], record["stderr"]):
+            assert "limits/min_free_bytes" in text, record
+        wait_until(lambda: free_bytes() > before - (1 << 30))
+        again = run(one, "print(mine)")
+        assert again["status"] == "error" and "NameError" in again["error"]["name"], again
+        assert run(other, "print(kept)")["stdout"] == "7\n", "who writes nothing is left alone"
+
+
+def free_bytes() -> int:
+    disk = os.statvfs("/tmp")
+    return disk.f_bavail * disk.f_frsize
+
+
+def key_of(service: Service, name: str) -> str:
+    """Of a new user."""
+    with service.client() as admin:
+        assert admin.post("/api/v1/admin/users", json={"name": name}).status_code == 201
+        return str(admin.post("/api/v1/admin/keys", json={"user": name, "name": "k"}).json()["key"])
+
+
 def test_a_neighbour_is_not_disturbed(service: Service, http: httpx.Client) -> None:
-    assert http.post("/api/v1/admin/users", json={"name": "neighbour"}).status_code == 201
-    key = http.post("/api/v1/admin/keys", json={"user": "neighbour", "name": "k"}).json()["key"]
-    with service.client(key) as other:
+    with service.client(key_of(service, "neighbour")) as other:
         run(other, "1")
         held: list[Record] = []
         code = "import time\nfor i in range(50):\n    open('mine', 'w').write(str(i)); time.sleep(0.1)\nprint('done')"

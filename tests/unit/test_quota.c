@@ -170,6 +170,43 @@ static void who_has_left_is_forgotten(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* 16 MiB are noise. */
+static void a_disk_that_is_short_and_loses(void **state)
+{
+    const uint64_t mi = 1 << 20;
+    struct floor f = { 0 };
+    floor_set(&f, 256 * mi);
+    assert_false(floor_falls(&f, 300 * mi));
+    assert_false(floor_falls(&f, 250 * mi)); /* it has not lost much below the limit */
+    assert_false(floor_falls(&f, 240 * mi));
+    assert_true(floor_falls(&f, 200 * mi));
+    assert_true(f.is_news && f.free_bytes == 200 * mi);
+    f.is_news = false;
+    assert_false(floor_falls(&f, 190 * mi));
+    assert_false(floor_falls(&f, 230 * mi)); /* some came back */
+    assert_false(floor_falls(&f, 220 * mi));
+    assert_true(floor_falls(&f, 210 * mi)); /* and went again */
+    assert_true(floor_falls(&f, 0));
+    assert_false(floor_falls(&f, 0));
+    assert_false(floor_falls(&f, 1000 * mi));
+    assert_true(floor_falls(&f, 100 * mi));
+}
+
+static void a_disk_that_was_short_before_is_nobodys_fault(void **state)
+{
+    const uint64_t mi = 1 << 20;
+    struct floor f = { 0 };
+    floor_set(&f, 256 * mi);
+    assert_false(floor_falls(&f, 100 * mi));
+    assert_false(floor_falls(&f, 90 * mi));
+    assert_true(floor_falls(&f, 80 * mi));
+    floor_set(&f, 256 * mi); /* the same: what was seen stays */
+    assert_true(floor_falls(&f, 10 * mi));
+    floor_set(&f, 0);
+    assert_false(floor_falls(&f, 1000 * mi));
+    assert_false(floor_falls(&f, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +216,8 @@ int main(void)
         TEST(files_have_a_limit_too),
         TEST(what_he_had_before_counts_as_settled),
         TEST(who_has_left_is_forgotten),
+        cmocka_unit_test(a_disk_that_is_short_and_loses),
+        cmocka_unit_test(a_disk_that_was_short_before_is_nobodys_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
