@@ -249,22 +249,27 @@ int client_api_error(const struct client *c, struct slice bytes, long status, st
                    hint);
 }
 
+int client_broke_off(struct client *c, CURLcode code, const char *text, struct err *e)
+{
+    c->may_retry = true;
+    c->reached = code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST;
+    if (!c->reached)
+        return err_set(e, ERR_UNAVAILABLE, "no service answers at %s", c->url);
+    return err_set(e, ERR_UNAVAILABLE, "the connection to %s broke off: %s", c->url,
+                   text[0] ? text : curl_easy_strerror(code));
+}
+
 static int judge(struct transfer *t, CURLcode code, struct err *e)
 {
     long status = 0;
 
     (void)curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     t->client->may_retry = false;
-    t->client->reached = code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST;
+    t->client->reached = true;
     if (code == CURLE_WRITE_ERROR)
         return err_set(e, ERR_TOO_LARGE, "the reply is too large");
-    if (code != CURLE_OK || status == 0) {
-        t->client->may_retry = true;
-        if (!t->client->reached)
-            return err_set(e, ERR_UNAVAILABLE, "no service answers at %s", t->client->url);
-        return err_set(e, ERR_UNAVAILABLE, "the connection to %s broke off: %s", t->client->url,
-                       t->error[0] ? t->error : curl_easy_strerror(code));
-    }
+    if (code != CURLE_OK || status == 0)
+        return client_broke_off(t->client, code, t->error, e);
     if (status >= 200 && status < 300)
         return 0;
     t->client->may_retry = status == 503;

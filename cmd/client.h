@@ -3,6 +3,7 @@
 #ifndef CMD_CLIENT_H
 #define CMD_CLIENT_H
 
+#include <curl/curl.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,6 +39,8 @@ const char *client_url(const struct client *c);
 /* Was the last failure one of the way there, so that asking again may help? (no answer, broken off,
  * 503) */
 bool client_may_retry(const struct client *c);
+/* A request of another's ended with that and no answer: noted, and -1 with what there is to say. text: curl's own words, or "". */
+int client_broke_off(struct client *c, CURLcode code, const char *text, struct err *e);
 /* How long a call waits for a silent service; without it three minutes, for some wait until a kernel has started. */
 void client_set_patience(struct client *c, long seconds);
 bool client_reached(const struct client *c); /* did the last request find anybody there? */

@@ -234,10 +234,7 @@ static int broke_off(struct transfer *t, CURLcode code, struct err *e)
         return err_set(e, ERR_CONFLICT,
                        "the connection broke off, and what has come cannot be taken back");
     t->may_retry = true;
-    if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
-        return err_set(e, ERR_UNAVAILABLE, "no service answers at %s", client_url(t->client));
-    return err_set(e, ERR_UNAVAILABLE, "the connection to %s broke off: %s", client_url(t->client),
-                   t->error[0] ? t->error : curl_easy_strerror(code));
+    return client_broke_off(t->client, code, t->error, e);
 }
 
 static int perform(struct transfer *t, struct err *e)

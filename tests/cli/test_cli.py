@@ -104,9 +104,10 @@ def test_an_error_of_the_service_is_said_with_its_hint(service: FakeService) -> 
     assert done.stderr == "kernelhub run: session 's' is bash (use another)\n"
 
 
-def test_without_a_service_the_next_step_is_said() -> None:
-    done = cli(None, "run", "x")
-    assert done.returncode == 125
+@pytest.mark.parametrize("command", [("run", "x"), ("ls",), ("put", __file__)])
+def test_without_a_service_the_next_step_is_said(command: tuple[str, ...]) -> None:
+    done = cli(None, *command)
+    assert done.returncode == (125 if command[0] == "run" else 1)
     assert "no service answers at http://127.0.0.1:9" in done.stderr
     assert "kernelhub serve" in done.stderr
 
