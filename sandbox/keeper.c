@@ -179,6 +179,7 @@ static void tear_down(struct keeper *k)
     if (k->watches)
         keeper_images_stop(k);
     verb_server_free(k->server);
+    keeper_verbs_stop(k);
     for (struct life *l = k->lives ? zhashx_first(k->lives) : NULL; l; l = zhashx_next(k->lives))
         life_free(l);
     zhashx_destroy(&k->lives);

@@ -57,6 +57,7 @@ static void done_refresh(void *ctx)
     }
     answer(k, &r->error);
     free(r);
+    keeper_verbs_listed(k);
     if (k->images_again || k->image_waiters.n > 0)
         keeper_images_refresh(k);
 }

@@ -20,6 +20,7 @@
 #define KEEPER_BUILDERS    2
 #define KEEPER_MAX_QUEUED  256
 #define KEEPER_MAX_WAITERS 8
+#define KEEPER_MAX_EARLY   64
 #define KEEPER_MAX_WEAK    32
 
 /* Whom to answer when something is done. */
@@ -66,6 +67,7 @@ struct keeper {
     bool images_again; /* and another is wanted after it */
     struct waiters image_waiters;      /* of the verb `images`: answered by a listing that began later */
     struct waiters image_waiters_next; /* came while one ran */
+    zlistx_t *early;     /* struct early of keeper_verbs.c: asked before the first listing has ended */
     bool sweeping;       /* what was put aside is being removed */
     bool sweep_again;    /* and more has come since */
     struct workers *builders; /* threads of their own: a build takes long, and a sandbox shall not wait for it */
@@ -91,6 +93,8 @@ void life_free(struct life *l); /* at the keeper's end: the sandbox lives on */
 
 /* keeper_verbs.c */
 struct verb_handler keeper_verbs(struct keeper *k);
+void keeper_verbs_listed(struct keeper *k); /* the images are known, or not to be had */
+void keeper_verbs_stop(struct keeper *k);
 
 /* keeper_images.c */
 void keeper_images_start(struct keeper *k, const char *graph_root); /* watches Podman's list, asks for the first listing */

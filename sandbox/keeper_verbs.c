@@ -2,6 +2,9 @@
  * only kill, everybody else nothing. */
 #include "sandbox/keeper_inside.h"
 
+#include <assert.h>
+#include <stdlib.h>
+
 #include "base/json.h"
 #include "base/log.h"
 
@@ -53,6 +56,50 @@ static void do_hello(struct keeper *k, struct verb_peer peer, const struct verb_
     verb_server_reply(k->server, peer.client, r->id, buf_slice(&fields));
 }
 
+/* ---- before the images are known ---- */
+
+struct early {
+    struct verb_peer peer;
+    struct verb_request request;
+};
+
+/* Who asks a keeper that has just begun for what needs an image is answered after the first listing. */
+static bool is_early(struct keeper *k, struct verb_peer peer, const struct verb_request *r)
+{
+    if (k->images || !k->images_busy)
+        return false;
+    if (!k->early)
+        k->early = zlistx_new();
+    if (zlistx_size(k->early) >= KEEPER_MAX_EARLY)
+        return false;
+    struct early *early = calloc(1, sizeof *early);
+    assert(early);
+    *early = (struct early){ peer, *r };
+    (void)zlistx_add_end(k->early, early); /* no memory aborts */
+    return true;
+}
+
+static void drop_early(struct keeper *k, const struct uuid *sandbox_id)
+{
+    for (struct early *at = k->early ? zlistx_first(k->early) : NULL; at;
+         at = zlistx_next(k->early)) {
+        if (at->request.verb != VERB_CREATE || !uuid_equal(&at->request.sandbox_id, sandbox_id))
+            continue;
+        refuse(k, at->peer, &at->request, ERR_GONE, "the sandbox was destroyed meanwhile");
+        (void)zlistx_detach_cur(k->early); /* the cursor stands on it */
+        free(at);
+    }
+}
+
+void keeper_verbs_stop(struct keeper *k)
+{
+    for (struct early *at; k->early && (at = zlistx_detach(k->early, NULL));)
+        free(at);
+    zlistx_destroy(&k->early);
+}
+
+/* ---- one by one ---- */
+
 static void do_create(struct keeper *k, struct verb_peer peer, const struct verb_request *r)
 {
     struct err e = ERR_INIT;
@@ -63,6 +110,8 @@ static void do_create(struct keeper *k, struct verb_peer peer, const struct verb
         return refuse(k, peer, r, ERR_QUOTA, "this host has as many sandboxes as it may");
     if (policy_check_limits(&r->limits, &e) < 0)
         return verb_server_refuse(k->server, peer.client, r->id, &e);
+    if (is_early(k, peer, r))
+        return;
     if (!k->images)
         return refuse(k, peer, r, ERR_UNAVAILABLE, "the keeper does not know its images yet");
     const struct image *image = images_find(k->images, r->template_name);
@@ -78,6 +127,7 @@ static void do_destroy(struct keeper *k, struct verb_peer peer, const struct ver
     struct life *l = life_find(k, &r->sandbox_id);
     if (l)
         return life_destroy(l, peer, r->id);
+    drop_early(k, &r->sandbox_id);
     verb_server_reply(k->server, peer.client, r->id, SLICE_LITERAL(""));
 }
 
@@ -133,7 +183,7 @@ static void do_purge(struct keeper *k, struct verb_peer peer, const struct verb_
 
 static void do_build(struct keeper *k, struct verb_peer peer, const struct verb_request *r)
 {
-    if (keeper_build_repeat(k, peer, r))
+    if (keeper_build_repeat(k, peer, r) || is_early(k, peer, r))
         return;
     if (!k->images)
         return refuse(k, peer, r, ERR_UNAVAILABLE, "the keeper does not know its images yet");
@@ -167,6 +217,16 @@ static void on_request(void *ctx, struct verb_peer peer, const struct verb_reque
     if (VERBS[r->verb].of_warden == is_hub(k, peer.uid))
         return refuse(k, peer, r, ERR_FORBIDDEN, "this verb is not for you");
     VERBS[r->verb].run(k, peer, r);
+}
+
+void keeper_verbs_listed(struct keeper *k)
+{
+    zlistx_t *early = TAKE(k->early);
+    for (struct early *at; early && (at = zlistx_detach(early, NULL));) {
+        VERBS[at->request.verb].run(k, at->peer, &at->request);
+        free(at);
+    }
+    zlistx_destroy(&early);
 }
 
 struct verb_handler keeper_verbs(struct keeper *k)

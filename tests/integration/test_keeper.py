@@ -108,9 +108,12 @@ class Hub:
     def ask(self, verb: str, **fields: object) -> dict[str, Any]:
         return self.answer(self.send(verb, **fields))
 
-    def create(self, sandbox: str | None = None, **fields: object) -> dict[str, Any]:
+    def send_create(self, sandbox: str | None = None, **fields: object) -> int:
         wish = {"sandbox_id": sandbox or str(uuid.uuid4()), "user_id": "ann", "template": "slim", "workspace": "shared", "limits": LIMITS}
-        return self.ask("create", **(wish | fields))
+        return self.send("create", **(wish | fields))
+
+    def create(self, sandbox: str | None = None, **fields: object) -> dict[str, Any]:
+        return self.answer(self.send_create(sandbox, **fields))
 
     def exited(self, sandbox: str) -> dict[str, Any]:
         while True:
@@ -147,7 +150,8 @@ class Keeper:
             return [program, *(m.removeprefix("--") for m in more)], env
         return [str(BUILD / "cmd" / "kernelhub"), "keeper", f"--state={self.state}", f"--run={self.run}", *more], env
 
-    def start(self) -> None:
+    def start(self, listed: bool = True) -> None:
+        """listed: it knows its images."""
         command, env = self.command()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -159,7 +163,7 @@ class Keeper:
             except OSError:
                 time.sleep(0.02)
                 continue
-            assert hub.ask("images")["ok"]
+            assert not listed or hub.ask("images")["ok"]
             return
         raise AssertionError("keeper.sock did not appear:\n" + self.log.read_text())
 
@@ -543,6 +547,20 @@ ballast = bytearray(30 << 20)
         process.kill()
         process.wait()
     assert not Path("oom").exists(), "conmon writes it where the keeper was started"
+    wait_until(lambda: not keeper.leftovers())
+
+
+def test_who_asks_before_the_images_are_known_is_answered(keeper: Keeper) -> None:
+    keeper.kill()
+    keeper.start(listed=False)
+    hub = keeper.hub()
+    gone, kept = (str(uuid.uuid4()) for _ in range(2))
+    created = [hub.send_create(gone), hub.send_create(kept)]
+    destroyed = hub.send("destroy", sandbox_id=gone)
+    assert hub.answer(created[1])["ok"] and hub.answer(destroyed)["ok"]
+    assert hub.answer(created[0])["error"]["code"] == "gone", "its end wins"
+    assert [s["sandbox_id"] for s in hub.ask("list")["sandboxes"]] == [kept]
+    assert hub.ask("destroy", sandbox_id=kept)["ok"]
     wait_until(lambda: not keeper.leftovers())
 
 
