@@ -44,15 +44,43 @@ static void note_within(struct hub *h, const struct user *u)
             s->n_changes_within = changes_count_of(s->watched);
 }
 
-/* Such sandboxes, of all users when u is NULL; all there are, when none of them was seen to write (through a memory map, or above the
- * bound of watches). */
-static zlistx_t *find_writers(struct hub *h, const struct user *u)
+static bool is_at_work(const struct sandbox *s)
+{
+    for (const struct session *at = zhashx_first(s->hub->sessions); at;
+         at = zhashx_next(s->hub->sessions))
+        if (at->sandbox == s && at->running)
+            return true;
+    return false;
+}
+
+static bool is_any(const struct sandbox *s)
+{
+    return true;
+}
+
+/* Of that user; of all when u is NULL. */
+static zlistx_t *find_sandboxes(struct hub *h, const struct user *u,
+                                bool (*is_one)(const struct sandbox *s))
 {
     zlistx_t *found = zlistx_new();
-    for (int all = 0; all < 2 && zlistx_size(found) == 0; all++)
-        for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
-            if ((!u || s->user == u) && s->state == SANDBOX_UP && (all || writes(s)))
-                (void)zlistx_add_end(found, s); /* no memory aborts */
+    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
+        if ((!u || s->user == u) && s->state == SANDBOX_UP && is_one(s))
+            (void)zlistx_add_end(found, s); /* no memory aborts */
+    return found;
+}
+
+/* Those that write; when none was seen to (it does through a memory map, or above the bound of watches) those it may be. */
+static zlistx_t *find_writers(struct hub *h, const struct user *u)
+{
+    zlistx_t *found = find_sandboxes(h, u, writes);
+    if (zlistx_size(found) == 0 && !u) {
+        zlistx_destroy(&found);
+        found = find_sandboxes(h, u, is_at_work);
+    }
+    if (zlistx_size(found) == 0) {
+        zlistx_destroy(&found);
+        found = find_sandboxes(h, u, is_any);
+    }
     return found;
 }
 
