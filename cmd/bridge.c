@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "protocol/mcp_message.h"
 
 #define MAX_CALLS  256
 #define MAX_BYTES  (128u << 20) /* of all calls that are under way */
@@ -43,6 +44,20 @@ static void no_json(struct bridge *b, const char *why)
     bridge_say(b, buf_slice(&line));
 }
 
+static void refuse_broken(struct bridge *b, struct slice line)
+{
+    CLEANUP_BUF struct buf room = BUF_INIT(0);
+    CLEANUP_BUF struct buf answer = BUF_INIT(4096);
+    struct slice id;
+
+    if (!mcp_message_broken_id(line, &room, &id)) {
+        no_json(b, "that line is no JSON (UTF-8, one message a line, at most 64 levels)");
+        return;
+    }
+    mcp_write_error(&answer, id, MCP_INVALID_PARAMS, MCP_BROKEN_TEXT, slice_of(NULL, 0));
+    bridge_say(b, buf_slice(&answer));
+}
+
 static bool is_with_service(const struct bridge_call *c)
 {
     return c->curl || c->is_resumed;
@@ -78,7 +93,7 @@ static void on_line(void *arg, struct slice line)
         return;
     }
     if (!bridge_message_read(line, &m)) {
-        no_json(b, "that line is no JSON (UTF-8, one message a line, at most 64 levels, no NUL)");
+        refuse_broken(b, line);
         return;
     }
     if (cancel(b, &m))
