@@ -72,6 +72,14 @@ def test_languages_sessions_and_fresh_kernels(modern: Mcp) -> None:
     assert "cobol" in modern.fails("execute_code", code="x", language="cobol")
 
 
+def test_a_language_has_one_kernel_however_it_is_spelled(modern: Mcp, http: httpx.Client) -> None:
+    modern.ok("execute_code", code="spelled = 1", language="python")
+    for name in ("Python", "PYTHON", "py", "Python3"):
+        said = modern.ok("execute_code", code="spelled", language=name)
+        assert (said["session"], said.get("result")) == ("python", "1"), name
+    assert http.post("/api/v1/sessions", json={"language": "Bash"}).json()["name"] == "bash"
+
+
 def test_wrong_arguments_are_told_by_the_fields_name(mcp: Mcp) -> None:
     for arguments, word in (
         ({}, "code"),
