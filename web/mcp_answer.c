@@ -92,3 +92,13 @@ void mcp_answer_error(struct mcp_call *c, const struct err *e)
 {
     mcp_call_tool_error(c, e, e->code < ERR_N_CODES ? HINTS[e->code] : NULL);
 }
+
+void mcp_answer_execution_error(struct mcp_call *c, const struct err *e)
+{
+    if (e->code == ERR_NOT_FOUND)
+        mcp_call_tool_error(c, e,
+                            "An execution_id is a UUID; it stands in the first line of what "
+                            "execute_code and run_code answered.");
+    else
+        mcp_answer_error(c, e);
+}

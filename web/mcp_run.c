@@ -137,7 +137,7 @@ static void on_record(void *arg, const struct err *e, struct slice json)
     run->wait = NULL;
     run->has_ended = true;
     if (e)
-        mcp_answer_error(run->call, e);
+        mcp_answer_execution_error(run->call, e);
     else
         show(run, json);
 }

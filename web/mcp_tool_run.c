@@ -121,17 +121,24 @@ static const struct field LOOK[] = {
 
 static int check_part(const struct mcp_output_wish *w, struct err *e)
 {
-    if ((w->head && w->tail) || ((w->head || w->tail) && w->offset))
+    if ((w->head && w->tail) || ((w->head || w->tail) && w->offset > 0))
         return err_set(e, ERR_INVALID, "fields 'head', 'tail' and 'offset' exclude one another");
     if (w->grep && strchr(w->grep, '\n'))
         return err_set(e, ERR_INVALID, "field 'grep' has to be plain text in one line");
     return 0;
 }
 
+/* Who waits and says the default of all the rest wants to see the whole. */
+static bool wants_part(const struct mcp_output_wish *w, int64_t wait_seconds)
+{
+    return w->stream || w->limit || w->head || w->tail || w->grep ||
+           w->offset >= (wait_seconds ? 1 : 0);
+}
+
 void mcp_get_execution(struct mcp_call *c, struct slice arguments)
 {
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
-    struct look look = { .execution_id = NULL };
+    struct look look = { .part = { .offset = -1 } }; /* 0 is a place, too */
     struct uuid id;
     struct err e = ERR_INIT;
     if (fields_read(&fields, arguments, LOOK, ARRAY_LEN(LOOK), c->site->config, &look, &e) < 0 ||
@@ -140,16 +147,14 @@ void mcp_get_execution(struct mcp_call *c, struct slice arguments)
         return;
     }
     if (!uuid_parse(slice_str(look.execution_id), &id)) { /* no id of ours */
-        (void)err_set(
-            &e, ERR_NOT_FOUND,
-            "execution_id is no execution's: it is a UUID, which execute_code answers with");
-        mcp_answer_error(c, &e);
+        (void)err_set(&e, ERR_NOT_FOUND, "there is no such execution");
+        mcp_answer_execution_error(c, &e);
         return;
     }
     struct mcp_view_options options = view_of(c, look.max_chars);
     const struct mcp_output_wish *p = &look.part;
     options.is_look = true;
-    if (p->stream || p->offset || p->limit || p->head || p->tail || p->grep)
+    if (wants_part(p, look.wait_seconds))
         mcp_output_answer(c, &id, p, options.max_chars);
     else
         mcp_run_look(c, &id, &options, look.wait_seconds * 1000);

@@ -177,7 +177,8 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
           EXECUTION ","
           SAYS("stream", "string") ","
           SAYS("text", "string") ","
-          SAYS("next_offset", "integer")),
+          SAYS("next_offset", "integer") ","
+          SAYS("ended", "boolean")),
       .annotations = HINTS("Look at an execution", "true", "false", "true"),
       .meta = LARGE,
       .call = mcp_get_execution },

@@ -158,6 +158,32 @@ def test_ten_megabytes_arrive_cut_and_the_rest_can_be_read(mcp: Mcp) -> None:
     assert time.monotonic() - began < 60
 
 
+def test_a_part_from_the_first_byte_on_is_a_part(modern: Mcp) -> None:
+    said = modern.ok("execute_code", code="for i in range(20_000): print(i)")
+    part = modern.ok("get_execution", execution_id=said["execution_id"], offset=0)
+    assert part["text"].startswith("0\n1\n2\n") and part["next_offset"] == len(part["text"]) and part["ended"] is True
+    assert modern.ok("get_execution", execution_id=said["execution_id"], offset=0, head=2)["text"] == "0\n1\n"
+    assert modern.ok("get_execution", execution_id=said["execution_id"], offset=0, wait_seconds=5)["status"] == "ok"  # all as it stands in the schema
+    runs = modern.ok("execute_code", code="print('so far', flush=True)\nimport time; time.sleep(60)", background=True)["execution_id"]
+    wait_until(lambda: modern.ok("get_execution", execution_id=runs, tail=5)["text"] == "so far\n", 20)
+    result = modern.tool("get_execution", execution_id=runs, tail=5)
+    assert result["structuredContent"]["ended"] is False and "has not ended" in text_of(result)
+    modern.ok("interrupt_execution", execution_id=runs)
+
+
+def test_errors_say_what_helps(modern: Mcp) -> None:
+    for tool in ("get_execution", "interrupt_execution"):
+        for unknown in ("x", str(uuid.uuid4())):
+            text = modern.fails(tool, execution_id=unknown)
+            assert "first line" in text and "list_files" not in text
+    text = modern.fails("get_execution", execution_id=str(uuid.uuid4()), tail=3)
+    assert "first line" in text and "list_files" not in text
+    name = f"half-{uuid.uuid4().hex[:8]}"
+    text = modern.fails("create_sandbox", name=name, language="cobol")
+    assert "python" in text and f"'{name}' was made" in text
+    assert modern.ok("destroy_sandbox", sandbox_name=name)["existed"] is True
+
+
 def test_every_text_obeys_the_budget(modern: Mcp) -> None:
     long = modern.tool("execute_code", code="print('x' * 50_000); 'y' * 50_000", max_output_chars=3000)
     assert len(text_of(long)) <= 3000
