@@ -184,6 +184,16 @@ def test_errors_say_what_helps(modern: Mcp) -> None:
     assert modern.ok("destroy_sandbox", sandbox_name=name)["existed"] is True
 
 
+def test_the_address_of_what_was_cut_is_where_it_is(modern: Mcp) -> None:
+    """Some clients show the structured content alone."""
+    for code, stream in (("'y' * 5000", "output-1"), ("import sys; _ = sys.stderr.write('z' * 5000)", "stderr"), ("raise ValueError('x' * 5000)", "error")):
+        result = modern.tool("execute_code", code=code, max_output_chars=1000)
+        said = result["structuredContent"]
+        assert said["truncated"] and said["output_uri"].endswith(f"/{said['execution_id']}/{stream}")
+        assert said["output_uri"] in [b["uri"] for b in result["content"] if b["type"] == "resource_link"]
+        assert len(modern.call("resources/read", {"uri": said["output_uri"]})["contents"][0]["text"]) >= 5000
+
+
 def test_every_text_obeys_the_budget(modern: Mcp) -> None:
     long = modern.tool("execute_code", code="print('x' * 50_000); 'y' * 50_000", max_output_chars=3000)
     assert len(text_of(long)) <= 3000
