@@ -212,7 +212,8 @@ void mcp_destroy_sandbox(struct mcp_call *c, struct slice arguments)
     struct slice id;
     struct err e = ERR_INIT;
     if (fields_read(&fields, arguments, DESTROY, ARRAY_LEN(DESTROY), c->site->config, &wish, &e) <
-        0) {
+            0 ||
+        mcp_check_chars(wish.max_chars, &e) < 0) {
         mcp_answer_error(c, &e);
         return;
     }

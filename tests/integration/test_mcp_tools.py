@@ -171,6 +171,16 @@ def test_a_part_from_the_first_byte_on_is_a_part(modern: Mcp) -> None:
     modern.ok("interrupt_execution", execution_id=runs)
 
 
+def test_the_address_of_what_was_cut_is_where_it_is(modern: Mcp) -> None:
+    """Some clients show the structured content alone."""
+    for code, stream in (("'y' * 5000", "output-1"), ("import sys; _ = sys.stderr.write('z' * 5000)", "stderr"), ("raise ValueError('x' * 5000)", "error")):
+        result = modern.tool("execute_code", code=code, max_output_chars=1000)
+        said = result["structuredContent"]
+        assert said["truncated"] and said["output_uri"].endswith(f"/{said['execution_id']}/{stream}")
+        assert said["output_uri"] in [b["uri"] for b in result["content"] if b["type"] == "resource_link"]
+        assert len(modern.call("resources/read", {"uri": said["output_uri"]})["contents"][0]["text"]) >= 5000
+
+
 def test_errors_say_what_helps(modern: Mcp) -> None:
     for tool in ("get_execution", "interrupt_execution"):
         for unknown in ("x", str(uuid.uuid4())):
@@ -182,16 +192,6 @@ def test_errors_say_what_helps(modern: Mcp) -> None:
     text = modern.fails("create_sandbox", name=name, language="cobol")
     assert "python" in text and f"'{name}' was made" in text
     assert modern.ok("destroy_sandbox", sandbox_name=name)["existed"] is True
-
-
-def test_the_address_of_what_was_cut_is_where_it_is(modern: Mcp) -> None:
-    """Some clients show the structured content alone."""
-    for code, stream in (("'y' * 5000", "output-1"), ("import sys; _ = sys.stderr.write('z' * 5000)", "stderr"), ("raise ValueError('x' * 5000)", "error")):
-        result = modern.tool("execute_code", code=code, max_output_chars=1000)
-        said = result["structuredContent"]
-        assert said["truncated"] and said["output_uri"].endswith(f"/{said['execution_id']}/{stream}")
-        assert said["output_uri"] in [b["uri"] for b in result["content"] if b["type"] == "resource_link"]
-        assert len(modern.call("resources/read", {"uri": said["output_uri"]})["contents"][0]["text"]) >= 5000
 
 
 def test_every_text_obeys_the_budget(modern: Mcp) -> None:
@@ -210,6 +210,10 @@ def test_every_text_obeys_the_budget(modern: Mcp) -> None:
             break
         cursor = {"cursor": said["next_cursor"]}
     assert seen == [f"many/{i:04d}" for i in range(300)]
+    deep = "/".join(["d" * 200] * 10) + "/f"
+    assert len(text_of(modern.tool("upload_file", path=deep, content="1", max_output_chars=1000))) <= 1000
+    assert "max_output_chars" in modern.fails("upload_file", path="a", content="1", max_output_chars=999)
+    assert "max_output_chars" in modern.fails("destroy_sandbox", sandbox_name="a", max_output_chars=999)
     modern.ok("upload_file", path="long.txt", content="é\n" * 20_000)
     said = modern.ok("download_file", path="long.txt", max_output_chars=1000)
     assert len(said["content"]) <= 1000 and said["truncated"]
@@ -319,6 +323,7 @@ def test_files_go_in_and_out(mcp: Mcp) -> None:
         mcp.fails("download_file", path=path)
     assert [f["path"] for f in mcp.ok("list_files", path="in", pattern="*.bin")["files"]] == ["in/größe 1.bin"]
     assert mcp.ok("list_files", path="./in")["files"][0]["size_bytes"] == len(data)
+    assert [(f["path"], f["type"]) for f in mcp.ok("list_files", path="in/größe 1.bin")["files"]] == [("in/größe 1.bin", "file")]
 
 
 def test_links_of_the_sandbox_lead_nowhere(modern: Mcp) -> None:
