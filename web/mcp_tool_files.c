@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "kernelhub/sandbox_verbs.h"
 #include "protocol/text_excerpt.h"
 #include "web/contents.h"
 #include "web/fields.h"
@@ -176,6 +177,7 @@ struct upload {
     struct mcp_files_job job;
     struct buf bytes;
     bool overwrite, is_new;
+    char sandbox[MCP_MAX_NAME + 1];
     int64_t max_chars;
     struct files_stat st;
     char sha256[FILES_SHA256_HEX];
@@ -219,7 +221,7 @@ static void upload_done(void *own)
     json_quote(&a.structured, buf_slice(&path));
     buf_addf(&a.structured, ",\"size_bytes\":%" PRIu64 ",\"sha256\":\"%s\",\"created\":%s}",
              u->st.bytes, u->sha256, u->is_new ? "true" : "false");
-    mcp_resources_file_changed(c, u->job.path, u->is_new);
+    mcp_resources_file_changed(c, u->sandbox, u->job.path, u->is_new);
     mcp_answer_send(&a, c);
 }
 
@@ -278,5 +280,7 @@ void mcp_upload_file(struct mcp_call *c, struct slice arguments)
     }
     u->overwrite = want.overwrite;
     u->max_chars = want.max_chars;
+    (void)snprintf(u->sandbox, sizeof u->sandbox, "%s",
+                   want.sandbox ? want.sandbox : SANDBOX_DEFAULT);
     mcp_files_job_start(&u->job, run_upload, true);
 }

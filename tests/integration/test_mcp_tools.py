@@ -412,6 +412,46 @@ def test_a_subscriber_hears_of_files_whoever_wrote_them(service: Service, mcp: M
     assert any(m.get("method") == "notifications/resources/list_changed" for m in heard)
 
 
+def test_a_file_is_watched_under_each_name_of_its_sandbox_and_no_other(service: Service, modern: Mcp) -> None:
+    suffix, heard = uuid.uuid4().hex[:8], list[dict[str, Any]]()
+    box, other = f"own-{suffix}", f"beside-{suffix}"
+    own = modern.ok("create_sandbox", name=box, workspace="private")["sandbox_id"]
+    modern.ok("create_sandbox", name=other)
+    uris = {where: f"sandbox://{where}/files/{suffix}%20%C3%BC" for where in (box, own, other, "default")}
+    listener = Mcp(service.url, service.key)
+    in_background(lambda: listen_for(listener, heard, list(uris.values())))
+    wait_until(lambda: heard, 10)
+
+    def told(tool: str, **arguments: Any) -> set[str]:
+        heard.clear()
+        modern.ok(tool, **arguments)
+        time.sleep(2.2)  # told once a second; what is not told comes late, too
+        return {m["params"]["uri"] for m in heard if m["method"] == "notifications/resources/updated"}
+
+    write = f"open({suffix + ' ü'!r}, 'a').write('1')"
+    try:
+        for private in ({"tool": "execute_code", "code": write}, {"tool": "upload_file", "path": f"{suffix} ü", "content": "2"}):
+            assert told(sandbox_id=box, **private) == {uris[box], uris[own]}
+            assert "notifications/resources/list_changed" not in [m["method"] for m in heard]  # it is not in the list
+        for shared in ({}, {"sandbox_id": other}):
+            assert told("execute_code", code=write, **shared) == {uris["default"], uris[other]}
+    finally:
+        listener.close()
+        for name in (box, other):
+            modern.ok("destroy_sandbox", sandbox_name=name)
+
+
+def listen_for(mcp: Mcp, heard: list[dict[str, Any]], uris: list[str]) -> None:
+    params = {"notifications": {"resourceSubscriptions": uris, "resourcesListChanged": True}}
+    body = mcp.body("subscriptions/listen", params, 77)
+    try:
+        with mcp.http.stream("POST", "/mcp", json=body, headers=mcp.headers("subscriptions/listen", body["params"])) as reply:
+            for message in mcp.messages(reply):
+                heard.append(message)
+    except (httpx.HTTPError, RuntimeError, OSError):
+        pass  # the test is over
+
+
 def test_prompts_name_the_tools(mcp: Mcp) -> None:
     assert [p["name"] for p in mcp.call("prompts/list")["prompts"]] == ["analyze_file", "fix_error"]
     got = mcp.call("prompts/get", {"name": "analyze_file", "arguments": {"path": "a.csv", "question": "why?"}})
