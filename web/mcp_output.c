@@ -145,8 +145,8 @@ static void image_done(struct reading *o, struct slice base64)
     if (!base64_decode(&bytes, base64) || !image_head_read(buf_slice(&bytes), &head)) {
         (void)err_set(
             &e, ERR_TOO_LARGE,
-            "%s is no image of at most %u bytes: read the resource, or GET /api/v1/executions/%s",
-            o->stream, MCP_VIEW_MAX_IMAGE_BYTES, o->id.text);
+            "%s is no image of at most %u bytes: draw it smaller (size, dpi), or read the resource",
+            o->stream, MCP_VIEW_MAX_IMAGE_BYTES);
         fail(o, &e);
         return;
     }

@@ -171,6 +171,14 @@ def test_a_part_from_the_first_byte_on_is_a_part(modern: Mcp) -> None:
     modern.ok("interrupt_execution", execution_id=runs)
 
 
+def test_an_image_that_is_too_wide_is_said_so(modern: Mcp) -> None:
+    wide = bytearray(base64.b64decode(PNG))
+    wide[16:24] = (4000).to_bytes(4, "big") * 2
+    modern.ok("upload_file", path="wide.png", content=base64.b64encode(wide).decode(), encoding="base64")
+    text = text_of(modern.tool("download_file", path="wide.png"))
+    assert "4000x4000" in text and "1568" in text and "no text" not in text
+
+
 def test_the_address_of_what_was_cut_is_where_it_is(modern: Mcp) -> None:
     """Some clients show the structured content alone."""
     for code, stream in (("'y' * 5000", "output-1"), ("import sys; _ = sys.stderr.write('z' * 5000)", "stderr"), ("raise ValueError('x' * 5000)", "error")):
