@@ -73,14 +73,18 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
     { .name = "list_sandboxes",
       .title = "List sandboxes",
       .description =
-          "List your sandboxes with their ids, names, states and sessions. Use it to find a sandbox whose id you have lost. Sandboxes "
+          "List your sandboxes with their ids, names, states and sessions, and the executions that run there. Use it to find an id that you "
+          "have lost. Sandboxes "
           "belong to you, not to this conversation: other clients of yours see and use the same ones.",
       .input_schema = OBJECT("",
           INTEGER("limit", "1", "500", "Most sandboxes on a page. Default 50.") ","
           CURSOR ","
           MAX_CHARS),
       .output_schema = RESULT("\"sandboxes\",\"count\"",
-          SAYS_ITEMS("sandboxes", "\"sandbox_id\"", SANDBOX_SAYS) ","
+          SAYS_ITEMS("sandboxes", "\"sandbox_id\"",
+                     SANDBOX_SAYS ","
+                     SAYS_ITEMS("running", "\"session\",\"execution_id\"",
+                                SAYS("session", "string") "," SAYS("execution_id", "string"))) ","
           SAYS("count", "integer") ","
           SAYS("next_cursor", "string")),
       .annotations = HINTS("List sandboxes", "true", "false", "true"),

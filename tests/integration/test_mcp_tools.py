@@ -171,6 +171,17 @@ def test_a_part_from_the_first_byte_on_is_a_part(modern: Mcp) -> None:
     modern.ok("interrupt_execution", execution_id=runs)
 
 
+def test_what_runs_is_found_by_who_lost_its_id(modern: Mcp) -> None:
+    begun = modern.ok("execute_code", code="import time; time.sleep(60)", session="lost", background=True)
+    wait_until(lambda: modern.ok("get_execution", execution_id=begun["execution_id"])["status"] == "running", 20)
+    listed = modern.tool("list_sandboxes")
+    [box] = [s for s in listed["structuredContent"]["sandboxes"] if s["name"] == "default"]
+    assert {"session": "lost", "execution_id": begun["execution_id"]} in box["running"]
+    assert f"session lost runs execution_id {begun['execution_id']}" in text_of(listed)
+    modern.ok("interrupt_execution", execution_id=begun["execution_id"])
+    wait_until(lambda: not [s for s in modern.ok("list_sandboxes")["sandboxes"] if s["running"]], 20)
+
+
 def test_an_image_that_is_too_wide_is_said_so(modern: Mcp) -> None:
     wide = bytearray(base64.b64decode(PNG))
     wide[16:24] = (4000).to_bytes(4, "big") * 2
