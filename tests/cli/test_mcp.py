@@ -299,6 +299,16 @@ def test_a_text_that_is_not_taken_is_refused_under_its_requests_id(client: Clien
     assert "id" not in told and told["error"]["code"] == -32700
 
 
+def test_a_modern_connection_takes_no_handshake(service: FakeMcp, client: Client) -> None:
+    client.ask_modern("d", "server/discover")
+    assert "result" in client.next()
+    client.ask(1, "initialize", **HELLO)
+    told = client.next()
+    assert (told["id"], told["error"]["code"]) == (1, -32022)
+    assert told["error"]["data"] == {"supported": [VERSION], "requested": "2025-11-25"}
+    assert not service.sent("initialize")
+
+
 def test_a_refusal_keeps_its_code_and_gets_the_requests_id(service: FakeMcp, client: Client) -> None:
     client.initialize()
     service.on["ping"] = lambda x: x.send(400, {"jsonrpc": "2.0", "error": {"code": -32602, "message": "no", "data": [1]}})
