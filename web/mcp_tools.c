@@ -39,10 +39,13 @@
 #define LANGUAGE \
     STRING("language", "python (default), bash, javascript, typescript, or another language of the sandbox's image. " \
                        "Each language has a kernel of its own; all see the same files.")
+#define TIMEOUT_SECONDS(text) \
+    TYPED("timeout_seconds", "number") ",\"exclusiveMinimum\":0" \
+    DESCRIBED("The code is interrupted after this many seconds; variables are kept. " text)
 #define TIMEOUT \
-    TYPED("timeout_seconds", "number") ",\"exclusiveMinimum\":0,\"default\":60" \
-    DESCRIBED("The code is interrupted after this many seconds; variables are kept. Above 50 use background=true, for many " \
-              "clients give up after a minute.")
+    TIMEOUT_SECONDS("Default 60, with background=true 3600. Above 50 use background=true, for many clients give up after a minute.")
+#define TIMEOUT_IN_FRONT \
+    TIMEOUT_SECONDS("Default 60. Above 50 use execute_code with background=true, for many clients give up after a minute.")
 #define CURSOR STRING("cursor", "From the page before, as it stood there.")
 
 /* ---- results of several tools ---- */
@@ -151,7 +154,7 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
           STRING("sandbox_name", "Name or id of the sandbox.") ","
           CODE ","
           LANGUAGE ","
-          TIMEOUT ","
+          TIMEOUT_IN_FRONT ","
           MAX_CHARS),
       .output_schema = RESULT(EXECUTION_REQUIRED ",\"success\",\"output\"",
           EXECUTION ","

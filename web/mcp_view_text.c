@@ -24,7 +24,7 @@ static const char *const ADVICE[STATUS_N] = {
     [STATUS_INTERRUPTED] = "It was interrupted. Variables are kept.",
     [STATUS_TIMEOUT] = "It took longer than timeout_seconds and was interrupted. Variables are "
                        "kept unless the kernel had to be killed. Use "
-                       "a larger timeout_seconds, or background=true and get_execution.",
+                       "a larger timeout_seconds, with background=true and get_execution above 50.",
     [STATUS_OOM] = "The sandbox ran out of memory: variables are lost, files are kept. The next "
                    "call starts a new kernel.",
     [STATUS_KERNEL_DIED] =

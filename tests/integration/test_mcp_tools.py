@@ -171,6 +171,19 @@ def test_a_part_from_the_first_byte_on_is_a_part(modern: Mcp) -> None:
     modern.ok("interrupt_execution", execution_id=runs)
 
 
+def test_background_is_for_what_takes_long(modern: Mcp, make_service: Any) -> None:
+    """What is told to run beside the conversation is not interrupted after the minute that a conversation waits."""
+    strict = make_service("limits/max_timeout_seconds=2")
+    with Mcp(strict.url, strict.key) as mcp:
+        assert mcp.ok("execute_code", code="1")["result"] == "1"
+        begun = mcp.ok("execute_code", code="import time; time.sleep(60)", background=True)["execution_id"]
+        ended = mcp.tool("get_execution", execution_id=begun, wait_seconds=20)
+        assert ended["structuredContent"]["status"] == "timeout" and "background=true" in text_of(ended)
+    tools = {t["name"]: t["inputSchema"]["properties"] for t in modern.call("tools/list")["tools"]}
+    assert "3600" in tools["execute_code"]["timeout_seconds"]["description"]
+    assert "background" not in tools["run_code"] and "execute_code" in tools["run_code"]["timeout_seconds"]["description"]
+
+
 def test_what_runs_is_found_by_who_lost_its_id(modern: Mcp) -> None:
     begun = modern.ok("execute_code", code="import time; time.sleep(60)", session="lost", background=True)
     wait_until(lambda: modern.ok("get_execution", execution_id=begun["execution_id"])["status"] == "running", 20)
