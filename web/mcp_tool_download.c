@@ -263,6 +263,8 @@ void mcp_download_file(struct mcp_call *c, struct slice arguments)
     d->max_bytes = want.max_bytes < 4 ? 4 : want.max_bytes; /* at least one character */
     d->max_chars = want.max_chars;
     d->encoding = encoding_of(want.encoding);
-    (void)snprintf(d->sandbox, sizeof d->sandbox, "%s", want.sandbox ? want.sandbox : "default");
+    (void)snprintf(d->sandbox, sizeof d->sandbox, "%s",
+                   want.sandbox && !mcp_files_are_shared(c, want.sandbox) ? want.sandbox
+                                                                          : "default");
     mcp_files_job_start(&d->job, run, false);
 }

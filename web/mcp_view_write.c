@@ -67,7 +67,7 @@ static bool write_file_uri(const struct mcp_view *v, struct slice raw_path, stru
     json_unescape(&text, raw_path);
     if (text.failed || files_path_read(buf_slice(&text), path, &e) < 0)
         return false;
-    buf_addf(out, "sandbox://%s/files/", v->sandbox);
+    buf_addf(out, "sandbox://%s/files/", v->options.has_own_files ? v->sandbox : "default");
     file_path_write(path, out);
     return !out->failed;
 }

@@ -379,6 +379,26 @@ def test_what_code_wrote_is_told(modern: Mcp) -> None:
     assert modern.call("resources/read", {"uri": link["uri"]})["contents"][0]["text"] == "a,b"
 
 
+def test_the_link_of_a_file_is_good_as_long_as_the_file(modern: Mcp) -> None:
+    def links(result: dict[str, Any]) -> list[str]:
+        return [b["uri"] for b in result["content"] if b["type"] == "resource_link"]
+
+    suffix = uuid.uuid4().hex[:8]
+    for name, more, owner in ((f"s{suffix}", {}, "default"), (f"p{suffix}", {"workspace": "private"}, None)):
+        box = modern.ok("create_sandbox", name=name, **more)["sandbox_id"]
+        [written] = links(modern.tool("execute_code", sandbox_id=name, code=f"_ = open('{name}', 'w').write('x' * 5000)"))
+        assert written == f"sandbox://{owner or box}/files/{name}"
+        [read] = links(modern.tool("download_file", path=name, sandbox_id=name, max_output_chars=1000))
+        assert read == f"sandbox://{owner or name}/files/{name}"
+        assert len(modern.call("resources/read", {"uri": written})["contents"][0]["text"]) == 5000
+        modern.ok("destroy_sandbox", sandbox_name=name)
+        if owner:
+            assert len(modern.call("resources/read", {"uri": written})["contents"][0]["text"]) == 5000
+        else:
+            with pytest.raises(McpError):
+                modern.call("resources/read", {"uri": written})
+
+
 def test_resources_and_their_completion(mcp: Mcp) -> None:
     mcp.ok("upload_file", path="plots/größe.txt", content="hello")
     said = mcp.ok("execute_code", code="print('out'); 1 / 0")

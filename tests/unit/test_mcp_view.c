@@ -114,7 +114,7 @@ static void text_shows_each_section_and_stands_alone(void **state)
         "[{\"path\":\"a "
         "b.csv\",\"change\":\"created\",\"bytes\":12},{\"path\":\"old\",\"change\":\"deleted\"}]");
     member_is(buf_slice(&out), "isError", "false");
-    member_is(content(buf_slice(&out), 1), "uri", "\"sandbox://" BOX "/files/a%20b.csv\"");
+    member_is(content(buf_slice(&out), 1), "uri", "\"sandbox://default/files/a%20b.csv\"");
     assert_int_equal(content(buf_slice(&out), 2).len, 0);
 }
 
