@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "protocol/mcp_message.h"
 
 #define MAX_CALLS  256
 #define MAX_BYTES  (128u << 20) /* of all calls that are under way */
@@ -43,6 +44,38 @@ static void no_json(struct bridge *b, const char *why)
     bridge_say(b, buf_slice(&line));
 }
 
+static void refuse_broken(struct bridge *b, struct slice line)
+{
+    CLEANUP_BUF struct buf room = BUF_INIT(0);
+    CLEANUP_BUF struct buf answer = BUF_INIT(4096);
+    struct slice id;
+
+    if (!mcp_message_broken_id(line, &room, &id)) {
+        no_json(b, "that line is no JSON (UTF-8, one message a line, at most 64 levels)");
+        return;
+    }
+    mcp_write_error(&answer, id, MCP_INVALID_PARAMS, MCP_BROKEN_TEXT, slice_of(NULL, 0));
+    bridge_say(b, buf_slice(&answer));
+}
+
+/* A connection stays with its era, as one over a WebSocket does: calls behind such a handshake would lack what a modern one says. */
+static bool refuse_handshake(struct bridge *b, const struct bridge_message *m)
+{
+    CLEANUP_BUF struct buf answer = BUF_INIT(4096);
+    struct mcp_fault f = { .code = MCP_UNSUPPORTED_VERSION,
+                           .text = "this connection began with another protocol version" };
+    struct slice version;
+
+    if (b->era != BRIDGE_MODERN || m->kind != BRIDGE_REQUEST || !bridge_message_is(m, "initialize"))
+        return false;
+    if (!json_member_string(m->params, "protocolVersion", &version) ||
+        !json_copy_string(version, f.requested, sizeof f.requested))
+        f.requested[0] = '\0';
+    mcp_write_fault(&answer, m->id, &f);
+    bridge_say(b, buf_slice(&answer));
+    return true;
+}
+
 static bool is_with_service(const struct bridge_call *c)
 {
     return c->curl || c->is_resumed;
@@ -78,10 +111,10 @@ static void on_line(void *arg, struct slice line)
         return;
     }
     if (!bridge_message_read(line, &m)) {
-        no_json(b, "that line is no JSON (UTF-8, one message a line, at most 64 levels, no NUL)");
+        refuse_broken(b, line);
         return;
     }
-    if (cancel(b, &m))
+    if (cancel(b, &m) || refuse_handshake(b, &m))
         return;
     if (b->n_calls < MAX_CALLS && b->n_bytes + line.len <= MAX_BYTES) {
         bridge_on_new(bridge_call_add(b, BRIDGE_FOR_CLIENT, line, false));

@@ -239,7 +239,7 @@ void bridge_on_gone(struct bridge_call *c)
     if (c->is_resumed) {
         (void)err_set(&e, ERR_GONE,
                       "the service was started again while this ran: what was begun may run on, "
-                      "list_sandboxes and get_execution say what became of it");
+                      "list_sandboxes shows what runs, get_execution what became of it");
         bridge_call_fail(c, &e);
     } else if (c->sessions++ >= MAX_SESSIONS || c->purpose == BRIDGE_AGAIN) {
         (void)err_set(&e, ERR_GONE, "the service does not know this session any more");

@@ -111,7 +111,7 @@ static void on_no_way(struct bridge_call *c, CURLcode code)
     else
         (void)err_set(&e, ERR_UNAVAILABLE,
                       "the connection to %s broke off (%s): what was begun may run on, "
-                      "list_sandboxes and get_execution say what became of it",
+                      "list_sandboxes shows what runs, get_execution what became of it",
                       url, c->error[0] ? c->error : curl_easy_strerror(code));
     bridge_call_fail(c, &e);
 }

@@ -12,10 +12,11 @@
 const char *packages_language(const char *name_or_alias)
 {
     const char *language = catalog_language(name_or_alias);
-    if (strcmp(language, "python") == 0)
+    if (strcasecmp(language, "python") == 0)
         return "python";
-    return strcmp(language, "javascript") == 0 || strcmp(language, "typescript") == 0 ? "javascript"
-                                                                                      : NULL;
+    return strcasecmp(language, "javascript") == 0 || strcasecmp(language, "typescript") == 0
+               ? "javascript"
+               : NULL;
 }
 
 static int choose_language(const char *wanted, const char **ret, struct err *e)

@@ -106,7 +106,7 @@ int session_check_place(const struct session *s, const struct sandbox *in, const
 int session_choose_template(struct hub *h, const struct user *u, const struct sandbox *in, const char **template_name,
                             struct err *e);
 int session_choose_sandbox(struct session *s, const char *template_name, struct sandbox **ret, struct err *e);
-/* The language's own session: "python", and in a named sandbox "python@NAME". */
+/* The language's own session, however it is spelled: "python", and in a named sandbox "python@NAME". NULL: python. */
 void session_default_name(const char *language, const struct sandbox *in, char ret[128]);
 
 void sessions_pump(struct sandbox *sandbox);

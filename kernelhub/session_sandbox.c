@@ -1,8 +1,10 @@
 /* Sessions and their sandboxes: what they are told when one is up or gone, and which one is theirs. */
+#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include "base/json.h"
+#include "kernelhub/catalog.h"
 #include "kernelhub/command.h"
 #include "kernelhub/ended.h"
 #include "kernelhub/jupyter_internal.h"
@@ -325,8 +327,12 @@ int session_choose_sandbox(struct session *s, const char *template_name, struct 
     return 0;
 }
 
-void session_default_name(const char *language, const struct sandbox *in, char ret[128])
+void session_default_name(const char *named, const struct sandbox *in, char ret[128])
 {
+    char language[128];
+    (void)snprintf(language, sizeof language, "%s", catalog_language(named ? named : "python"));
+    for (char *c = language; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
     if (in && !sandbox_is_default(in))
         (void)snprintf(ret, 128, "%.60s@%s", language, in->name);
     else

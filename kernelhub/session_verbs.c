@@ -92,7 +92,7 @@ static int read_wish(struct hub *h, const struct user *u, const struct session_w
     char name[128];
     if (sandbox_named(h, u, w->sandbox, ret_in, e) < 0)
         return -1;
-    session_default_name(catalog_language(w->language ? w->language : "python"), *ret_in, name);
+    session_default_name(w->language, *ret_in, name);
     (void)snprintf(ret_name, 256, "%s",
                    w->name ? w->name : name); /* a longer one is refused by session_open */
     return 0;

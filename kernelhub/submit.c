@@ -7,7 +7,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/callback_internal.h"
-#include "kernelhub/catalog.h"
 #include "kernelhub/command.h"
 #include "kernelhub/jupyter_internal.h"
 #include "kernelhub/wait.h"
@@ -60,7 +59,7 @@ static int open_session(struct hub *h, struct user *u, const struct execution_re
         return -1;
     if (r->command.len)
         return command_open(h, u, r, in, ret, e);
-    session_default_name(catalog_language(r->language ? r->language : "python"), in, name);
+    session_default_name(r->language, in, name);
     if (!r->not_persistent)
         return session_open(h, u, r->session ? r->session : name, r->language, r->template_name, in,
                             false, ret, e);

@@ -140,6 +140,20 @@ int mcp_message_read(struct slice object, struct mcp_message *ret, const char **
     return *ret_why ? MCP_INVALID_PARAMS : 0;
 }
 
+bool mcp_message_broken_id(struct slice text, struct buf *room, struct slice *ret)
+{
+    struct mcp_message m;
+    const char *why;
+    buf_init(room, 3 * text.len); /* what is mended is seldom longer */
+    json_mend(room, text);
+    if (room->failed || mcp_message_shape(buf_slice(room)) != MCP_OBJECT ||
+        mcp_message_read(buf_slice(room), &m, &why) != 0 || m.kind != MCP_REQUEST ||
+        !memmem(text.data, text.len, m.id.data, m.id.len)) /* the id itself was broken */
+        return false;
+    *ret = m.id;
+    return true;
+}
+
 bool mcp_message_meta(const struct mcp_message *m, const char *name, struct slice *ret)
 {
     char key[96];

@@ -33,6 +33,13 @@ enum mcp_shape { MCP_NO_JSON, MCP_OBJECT, MCP_BATCH, MCP_NO_MESSAGE };
 /* What a whole body or frame is: strict JSON, at most 64 levels deep. MCP_NO_MESSAGE: a string, a number … */
 enum mcp_shape mcp_message_shape(struct slice text);
 
+/* Of a text that is MCP_NO_JSON: the id of the request that it would be, were it not for a string that holds a NUL, a lone surrogate or bytes that
+ * are no UTF-8. Whoever sent it waits for an answer to that id. It points into `room`; false: there is none. */
+bool mcp_message_broken_id(struct slice text, struct buf *room, struct slice *ret)
+    __attribute__((warn_unused_result));
+#define MCP_BROKEN_TEXT                                                                            \
+    "a string of the message holds a NUL, a lone surrogate or bytes that are no UTF-8: write such data by code, or as base64"
+
 enum mcp_kind { MCP_REQUEST, MCP_NOTIFICATION, MCP_RESPONSE };
 
 struct mcp_message {

@@ -78,7 +78,7 @@ static const char *const HINTS[ERR_N_CODES] = {
     [ERR_GONE] = "Its variables are lost, files in /workspace are kept. create_sandbox makes a new "
                  "one; without sandbox_id the default one is used.",
     [ERR_CONFLICT] = "Use another name, or the one that is there.",
-    [ERR_BUSY] = "get_execution shows what runs, interrupt_execution stops it; another session or "
+    [ERR_BUSY] = "list_sandboxes shows what runs, interrupt_execution stops it; another session or "
                  "sandbox is free.",
     [ERR_QUOTA] =
         "destroy_sandbox ends a sandbox you do not need any more; delete files you do not need.",
@@ -91,4 +91,14 @@ static const char *const HINTS[ERR_N_CODES] = {
 void mcp_answer_error(struct mcp_call *c, const struct err *e)
 {
     mcp_call_tool_error(c, e, e->code < ERR_N_CODES ? HINTS[e->code] : NULL);
+}
+
+void mcp_answer_execution_error(struct mcp_call *c, const struct err *e)
+{
+    if (e->code == ERR_NOT_FOUND)
+        mcp_call_tool_error(c, e,
+                            "An execution_id is a UUID; it stands in the first line of what "
+                            "execute_code and run_code answered.");
+    else
+        mcp_answer_error(c, e);
 }

@@ -29,5 +29,7 @@ void mcp_answer_send(struct mcp_answer *a, struct mcp_call *c);
 
 /* A tool's failure, with what a model may do about it. */
 void mcp_answer_error(struct mcp_call *c, const struct err *e);
+/* The same where an execution was named. */
+void mcp_answer_execution_error(struct mcp_call *c, const struct err *e);
 
 #endif

@@ -14,6 +14,15 @@ int mcp_files_job_read(struct mcp_files_job *j, struct mcp_call *c, const char *
     return files_place(c->site->hub, c->user, is_shared ? NULL : sandbox, &j->place, e);
 }
 
+bool mcp_files_are_shared(const struct mcp_call *c, const char *sandbox)
+{
+    struct files_place shared, own;
+    struct err e = ERR_INIT;
+    return files_place(c->site->hub, c->user, NULL, &shared, &e) == 0 &&
+           files_place(c->site->hub, c->user, sandbox, &own, &e) == 0 &&
+           strcmp(shared.folder, own.folder) == 0;
+}
+
 static void drop(void *own)
 {
     struct mcp_files_job *j = own;

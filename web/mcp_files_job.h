@@ -26,4 +26,7 @@ int mcp_files_job_read(struct mcp_files_job *j, struct mcp_call *c, const char *
 void mcp_files_job_start(struct mcp_files_job *j,
                          int (*run)(void *own, struct tree *t, struct err *e), bool is_change);
 
+/* Whether that sandbox's files are those of the default one, and outlive it. Of one that is gone nobody knows: false. */
+bool mcp_files_are_shared(const struct mcp_call *c, const char *sandbox);
+
 #endif

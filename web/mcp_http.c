@@ -238,6 +238,16 @@ static void post_message(struct request *r, struct slice text)
         post_legacy(r, &m, 1);
 }
 
+static void refuse_broken(struct request *r, struct slice text)
+{
+    CLEANUP_BUF struct buf room = BUF_INIT(0);
+    struct slice id;
+    if (mcp_message_broken_id(text, &room, &id))
+        mcp_post_refuse(r, 400, id, MCP_INVALID_PARAMS, MCP_BROKEN_TEXT);
+    else
+        refuse(r, 400, MCP_PARSE_ERROR, "the body is no JSON (or is more than 64 levels deep)");
+}
+
 void mcp_http_post(struct request *r)
 {
     struct slice text = buf_slice(&r->body);
@@ -251,7 +261,7 @@ void mcp_http_post(struct request *r)
         post_batch(r, text);
         break;
     case MCP_NO_JSON:
-        refuse(r, 400, MCP_PARSE_ERROR, "the body is no JSON (or is more than 64 levels deep)");
+        refuse_broken(r, text);
         break;
     case MCP_NO_MESSAGE:
         refuse(r, 400, MCP_INVALID_REQUEST, "the body has to be an object");

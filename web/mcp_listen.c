@@ -181,6 +181,25 @@ void mcp_part_resource_updated(struct site *site, const struct user *user, const
     }
 }
 
+bool mcp_part_is_watched(struct site *site, const struct user *user)
+{
+    zlistx_t *all = site->mcp->subscriptions;
+    for (struct mcp_subscription *s = zlistx_first(all); s; s = zlistx_next(all))
+        if (s->user == user)
+            return true;
+    return false;
+}
+
+void mcp_part_resources_updated(struct site *site, const struct user *user,
+                                bool (*is_it)(void *arg, const char *uri), void *arg)
+{
+    zlistx_t *all = site->mcp->subscriptions;
+    for (struct mcp_subscription *s = zlistx_first(all); s; s = zlistx_next(all))
+        for (size_t i = 0; s->user == user && i < s->n_uris; i++)
+            if (is_it(arg, s->uris[i].uri))
+                changed(s, &s->uris[i]);
+}
+
 /* Legacy clients hear of the list once they have subscribed to something: others have no use for it. */
 void mcp_part_resources_changed(struct site *site, const struct user *user)
 {

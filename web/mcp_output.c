@@ -45,7 +45,7 @@ static void reading_free(void *own)
 static void fail(struct reading *o, const struct err *e)
 {
     if (!o->uri)
-        mcp_answer_error(o->call, e);
+        mcp_answer_execution_error(o->call, e);
     else if (e->code == ERR_NOT_FOUND || e->code == ERR_INVALID)
         mcp_call_no_resource(o->call, slice_str(o->uri));
     else
@@ -89,7 +89,7 @@ static void read_done(struct reading *o, struct slice text)
 /* ---- as a part ---- */
 
 static void write_structured(const struct reading *o, struct slice shown, int64_t next_offset,
-                             bool is_cut, struct buf *out)
+                             bool is_cut, bool ended, struct buf *out)
 {
     buf_addf(out, "{\"execution_id\":\"%s\",\"stream\":", o->id.text);
     json_quote_str(out, o->stream);
@@ -97,7 +97,8 @@ static void write_structured(const struct reading *o, struct slice shown, int64_
     json_quote(out, shown);
     if (next_offset >= 0)
         buf_addf(out, ",\"next_offset\":%lld", (long long)next_offset);
-    buf_addf(out, ",\"truncated\":%s}", is_cut || next_offset >= 0 ? "true" : "false");
+    buf_addf(out, ",\"truncated\":%s,\"ended\":%s}", is_cut || next_offset >= 0 ? "true" : "false",
+             ended ? "true" : "false");
 }
 
 static void part_done(struct reading *o, const struct output_found *found)
@@ -128,7 +129,9 @@ static void part_done(struct reading *o, const struct output_found *found)
     else if ((too_long && !o->part.tail) || found->cut)
         buf_add_str(&a.text, "[... the rest is left out: above max_output_chars; ask for fewer "
                              "lines, or by offset ...]\n");
-    write_structured(o, shown, next_offset, too_long || found->cut, &a.structured);
+    if (!found->ended)
+        buf_add_str(&a.text, "[it has not ended: more may be written]\n");
+    write_structured(o, shown, next_offset, too_long || found->cut, found->ended, &a.structured);
     mcp_answer_send(&a, o->call);
 }
 
@@ -142,15 +145,15 @@ static void image_done(struct reading *o, struct slice base64)
     if (!base64_decode(&bytes, base64) || !image_head_read(buf_slice(&bytes), &head)) {
         (void)err_set(
             &e, ERR_TOO_LARGE,
-            "%s is no image of at most %u bytes: read the resource, or GET /api/v1/executions/%s",
-            o->stream, MCP_VIEW_MAX_IMAGE_BYTES, o->id.text);
+            "%s is no image of at most %u bytes: draw it smaller (size, dpi), or read the resource",
+            o->stream, MCP_VIEW_MAX_IMAGE_BYTES);
         fail(o, &e);
         return;
     }
     mcp_answer_init(&a, (int64_t)o->max_chars);
     buf_addf(&a.text, "execution_id: %s | %s: %ux%u %s\n", o->id.text, o->stream, head.width,
              head.height, image_kind_name(head.kind));
-    write_structured(o, slice_of("", 0), -1, false, &a.structured);
+    write_structured(o, slice_of("", 0), -1, false, true, &a.structured);
     if (head.width > 8000 || head.height > 8000) {
         buf_add_str(&a.text, "It is too large to be shown: scale it down in the sandbox.\n");
     } else {
@@ -189,6 +192,7 @@ static void text_done(struct reading *o, struct slice text)
     (void)text_part_add(part, text); /* it is all there is */
     text_part_end(part);
     struct output_found found = text_part_found(part);
+    found.ended = true; /* what was shown is shown whole */
     part_done(o, &found);
     text_part_free(part);
 }
@@ -327,7 +331,11 @@ void mcp_output_answer(struct mcp_call *c, const struct uuid *id,
     o->max_chars = max_chars;
     o->grep = wish->grep ? strdup(wish->grep) : NULL;
     o->part = (struct output_part){
-        .offset = wish->offset, .head = wish->head, .tail = wish->tail, .grep = o->grep
+
+        .offset = wish->offset > 0 ? wish->offset : 0,
+        .head = wish->head,
+        .tail = wish->tail,
+        .grep = o->grep
     };
     o->part.limit = wish->limit && wish->limit < room ? wish->limit : room;
     start(o);

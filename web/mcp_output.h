@@ -11,7 +11,7 @@
 struct mcp_output_wish {
     const char *
         stream; /* "stdout", "stderr", "result", "error", or "output-3" (with ".png" and the like: another of its media types) */
-    int64_t offset, limit, head, tail;
+    int64_t offset /* -1: not given */, limit, head, tail;
     const char *grep;
 };
 

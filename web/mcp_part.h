@@ -83,8 +83,13 @@ void mcp_part_resources(struct mcp_call *c, struct slice items, const char *next
 /* Answers completion/complete: `values` are JSON strings with commas between them, at most 100; total: how many there are. */
 void mcp_part_completed(struct mcp_call *c, struct slice values, size_t total);
 
+/* Whether a client of the user's has subscribed to anything. */
+bool mcp_part_is_watched(struct site *site, const struct user *user);
 /* Something a client may have subscribed to has changed. Told at most once a second for each URI. */
 void mcp_part_resource_updated(struct site *site, const struct user *user, const char *uri);
+/* The same for each one that somebody watches and that `is_it`. */
+void mcp_part_resources_updated(struct site *site, const struct user *user,
+                                bool (*is_it)(void *arg, const char *uri), void *arg);
 void mcp_part_resources_changed(struct site *site, const struct user *user); /* the list */
 
 #endif

@@ -312,6 +312,17 @@ static void take_batch(struct mcp_peer *p, struct mcp_channel *channel, struct s
         take_one(p, channel, it.value);
 }
 
+static void refuse_broken(struct mcp_channel *channel, struct slice text)
+{
+    CLEANUP_BUF struct buf room = BUF_INIT(0);
+    struct slice id;
+    if (mcp_message_broken_id(text, &room, &id))
+        mcp_channel_error(channel, id, MCP_INVALID_PARAMS, MCP_BROKEN_TEXT);
+    else
+        mcp_channel_error(channel, slice_of(NULL, 0), MCP_PARSE_ERROR,
+                          "this is no JSON (or is more than 64 levels deep)");
+}
+
 void mcp_peer_take_text(struct mcp_peer *p, struct mcp_channel *channel, struct slice text)
 {
     switch (mcp_message_shape(text)) {
@@ -322,8 +333,7 @@ void mcp_peer_take_text(struct mcp_peer *p, struct mcp_channel *channel, struct 
         take_batch(p, channel, text);
         return;
     case MCP_NO_JSON:
-        mcp_channel_error(channel, slice_of(NULL, 0), MCP_PARSE_ERROR,
-                          "this is no JSON (or is more than 64 levels deep)");
+        refuse_broken(channel, text);
         return;
     case MCP_NO_MESSAGE:
         break;

@@ -14,11 +14,9 @@
 #include "web/mcp_uri.h"
 #include "web/percent.h"
 
-#define HELP_URI      "sandbox://help"
-#define MAX_URI_BYTES (4 * FILES_MAX_TEXT)
-#define MAX_NOTICES   64 /* of one execution */
-#define FOLDER_LIMIT  1000
-#define FOLDER_TYPE   "text/plain"
+#define HELP_URI     "sandbox://help"
+#define FOLDER_LIMIT 1000
+#define FOLDER_TYPE  "text/plain"
 
 static const char HELP[] =
     "# How to work here\n"
@@ -199,47 +197,4 @@ bool mcp_resources_read(struct mcp_call *c, const char *uri)
     }
     }
     return true;
-}
-
-/* ---- what has changed ---- */
-
-static void tell(struct site *site, const struct user *u, const char *sandbox, const char *path)
-{
-    CLEANUP_BUF struct buf uri = BUF_INIT(MAX_URI_BYTES);
-    mcp_uri_write_file(sandbox, path, &uri);
-    if (!uri.failed)
-        mcp_part_resource_updated(site, u, uri.data);
-}
-
-void mcp_resources_file_changed(struct mcp_call *c, const char *path, bool is_new)
-{
-    tell(c->site, c->user, SANDBOX_DEFAULT, path);
-    if (is_new)
-        mcp_part_resources_changed(c->site, c->user);
-}
-
-/* Under both names that a client may know the file by. */
-void mcp_resources_on_change(void *arg, const struct user *u, const struct uuid *sandbox_id,
-                             struct slice items)
-{
-    struct site *site = arg;
-    char path[FILES_MAX_PATH + 1];
-    bool is_list_new = false;
-    size_t n = 0;
-    for (struct json_iter it = json_iter(items); n < MAX_NOTICES && json_next(&it); n++) {
-        CLEANUP_BUF struct buf text = BUF_INIT(FILES_MAX_TEXT + 1);
-        struct slice raw, change;
-        struct err e = ERR_INIT;
-        if (!json_member_string(it.value, "path", &raw) ||
-            !json_member_string(it.value, "change", &change))
-            continue;
-        json_unescape(&text, raw);
-        if (text.failed || files_path_read(buf_slice(&text), path, &e) < 0)
-            continue;
-        is_list_new |= !slice_is(change, "modified");
-        tell(site, u, SANDBOX_DEFAULT, path);
-        tell(site, u, sandbox_id->text, path);
-    }
-    if (is_list_new)
-        mcp_part_resources_changed(site, u);
 }

@@ -21,6 +21,7 @@ bool mcp_resources_complete(struct mcp_call *c, const struct mcp_completion *wan
 
 /* Tells those who have subscribed: hub_on_files_changed's, of whatever execution (arg: the site); and that a call has written a file. */
 void mcp_resources_on_change(void *arg, const struct user *u, const struct uuid *sandbox_id, struct slice items);
-void mcp_resources_file_changed(struct mcp_call *c, const char *path, bool is_new);
+/* sandbox: as the call named it. */
+void mcp_resources_file_changed(struct mcp_call *c, const char *sandbox, const char *path, bool is_new);
 
 #endif

@@ -12,6 +12,7 @@
 #include "protocol/event_record.h"
 #include "protocol/plain_text.h"
 #include "web/mcp_answer.h"
+#include "web/mcp_files_job.h"
 #include "web/stop.h"
 
 #define MAX_PROGRESS_BYTES (1u << 20)
@@ -122,11 +123,22 @@ static void find_sandbox(struct run *run, struct slice json)
         (void)json_copy_string(raw, run->options.sandbox, sizeof run->options.sandbox);
 }
 
+/* A link to a file is good as long as the file is there. */
+static void find_files(struct run *run, struct slice json)
+{
+    struct slice raw;
+    char id[64];
+    run->options.has_own_files = json_member_string(json, "sandbox_id", &raw) &&
+                                 json_copy_string(raw, id, sizeof id) &&
+                                 !mcp_files_are_shared(run->call, id);
+}
+
 static void show(struct run *run, struct slice json)
 {
     stop_timer(run);
     follower_free(TAKE(run->follower));
     find_sandbox(run, json);
+    find_files(run, json);
     run->view = mcp_view_new(json, &run->options);
     fetch_images(run);
 }
@@ -137,7 +149,7 @@ static void on_record(void *arg, const struct err *e, struct slice json)
     run->wait = NULL;
     run->has_ended = true;
     if (e)
-        mcp_answer_error(run->call, e);
+        mcp_answer_execution_error(run->call, e);
     else
         show(run, json);
 }

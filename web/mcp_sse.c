@@ -107,6 +107,15 @@ void mcp_sse_get(struct request *r)
     say_endpoint(s);
 }
 
+/* Or would be one: then who waits on the stream is told there. */
+static bool is_object(struct slice text)
+{
+    CLEANUP_BUF struct buf room = BUF_INIT(0);
+    struct slice id;
+    enum mcp_shape shape = mcp_message_shape(text);
+    return shape == MCP_OBJECT || (shape == MCP_NO_JSON && mcp_message_broken_id(text, &room, &id));
+}
+
 void mcp_sse_post(struct request *r)
 {
     const char *id = query_get(&r->query, "sessionId");
@@ -122,7 +131,7 @@ void mcp_sse_post(struct request *r)
                         "more than 8 MiB wait on the stream of GET /sse: read them first");
     else if (!head_content_is(&r->head, "application/json"))
         mcp_post_refuse(r, 415, no_id, MCP_SERVER_ERROR, "Content-Type has to be application/json");
-    else if (mcp_message_shape(buf_slice(&r->body)) != MCP_OBJECT)
+    else if (!is_object(buf_slice(&r->body)))
         mcp_post_refuse(r, 400, no_id, MCP_PARSE_ERROR, "the body has to be a JSON object");
     else {
         mcp_peer_take_text(s->peer, &s->channel, buf_slice(&r->body));

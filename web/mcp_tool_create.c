@@ -68,7 +68,12 @@ static void on_session(void *arg, const struct err *e, struct slice json)
     struct slice name, language;
     k->wait = NULL;
     if (e) {
-        mcp_answer_error(k->call, e);
+        char hint[512];
+        (void)snprintf(hint, sizeof hint,
+                       "The sandbox '%s' %s, without that kernel: use it as sandbox_id, or "
+                       "destroy_sandbox.",
+                       k->name, k->is_new ? "was made" : "is there");
+        mcp_call_tool_error(k->call, e, hint);
         return;
     }
     k->answer.structured.len--; /* its brace */

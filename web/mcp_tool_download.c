@@ -163,10 +163,16 @@ static void write_binary(struct download *d, struct mcp_answer *a, const char *m
 {
     CLEANUP_BUF struct buf uri = BUF_INIT(MAX_URI_BYTES);
     add_uri(d, &uri);
-    buf_addf(
-        &a->text,
-        "\nIt is no text: read it by code, or the resource %s, or ask for encoding=\"base64\".\n",
-        uri.data);
+    if (d->image.width)
+        buf_addf(&a->text,
+                 " | %ux%u\nIt is too large to be shown (%u pixels a side): scale it "
+                 "down by code, or read the resource %s.\n",
+                 d->image.width, d->image.height, MCP_VIEW_MAX_IMAGE_SIDE, uri.data);
+    else
+        buf_addf(&a->text,
+                 "\nIt is no text: read it by code, or the resource %s, or ask for "
+                 "encoding=\"base64\".\n",
+                 uri.data);
     buf_add_str(&a->structured, ",\"encoding\":\"link\",\"uri\":");
     json_quote(&a->structured, buf_slice(&uri));
     buf_add_str(&a->structured, ",\"truncated\":true}");
@@ -257,6 +263,8 @@ void mcp_download_file(struct mcp_call *c, struct slice arguments)
     d->max_bytes = want.max_bytes < 4 ? 4 : want.max_bytes; /* at least one character */
     d->max_chars = want.max_chars;
     d->encoding = encoding_of(want.encoding);
-    (void)snprintf(d->sandbox, sizeof d->sandbox, "%s", want.sandbox ? want.sandbox : "default");
+    (void)snprintf(d->sandbox, sizeof d->sandbox, "%s",
+                   want.sandbox && !mcp_files_are_shared(c, want.sandbox) ? want.sandbox
+                                                                          : "default");
     mcp_files_job_start(&d->job, run, false);
 }

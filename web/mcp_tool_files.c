@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "kernelhub/sandbox_verbs.h"
 #include "protocol/text_excerpt.h"
 #include "web/contents.h"
 #include "web/fields.h"
@@ -96,7 +97,12 @@ static int run_list(void *own, struct tree *t, struct err *e)
                                      .depth = (unsigned)l->depth,
                                      .limit = (unsigned)l->limit,
                                      .after = l->after };
+    struct files_found found = { .path = l->job.path };
     buf_add_str(&l->answer.structured, "{\"files\":[");
+    if (l->job.path[0] && files_stat(t, l->job.path, &found.st, e) < 0)
+        return -1;
+    if (l->job.path[0] && found.st.type != FILES_FOLDER)
+        return add_entry(l, &found, e);
     return files_walk(t, l->job.path, &want, add_entry, l, l->next, e);
 }
 
@@ -171,6 +177,8 @@ struct upload {
     struct mcp_files_job job;
     struct buf bytes;
     bool overwrite, is_new;
+    char sandbox[MCP_MAX_NAME + 1];
+    int64_t max_chars;
     struct files_stat st;
     char sha256[FILES_SHA256_HEX];
 };
@@ -204,7 +212,7 @@ static void upload_done(void *own)
     struct mcp_call *c = u->job.call;
     CLEANUP_MCP_ANSWER struct mcp_answer a = { .max_chars = 0 };
     CLEANUP_BUF struct buf path = BUF_INIT(MAX_ITEM_BYTES);
-    mcp_answer_init(&a, 0);
+    mcp_answer_init(&a, u->max_chars);
     files_path_write(slice_str(u->job.path), &path);
     buf_add_str(&a.text, u->is_new ? "created " : "replaced ");
     buf_add_slice(&a.text, buf_slice(&path));
@@ -213,7 +221,7 @@ static void upload_done(void *own)
     json_quote(&a.structured, buf_slice(&path));
     buf_addf(&a.structured, ",\"size_bytes\":%" PRIu64 ",\"sha256\":\"%s\",\"created\":%s}",
              u->st.bytes, u->sha256, u->is_new ? "true" : "false");
-    mcp_resources_file_changed(c, u->job.path, u->is_new);
+    mcp_resources_file_changed(c, u->sandbox, u->job.path, u->is_new);
     mcp_answer_send(&a, c);
 }
 
@@ -263,6 +271,7 @@ void mcp_upload_file(struct mcp_call *c, struct slice arguments)
     u->job.release = upload_release;
     if (fields_read(&fields, arguments, UPLOAD, ARRAY_LEN(UPLOAD), c->site->config, &want, &e) <
             0 ||
+        mcp_check_chars(want.max_chars, &e) < 0 ||
         mcp_files_job_read(&u->job, c, want.path, want.sandbox, &e) < 0 ||
         take_content(u, &want, &e) < 0) {
         upload_release(u);
@@ -270,5 +279,8 @@ void mcp_upload_file(struct mcp_call *c, struct slice arguments)
         return;
     }
     u->overwrite = want.overwrite;
+    u->max_chars = want.max_chars;
+    (void)snprintf(u->sandbox, sizeof u->sandbox, "%s",
+                   want.sandbox ? want.sandbox : SANDBOX_DEFAULT);
     mcp_files_job_start(&u->job, run_upload, true);
 }

@@ -50,7 +50,7 @@ static void on_interrupted(void *arg, const struct err *e, struct slice json)
     struct slice id = { 0 }, status = { 0 };
     s->wait = NULL;
     if (e) {
-        mcp_answer_error(s->call, e);
+        mcp_answer_execution_error(s->call, e);
         return;
     }
     (void)json_member_string(json, "execution_id", &id); /* always there */
@@ -198,7 +198,7 @@ static void stop_execution(struct mcp_call *c, const struct wish *w)
     }
     if (!uuid_parse(slice_str(w->execution_id), &id)) {
         (void)err_set(&e, ERR_NOT_FOUND, "there is no such execution");
-        mcp_answer_error(c, &e);
+        mcp_answer_execution_error(c, &e);
         return;
     }
     struct stop *s = stop_new(c, w);

@@ -10,11 +10,12 @@
 #include "web/mcp_run.h"
 #include "web/mcp_tools.h"
 
-#define DEFAULT_TIMEOUT_SECONDS 60
-#define MAX_WAIT_SECONDS        50
-#define QUEUE_SECONDS           50 /* clients give up after a minute */
-#define MAX_GREP                1024
-#define MAX_LINES               1000000
+#define DEFAULT_TIMEOUT_SECONDS    60
+#define BACKGROUND_TIMEOUT_SECONDS 3600
+#define MAX_WAIT_SECONDS           50
+#define QUEUE_SECONDS              50 /* clients give up after a minute */
+#define MAX_GREP                   1024
+#define MAX_LINES                  1000000
 
 int mcp_check_chars(int64_t max_chars, struct err *e)
 {
@@ -65,13 +66,19 @@ static const struct field RUN[] = {
 };
 #undef AT
 
+/* Nobody has asked for these: where they are above the user's limit, that is meant. */
+static double at_most(const struct mcp_call *c, double seconds)
+{
+    double most = (double)config_number(c->site->config, CONFIG_LIMITS_TIMEOUT);
+    return seconds < most ? seconds : most;
+}
+
 /* One that waits for its turn longer than its client waits for the answer is given up, and says so. */
 static void run(struct mcp_call *c, struct slice arguments, const struct field *table, size_t n,
                 bool is_run_code)
 {
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
-    struct code code = { .persistent = true,
-                         .wanted = { .timeout_seconds = DEFAULT_TIMEOUT_SECONDS } };
+    struct code code = { .persistent = true };
     struct err e = ERR_INIT;
     if (fields_read(&fields, arguments, table, n, c->site->config, &code, &e) < 0 ||
         mcp_check_chars(code.max_chars, &e) < 0) {
@@ -81,8 +88,11 @@ static void run(struct mcp_call *c, struct slice arguments, const struct field *
     struct mcp_view_options options = view_of(c, code.max_chars);
     options.is_run_code = is_run_code;
     code.wanted.client = c->client;
+    if (code.wanted.timeout_seconds == 0) /* not given */
+        code.wanted.timeout_seconds =
+            at_most(c, code.background ? BACKGROUND_TIMEOUT_SECONDS : DEFAULT_TIMEOUT_SECONDS);
     code.wanted.not_persistent = !code.persistent;
-    code.wanted.queue_timeout_seconds = code.background ? 0 : QUEUE_SECONDS;
+    code.wanted.queue_timeout_seconds = code.background ? 0 : at_most(c, QUEUE_SECONDS);
     mcp_run_start(c, &code.wanted, &options, code.background);
 }
 
@@ -121,17 +131,24 @@ static const struct field LOOK[] = {
 
 static int check_part(const struct mcp_output_wish *w, struct err *e)
 {
-    if ((w->head && w->tail) || ((w->head || w->tail) && w->offset))
+    if ((w->head && w->tail) || ((w->head || w->tail) && w->offset > 0))
         return err_set(e, ERR_INVALID, "fields 'head', 'tail' and 'offset' exclude one another");
     if (w->grep && strchr(w->grep, '\n'))
         return err_set(e, ERR_INVALID, "field 'grep' has to be plain text in one line");
     return 0;
 }
 
+/* Who waits and says the default of all the rest wants to see the whole. */
+static bool wants_part(const struct mcp_output_wish *w, int64_t wait_seconds)
+{
+    return w->stream || w->limit || w->head || w->tail || w->grep ||
+           w->offset >= (wait_seconds ? 1 : 0);
+}
+
 void mcp_get_execution(struct mcp_call *c, struct slice arguments)
 {
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
-    struct look look = { .execution_id = NULL };
+    struct look look = { .part = { .offset = -1 } }; /* 0 is a place, too */
     struct uuid id;
     struct err e = ERR_INIT;
     if (fields_read(&fields, arguments, LOOK, ARRAY_LEN(LOOK), c->site->config, &look, &e) < 0 ||
@@ -140,16 +157,14 @@ void mcp_get_execution(struct mcp_call *c, struct slice arguments)
         return;
     }
     if (!uuid_parse(slice_str(look.execution_id), &id)) { /* no id of ours */
-        (void)err_set(
-            &e, ERR_NOT_FOUND,
-            "execution_id is no execution's: it is a UUID, which execute_code answers with");
-        mcp_answer_error(c, &e);
+        (void)err_set(&e, ERR_NOT_FOUND, "there is no such execution");
+        mcp_answer_execution_error(c, &e);
         return;
     }
     struct mcp_view_options options = view_of(c, look.max_chars);
     const struct mcp_output_wish *p = &look.part;
     options.is_look = true;
-    if (p->stream || p->offset || p->limit || p->head || p->tail || p->grep)
+    if (wants_part(p, look.wait_seconds))
         mcp_output_answer(c, &id, p, options.max_chars);
     else
         mcp_run_look(c, &id, &options, look.wait_seconds * 1000);

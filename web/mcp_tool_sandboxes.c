@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "kernelhub/sandbox_verbs.h"
+#include "kernelhub/session.h"
 #include "web/fields.h"
 #include "web/mcp_answer.h"
 #include "web/mcp_tools.h"
@@ -94,25 +95,57 @@ static int read_cursor(const char *cursor, size_t *ret, struct err *e)
     return 0;
 }
 
+/* Whose call was cut off finds its execution again by what runs. */
+static void write_running(struct slice sessions, struct slice sandbox, struct buf *text,
+                          struct buf *structured)
+{
+    struct slice id, where, name, running;
+    const char *comma = "";
+    buf_add_str(structured, ",\"running\":[");
+    if (json_member_string(sandbox, "sandbox_id", &id)) {
+        for (struct json_iter it = json_iter(sessions); json_next(&it);) {
+            if (!json_member_string(it.value, "sandbox_id", &where) || !slice_equal(where, id) ||
+                !json_member_string(it.value, "running", &running) ||
+                !json_member_string(it.value, "name", &name))
+                continue;
+            buf_add_str(text, "  session ");
+            json_unescape(text, name);
+            buf_add_str(text, " runs execution_id ");
+            buf_add_slice(text, running);
+            buf_add_char(text, '\n');
+            buf_addf(structured, "%s{\"session\":\"", comma);
+            buf_add_slice(structured, name);
+            buf_add_str(structured, "\",\"execution_id\":\"");
+            buf_add_slice(structured, running);
+            buf_add_str(structured, "\"}");
+            comma = ",";
+        }
+    }
+    buf_add_char(structured, ']');
+}
+
 static void list_items(const struct list *want, size_t from, struct slice items,
-                       struct mcp_answer *a)
+                       struct slice sessions, struct mcp_answer *a)
 {
     size_t i = 0, n = 0;
     bool has_more = false;
     buf_add_str(&a->structured, "{\"sandboxes\":[");
     for (struct json_iter it = json_iter(items); !has_more && json_next(&it);) {
-        CLEANUP_BUF struct buf line = BUF_INIT(MCP_ANSWER_MAX_BYTES);
+        CLEANUP_BUF struct buf line = BUF_INIT(MCP_ANSWER_MAX_BYTES),
+                               running = BUF_INIT(MCP_ANSWER_MAX_BYTES);
         if (i < from) {
             i++;
             continue;
         }
         mcp_sandbox_write_line(it.value, &line);
+        write_running(sessions, it.value, &line, &running);
         has_more = n == (size_t)want->limit || (n > 0 && line.len > mcp_answer_room(a));
         if (has_more)
             break;
         buf_add_slice(&a->text, buf_slice(&line));
         buf_add_str(&a->structured, n ? ",{" : "{");
         mcp_sandbox_write_members(it.value, &a->structured);
+        buf_add_slice(&a->structured, buf_slice(&running));
         buf_add_char(&a->structured, '}');
         n++;
         i++;
@@ -131,9 +164,9 @@ void mcp_list_sandboxes(struct mcp_call *c, struct slice arguments)
 {
     CLEANUP_FIELDS struct fields fields = { .tree = NULL };
     CLEANUP_MCP_ANSWER struct mcp_answer a = { .max_chars = 0 };
-    CLEANUP_BUF struct buf all = BUF_INIT(MAX_LIST_BYTES);
+    CLEANUP_BUF struct buf all = BUF_INIT(MAX_LIST_BYTES), busy = BUF_INIT(MAX_LIST_BYTES);
     struct list want = { .limit = DEFAULT_LIMIT };
-    struct slice items = SLICE_LITERAL("[]");
+    struct slice items = SLICE_LITERAL("[]"), sessions = SLICE_LITERAL("[]");
     struct err e = ERR_INIT;
     size_t from;
     mcp_answer_init(&a, 0);
@@ -146,7 +179,9 @@ void mcp_list_sandboxes(struct mcp_call *c, struct slice arguments)
         a.max_chars = (size_t)want.max_chars;
     sandbox_write_all(c->site->hub, c->user, false, NULL, &all);
     (void)json_member(buf_slice(&all), "items", &items); /* always there */
-    list_items(&want, from, items, &a);
+    session_write_all(c->site->hub, c->user, &busy);
+    (void)json_member(buf_slice(&busy), "items", &sessions); /* the same */
+    list_items(&want, from, items, sessions, &a);
     mcp_answer_send(&a, c);
 }
 
@@ -212,7 +247,8 @@ void mcp_destroy_sandbox(struct mcp_call *c, struct slice arguments)
     struct slice id;
     struct err e = ERR_INIT;
     if (fields_read(&fields, arguments, DESTROY, ARRAY_LEN(DESTROY), c->site->config, &wish, &e) <
-        0) {
+            0 ||
+        mcp_check_chars(wish.max_chars, &e) < 0) {
         mcp_answer_error(c, &e);
         return;
     }

@@ -39,10 +39,13 @@
 #define LANGUAGE \
     STRING("language", "python (default), bash, javascript, typescript, or another language of the sandbox's image. " \
                        "Each language has a kernel of its own; all see the same files.")
+#define TIMEOUT_SECONDS(text) \
+    TYPED("timeout_seconds", "number") ",\"exclusiveMinimum\":0" \
+    DESCRIBED("The code is interrupted after this many seconds; variables are kept. " text)
 #define TIMEOUT \
-    TYPED("timeout_seconds", "number") ",\"exclusiveMinimum\":0,\"default\":60" \
-    DESCRIBED("The code is interrupted after this many seconds; variables are kept. Above 50 use background=true, for many " \
-              "clients give up after a minute.")
+    TIMEOUT_SECONDS("Default 60, with background=true 3600. Above 50 use background=true, for many clients give up after a minute.")
+#define TIMEOUT_IN_FRONT \
+    TIMEOUT_SECONDS("Default 60. Above 50 use execute_code with background=true, for many clients give up after a minute.")
 #define CURSOR STRING("cursor", "From the page before, as it stood there.")
 
 /* ---- results of several tools ---- */
@@ -73,14 +76,18 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
     { .name = "list_sandboxes",
       .title = "List sandboxes",
       .description =
-          "List your sandboxes with their ids, names, states and sessions. Use it to find a sandbox whose id you have lost. Sandboxes "
+          "List your sandboxes with their ids, names, states and sessions, and the executions that run there. Use it to find an id that you "
+          "have lost. Sandboxes "
           "belong to you, not to this conversation: other clients of yours see and use the same ones.",
       .input_schema = OBJECT("",
           INTEGER("limit", "1", "500", "Most sandboxes on a page. Default 50.") ","
           CURSOR ","
           MAX_CHARS),
       .output_schema = RESULT("\"sandboxes\",\"count\"",
-          SAYS_ITEMS("sandboxes", "\"sandbox_id\"", SANDBOX_SAYS) ","
+          SAYS_ITEMS("sandboxes", "\"sandbox_id\"",
+                     SANDBOX_SAYS ","
+                     SAYS_ITEMS("running", "\"session\",\"execution_id\"",
+                                SAYS("session", "string") "," SAYS("execution_id", "string"))) ","
           SAYS("count", "integer") ","
           SAYS("next_cursor", "string")),
       .annotations = HINTS("List sandboxes", "true", "false", "true"),
@@ -147,7 +154,7 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
           STRING("sandbox_name", "Name or id of the sandbox.") ","
           CODE ","
           LANGUAGE ","
-          TIMEOUT ","
+          TIMEOUT_IN_FRONT ","
           MAX_CHARS),
       .output_schema = RESULT(EXECUTION_REQUIRED ",\"success\",\"output\"",
           EXECUTION ","
@@ -177,7 +184,8 @@ const struct mcp_tool MCP_TOOLS[MCP_N_TOOLS] = {
           EXECUTION ","
           SAYS("stream", "string") ","
           SAYS("text", "string") ","
-          SAYS("next_offset", "integer")),
+          SAYS("next_offset", "integer") ","
+          SAYS("ended", "boolean")),
       .annotations = HINTS("Look at an execution", "true", "false", "true"),
       .meta = LARGE,
       .call = mcp_get_execution },

@@ -135,10 +135,26 @@ static void add_links(struct mcp_view *v, size_t number, struct slice data)
     }
 }
 
+/* Of a type that nobody here knows. That there was something is said all the same. */
+static void add_unknown(struct mcp_view *v, size_t number, struct slice data)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(1024);
+    struct json_iter it = json_iter(data);
+    if (!json_next(&it))
+        return;
+    struct part *p = add_part(v, PART_TEXT, "display");
+    (void)snprintf(p->stream, sizeof p->stream, "output-%zu", number);
+    buf_add_str(&text, "[of type ");
+    json_unescape(&text, slice_of(it.key.data, it.key.len < 100 ? it.key.len : 0));
+    buf_add_str(&text, ", which is not shown here]");
+    mcp_text_init(&p->text, buf_slice(&text));
+}
+
 static void add_output(struct mcp_view *v, size_t number, struct slice result)
 {
     struct slice data;
     bool is_main = false;
+    size_t before = v->n_parts;
     if (!json_member(result, "data", &data))
         return;
     (void)json_member_bool(result, "is_main_result", &is_main); /* absent: false */
@@ -150,6 +166,8 @@ static void add_output(struct mcp_view *v, size_t number, struct slice result)
     else if (b.text.media)
         add_text_output(v, number, &b.text, is_main);
     add_links(v, number, data);
+    if (v->n_parts == before)
+        add_unknown(v, number, data);
 }
 
 /* Each text takes room for the line that says it is cut: there are no more of them than that leaves room for. */

@@ -25,6 +25,7 @@ struct mcp_view_options {
     bool exceptions_are_errors; /* isError also for what user code raises */
     bool is_look;     /* nobody ran it just now: however it ended, the look is none of its errors */
     bool is_run_code; /* structured content also has success, output and exit_code */
+    bool has_own_files; /* its sandbox has a workspace of its own: else files are the default one's */
     char sandbox[37]; /* where it will run, when its record does not say yet; "": the default one */
 };
 

@@ -24,13 +24,14 @@ static const char *const ADVICE[STATUS_N] = {
     [STATUS_INTERRUPTED] = "It was interrupted. Variables are kept.",
     [STATUS_TIMEOUT] = "It took longer than timeout_seconds and was interrupted. Variables are "
                        "kept unless the kernel had to be killed. Use "
-                       "a larger timeout_seconds, or background=true and get_execution.",
+                       "a larger timeout_seconds, with background=true and get_execution above 50.",
     [STATUS_OOM] = "The sandbox ran out of memory: variables are lost, files are kept. The next "
                    "call starts a new kernel.",
     [STATUS_KERNEL_DIED] =
         "The kernel died: variables are lost, files are kept. The next call starts a new kernel.",
     [STATUS_CANCELLED] = "It was cancelled before it ran. When the session is busy: "
-                         "interrupt_execution stops what runs there, and another session is free.",
+                         "list_sandboxes shows what runs there, interrupt_execution stops it, and "
+                         "another session is free.",
     [STATUS_LOST] = "The service lost sight of it: whether it ran to its end is not known. Look at "
                     "its effects before you run it again.",
 };

@@ -67,7 +67,7 @@ static bool write_file_uri(const struct mcp_view *v, struct slice raw_path, stru
     json_unescape(&text, raw_path);
     if (text.failed || files_path_read(buf_slice(&text), path, &e) < 0)
         return false;
-    buf_addf(out, "sandbox://%s/files/", v->sandbox);
+    buf_addf(out, "sandbox://%s/files/", v->options.has_own_files ? v->sandbox : "default");
     file_path_write(path, out);
     return !out->failed;
 }
@@ -241,6 +241,15 @@ static void write_run_code(const struct mcp_view *v, struct buf *out)
         buf_addf(out, ",\"exit_code\":%d", success ? 0 : 1);
 }
 
+/* The first that is cut; where only the store left something out, standard output. */
+static const char *cut_stream(const struct mcp_view *v)
+{
+    for (size_t i = 0; i < v->n_parts; i++)
+        if (v->parts[i].is_cut)
+            return v->parts[i].stream;
+    return "stdout";
+}
+
 static void write_structured(const struct mcp_view *v, struct buf *out)
 {
     bool is_cut = mcp_view_is_cut(v);
@@ -264,7 +273,7 @@ static void write_structured(const struct mcp_view *v, struct buf *out)
     buf_addf(out, ",\"truncated\":%s", is_cut ? "true" : "false");
     if (is_cut) {
         buf_add_str(out, ",\"output_uri\":\"");
-        mcp_view_uri(v, "stdout", out);
+        mcp_view_uri(v, cut_stream(v), out);
         buf_add_char(out, '"');
     }
     write_bytes(v, "stdout", out);

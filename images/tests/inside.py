@@ -480,6 +480,8 @@ def packages_import_quietly() -> None:
             "2\n",
             "numba",
         )
+        plot = k.run("import plotly.express as px; px.line(x=[1, 2], y=[3, 4])")
+        same(len(plot.data("application/vnd.plotly.v1+json")), 1, "plotly's figures")  # it wants nbformat for that
 
 
 CHECKS: list[Callable[[], None]] = [

@@ -231,7 +231,7 @@ def test_what_belongs_to_no_request_comes_too_and_the_clients_answers_go_back(se
 
 def test_a_bad_line_is_told_and_reading_goes_on(client: Client) -> None:
     client.initialize()
-    for bad in (b'{"a":', b"\xff\xfe", b'{"jsonrpc":"2.0","id":1,"method":"ping\\ud800"}', b"[" * 70 + b"]" * 70, b'{"id":1} x', b"x" * (33 << 20)):
+    for bad in (b'{"a":', b"\xff\xfe", b"[" * 70 + b"]" * 70, b'{"id":1} x', b"x" * (33 << 20)):
         client.raw(bad + b"\n")
         told = client.next()
         assert told["error"]["code"] == -32700 and "id" not in told
@@ -286,6 +286,27 @@ def test_what_is_no_json_never_comes_to_stdout(service: FakeMcp, client: Client,
     told = client.next()
     assert told["id"] == 1 and told["error"]["code"] == -32603
     assert client.silent(0.1)
+
+
+@pytest.mark.parametrize("text", [rb"a\u0000b", rb"\ud800", b"\xff"])
+def test_a_text_that_is_not_taken_is_refused_under_its_requests_id(client: Client, text: bytes) -> None:
+    client.initialize()
+    client.raw(b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"arguments":{"a":"' + text + b'"}}}\n')
+    told = client.next()
+    assert (told["id"], told["error"]["code"]) == (7, -32602) and "NUL" in told["error"]["message"]
+    client.raw(b'{"id":8,"a":"\\u0000"\n')
+    told = client.next()
+    assert "id" not in told and told["error"]["code"] == -32700
+
+
+def test_a_modern_connection_takes_no_handshake(service: FakeMcp, client: Client) -> None:
+    client.ask_modern("d", "server/discover")
+    assert "result" in client.next()
+    client.ask(1, "initialize", **HELLO)
+    told = client.next()
+    assert (told["id"], told["error"]["code"]) == (1, -32022)
+    assert told["error"]["data"] == {"supported": [VERSION], "requested": "2025-11-25"}
+    assert not service.sent("initialize")
 
 
 def test_a_refusal_keeps_its_code_and_gets_the_requests_id(service: FakeMcp, client: Client) -> None:

@@ -47,6 +47,15 @@ static void check_message(struct slice text, const struct mcp_head *head)
     (void)mcp_message_is_modern(&m, head->version);
 }
 
+static void check_broken(struct slice text)
+{
+    CLEANUP_BUF struct buf room = BUF_INIT(0);
+    struct slice id;
+    if (mcp_message_broken_id(text, &room, &id))
+        check(is_inside(id, buf_slice(&room)) &&
+              (json_type(id) == JSON_STRING || json_type(id) == JSON_NUMBER));
+}
+
 /* The next field of the head, as a string; NULL when it is empty. */
 static const char *next(char **at)
 {
@@ -79,6 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_message(it.value, &head);
         break;
     case MCP_NO_JSON:
+        check_broken(text);
+        break;
     case MCP_NO_MESSAGE:
         break;
     }

@@ -72,6 +72,14 @@ def test_languages_sessions_and_fresh_kernels(modern: Mcp) -> None:
     assert "cobol" in modern.fails("execute_code", code="x", language="cobol")
 
 
+def test_a_language_has_one_kernel_however_it_is_spelled(modern: Mcp, http: httpx.Client) -> None:
+    modern.ok("execute_code", code="spelled = 1", language="python")
+    for name in ("Python", "PYTHON", "py", "Python3"):
+        said = modern.ok("execute_code", code="spelled", language=name)
+        assert (said["session"], said.get("result")) == ("python", "1"), name
+    assert http.post("/api/v1/sessions", json={"language": "Bash"}).json()["name"] == "bash"
+
+
 def test_wrong_arguments_are_told_by_the_fields_name(mcp: Mcp) -> None:
     for arguments, word in (
         ({}, "code"),
@@ -150,6 +158,74 @@ def test_ten_megabytes_arrive_cut_and_the_rest_can_be_read(mcp: Mcp) -> None:
     assert time.monotonic() - began < 60
 
 
+def test_a_part_from_the_first_byte_on_is_a_part(modern: Mcp) -> None:
+    said = modern.ok("execute_code", code="for i in range(20_000): print(i)")
+    part = modern.ok("get_execution", execution_id=said["execution_id"], offset=0)
+    assert part["text"].startswith("0\n1\n2\n") and part["next_offset"] == len(part["text"]) and part["ended"] is True
+    assert modern.ok("get_execution", execution_id=said["execution_id"], offset=0, head=2)["text"] == "0\n1\n"
+    assert modern.ok("get_execution", execution_id=said["execution_id"], offset=0, wait_seconds=5)["status"] == "ok"  # all as it stands in the schema
+    runs = modern.ok("execute_code", code="print('so far', flush=True)\nimport time; time.sleep(60)", background=True)["execution_id"]
+    wait_until(lambda: modern.ok("get_execution", execution_id=runs, tail=5)["text"] == "so far\n", 20)
+    result = modern.tool("get_execution", execution_id=runs, tail=5)
+    assert result["structuredContent"]["ended"] is False and "has not ended" in text_of(result)
+    modern.ok("interrupt_execution", execution_id=runs)
+
+
+def test_background_is_for_what_takes_long(modern: Mcp, make_service: Any) -> None:
+    """What is told to run beside the conversation is not interrupted after the minute that a conversation waits."""
+    strict = make_service("limits/max_timeout_seconds=2")
+    with Mcp(strict.url, strict.key) as mcp:
+        assert mcp.ok("execute_code", code="1")["result"] == "1"
+        begun = mcp.ok("execute_code", code="import time; time.sleep(60)", background=True)["execution_id"]
+        ended = mcp.tool("get_execution", execution_id=begun, wait_seconds=20)
+        assert ended["structuredContent"]["status"] == "timeout" and "background=true" in text_of(ended)
+    tools = {t["name"]: t["inputSchema"]["properties"] for t in modern.call("tools/list")["tools"]}
+    assert "3600" in tools["execute_code"]["timeout_seconds"]["description"]
+    assert "background" not in tools["run_code"] and "execute_code" in tools["run_code"]["timeout_seconds"]["description"]
+
+
+def test_what_runs_is_found_by_who_lost_its_id(modern: Mcp) -> None:
+    begun = modern.ok("execute_code", code="import time; time.sleep(60)", session="lost", background=True)
+    wait_until(lambda: modern.ok("get_execution", execution_id=begun["execution_id"])["status"] == "running", 20)
+    listed = modern.tool("list_sandboxes")
+    [box] = [s for s in listed["structuredContent"]["sandboxes"] if s["name"] == "default"]
+    assert {"session": "lost", "execution_id": begun["execution_id"]} in box["running"]
+    assert f"session lost runs execution_id {begun['execution_id']}" in text_of(listed)
+    modern.ok("interrupt_execution", execution_id=begun["execution_id"])
+    wait_until(lambda: not [s for s in modern.ok("list_sandboxes")["sandboxes"] if s["running"]], 20)
+
+
+def test_an_image_that_is_too_wide_is_said_so(modern: Mcp) -> None:
+    wide = bytearray(base64.b64decode(PNG))
+    wide[16:24] = (4000).to_bytes(4, "big") * 2
+    modern.ok("upload_file", path="wide.png", content=base64.b64encode(wide).decode(), encoding="base64")
+    text = text_of(modern.tool("download_file", path="wide.png"))
+    assert "4000x4000" in text and "1568" in text and "no text" not in text
+
+
+def test_the_address_of_what_was_cut_is_where_it_is(modern: Mcp) -> None:
+    """Some clients show the structured content alone."""
+    for code, stream in (("'y' * 5000", "output-1"), ("import sys; _ = sys.stderr.write('z' * 5000)", "stderr"), ("raise ValueError('x' * 5000)", "error")):
+        result = modern.tool("execute_code", code=code, max_output_chars=1000)
+        said = result["structuredContent"]
+        assert said["truncated"] and said["output_uri"].endswith(f"/{said['execution_id']}/{stream}")
+        assert said["output_uri"] in [b["uri"] for b in result["content"] if b["type"] == "resource_link"]
+        assert len(modern.call("resources/read", {"uri": said["output_uri"]})["contents"][0]["text"]) >= 5000
+
+
+def test_errors_say_what_helps(modern: Mcp) -> None:
+    for tool in ("get_execution", "interrupt_execution"):
+        for unknown in ("x", str(uuid.uuid4())):
+            text = modern.fails(tool, execution_id=unknown)
+            assert "first line" in text and "list_files" not in text
+    text = modern.fails("get_execution", execution_id=str(uuid.uuid4()), tail=3)
+    assert "first line" in text and "list_files" not in text
+    name = f"half-{uuid.uuid4().hex[:8]}"
+    text = modern.fails("create_sandbox", name=name, language="cobol")
+    assert "python" in text and f"'{name}' was made" in text
+    assert modern.ok("destroy_sandbox", sandbox_name=name)["existed"] is True
+
+
 def test_every_text_obeys_the_budget(modern: Mcp) -> None:
     long = modern.tool("execute_code", code="print('x' * 50_000); 'y' * 50_000", max_output_chars=3000)
     assert len(text_of(long)) <= 3000
@@ -166,6 +242,10 @@ def test_every_text_obeys_the_budget(modern: Mcp) -> None:
             break
         cursor = {"cursor": said["next_cursor"]}
     assert seen == [f"many/{i:04d}" for i in range(300)]
+    deep = "/".join(["d" * 200] * 10) + "/f"
+    assert len(text_of(modern.tool("upload_file", path=deep, content="1", max_output_chars=1000))) <= 1000
+    assert "max_output_chars" in modern.fails("upload_file", path="a", content="1", max_output_chars=999)
+    assert "max_output_chars" in modern.fails("destroy_sandbox", sandbox_name="a", max_output_chars=999)
     modern.ok("upload_file", path="long.txt", content="é\n" * 20_000)
     said = modern.ok("download_file", path="long.txt", max_output_chars=1000)
     assert len(said["content"]) <= 1000 and said["truncated"]
@@ -275,6 +355,7 @@ def test_files_go_in_and_out(mcp: Mcp) -> None:
         mcp.fails("download_file", path=path)
     assert [f["path"] for f in mcp.ok("list_files", path="in", pattern="*.bin")["files"]] == ["in/größe 1.bin"]
     assert mcp.ok("list_files", path="./in")["files"][0]["size_bytes"] == len(data)
+    assert [(f["path"], f["type"]) for f in mcp.ok("list_files", path="in/größe 1.bin")["files"]] == [("in/größe 1.bin", "file")]
 
 
 def test_links_of_the_sandbox_lead_nowhere(modern: Mcp) -> None:
@@ -296,6 +377,26 @@ def test_what_code_wrote_is_told(modern: Mcp) -> None:
     assert f"files: created {name} (3 bytes)" in text_of(result)
     link = next(b for b in result["content"] if b["type"] == "resource_link" and b["uri"].endswith(name))
     assert modern.call("resources/read", {"uri": link["uri"]})["contents"][0]["text"] == "a,b"
+
+
+def test_the_link_of_a_file_is_good_as_long_as_the_file(modern: Mcp) -> None:
+    def links(result: dict[str, Any]) -> list[str]:
+        return [b["uri"] for b in result["content"] if b["type"] == "resource_link"]
+
+    suffix = uuid.uuid4().hex[:8]
+    for name, more, owner in ((f"s{suffix}", {}, "default"), (f"p{suffix}", {"workspace": "private"}, None)):
+        box = modern.ok("create_sandbox", name=name, **more)["sandbox_id"]
+        [written] = links(modern.tool("execute_code", sandbox_id=name, code=f"_ = open('{name}', 'w').write('x' * 5000)"))
+        assert written == f"sandbox://{owner or box}/files/{name}"
+        [read] = links(modern.tool("download_file", path=name, sandbox_id=name, max_output_chars=1000))
+        assert read == f"sandbox://{owner or name}/files/{name}"
+        assert len(modern.call("resources/read", {"uri": written})["contents"][0]["text"]) == 5000
+        modern.ok("destroy_sandbox", sandbox_name=name)
+        if owner:
+            assert len(modern.call("resources/read", {"uri": written})["contents"][0]["text"]) == 5000
+        else:
+            with pytest.raises(McpError):
+                modern.call("resources/read", {"uri": written})
 
 
 def test_resources_and_their_completion(mcp: Mcp) -> None:
@@ -361,6 +462,46 @@ def test_a_subscriber_hears_of_files_whoever_wrote_them(service: Service, mcp: M
     told = [m["params"]["uri"] for m in heard if m.get("method") == "notifications/resources/updated"]
     assert told == [uri, uri]
     assert any(m.get("method") == "notifications/resources/list_changed" for m in heard)
+
+
+def test_a_file_is_watched_under_each_name_of_its_sandbox_and_no_other(service: Service, modern: Mcp) -> None:
+    suffix, heard = uuid.uuid4().hex[:8], list[dict[str, Any]]()
+    box, other = f"own-{suffix}", f"beside-{suffix}"
+    own = modern.ok("create_sandbox", name=box, workspace="private")["sandbox_id"]
+    modern.ok("create_sandbox", name=other)
+    uris = {where: f"sandbox://{where}/files/{suffix}%20%C3%BC" for where in (box, own, other, "default")}
+    listener = Mcp(service.url, service.key)
+    in_background(lambda: listen_for(listener, heard, list(uris.values())))
+    wait_until(lambda: heard, 10)
+
+    def told(tool: str, **arguments: Any) -> set[str]:
+        heard.clear()
+        modern.ok(tool, **arguments)
+        time.sleep(2.2)  # told once a second; what is not told comes late, too
+        return {m["params"]["uri"] for m in heard if m["method"] == "notifications/resources/updated"}
+
+    write = f"open({suffix + ' ü'!r}, 'a').write('1')"
+    try:
+        for private in ({"tool": "execute_code", "code": write}, {"tool": "upload_file", "path": f"{suffix} ü", "content": "2"}):
+            assert told(sandbox_id=box, **private) == {uris[box], uris[own]}
+            assert "notifications/resources/list_changed" not in [m["method"] for m in heard]  # it is not in the list
+        for shared in ({}, {"sandbox_id": other}):
+            assert told("execute_code", code=write, **shared) == {uris["default"], uris[other]}
+    finally:
+        listener.close()
+        for name in (box, other):
+            modern.ok("destroy_sandbox", sandbox_name=name)
+
+
+def listen_for(mcp: Mcp, heard: list[dict[str, Any]], uris: list[str]) -> None:
+    params = {"notifications": {"resourceSubscriptions": uris, "resourcesListChanged": True}}
+    body = mcp.body("subscriptions/listen", params, 77)
+    try:
+        with mcp.http.stream("POST", "/mcp", json=body, headers=mcp.headers("subscriptions/listen", body["params"])) as reply:
+            for message in mcp.messages(reply):
+                heard.append(message)
+    except (httpx.HTTPError, RuntimeError, OSError):
+        pass  # the test is over
 
 
 def test_prompts_name_the_tools(mcp: Mcp) -> None:

@@ -201,6 +201,7 @@ def test_a_refusal_names_package_and_rule(client: httpx.Client) -> None:
     for body, status in (({"session": "nope", "packages": ["tool"]}, 404), ({"language": "bash", "packages": ["tool"]}, 400)):
         assert client.post("/api/v1/packages/install", json=body).status_code == status, body
     assert client.get("/api/v1/packages/allowed/bash").status_code == 404
+    assert client.get("/api/v1/packages/allowed/Python").json()["language"] == "python"
     allowed = client.get("/api/v1/packages/allowed/py").json()
     assert allowed["language"] == "python" and allowed["installable"] and "small-one<3" in allowed["items"]
 

@@ -114,7 +114,7 @@ static void text_shows_each_section_and_stands_alone(void **state)
         "[{\"path\":\"a "
         "b.csv\",\"change\":\"created\",\"bytes\":12},{\"path\":\"old\",\"change\":\"deleted\"}]");
     member_is(buf_slice(&out), "isError", "false");
-    member_is(content(buf_slice(&out), 1), "uri", "\"sandbox://" BOX "/files/a%20b.csv\"");
+    member_is(content(buf_slice(&out), 1), "uri", "\"sandbox://default/files/a%20b.csv\"");
     assert_int_equal(content(buf_slice(&out), 2).len, 0);
 }
 
@@ -377,6 +377,23 @@ static void an_image_that_is_kept_aside_is_asked_for(void **state)
     assert_non_null(strstr(text, "display:\nb\n[file 1: text/html, 5 bytes: sandbox://"));
 }
 
+static void what_can_not_be_shown_is_said_to_be_there(void **state)
+{
+    CLEANUP_BUF struct buf record = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
+    write_view(record_of(&record,
+                         ",\"status\":\"ok\",\"results\":["
+                         "{\"data\":{\"application/vnd.plotly.v1+json\":{\"data\":[]}}},"
+                         "{\"data\":{\"application/x-\\u00fc\":\"a\"}},{\"data\":{}}]"),
+               &PLAIN, &out);
+    CLEANUP(free) char *text = text_of(buf_slice(&out));
+    assert_non_null(strstr(text, "[file 1: application/vnd.plotly.v1+json, 11 bytes: sandbox://" BOX
+                                 "/executions/" ID "/output-1.plotly.json]\n"));
+    assert_non_null(
+        strstr(text, "display:\n[of type application/x-\xc3\xbc, which is not shown here]\n"));
+    assert_null(strstr(text, "(no output)"));
+    member_is(content(buf_slice(&out), 1), "type", "\"resource_link\"");
+}
+
 static void a_client_that_knows_no_links_gets_none(void **state)
 {
     CLEANUP_BUF struct buf record = BUF_INIT(1 << 20), out = BUF_INIT(1 << 20);
@@ -399,6 +416,7 @@ int main(void)
         cmocka_unit_test(small_images_are_blocks_and_large_ones_links),
         cmocka_unit_test(an_image_is_given_as_what_it_is),
         cmocka_unit_test(an_image_that_is_kept_aside_is_asked_for),
+        cmocka_unit_test(what_can_not_be_shown_is_said_to_be_there),
         cmocka_unit_test(a_client_that_knows_no_links_gets_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -211,6 +211,19 @@ def test_what_is_no_message_is_said_so(mcp: Mcp, body: bytes, code: int) -> None
     assert said.get("id") in (None, 1)
 
 
+BROKEN = [rb"a\u0000b", rb"\ud800", b"\xff", b"a\tb"]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_who_sends_a_text_that_we_do_not_take_has_an_answer_to_its_request(mcp: Mcp, text: bytes) -> None:
+    """A NUL is good JSON: a client that gets no id back waits until it gives up."""
+    body = b'{"jsonrpc":"2.0","id":"n","method":"tools/call","params":{"name":"upload_file","arguments":{"content":"' + text + b'"}}}'
+    answer = mcp.send("POST", body, **{"MCP-Protocol-Version": MODERN})
+    told = answer.json
+    assert (answer.status, told["id"], told["error"]["code"]) == (400, "n", -32602)
+    assert "NUL" in told["error"]["message"] and "base64" in told["error"]["message"]
+
+
 def test_batches_are_of_one_version(server: Server) -> None:
     batch = [{"jsonrpc": "2.0", "id": i, "method": "ping"} for i in (1, 2)] + [{"jsonrpc": "2.0", "method": "notifications/initialized"}]
     assert Mcp(server).send("POST", batch, **{"MCP-Protocol-Version": MODERN}).error["code"] == -32600

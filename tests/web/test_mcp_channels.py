@@ -66,6 +66,15 @@ def test_a_modern_socket(server: Server) -> None:
     assert s.exchange([ask(2, "tools/list", {"_meta": ENVELOPE})])["error"]["code"] == -32600
 
 
+def test_a_text_with_a_nul_is_refused_under_its_requests_id(server: Server) -> None:
+    broken = ask("n", "tools/call", {"name": "test_simple_text", "arguments": {"a": "x\0y"}})
+    s = Socket(server)
+    s.exchange(handshake())
+    told = s.exchange(broken)
+    assert (told["id"], told["error"]["code"]) == ("n", -32602) and "NUL" in told["error"]["message"]
+    assert Stream(server).exchange(broken) == told
+
+
 def test_a_socket_of_2025_03_26_has_batches(server: Server) -> None:
     s = Socket(server)
     s.exchange(handshake("2025-03-26"))
