@@ -559,6 +559,19 @@ def test_a_folder_is_given_whole_as_an_archive(server: Any, shared: Path, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_head_of_an_archive_has_a_head_and_nothing_else(server: Any, shared: Path, kind: str) -> None:
+    """It was followed by the last chunk of a body, which the next reply on the connection began with."""
+    (shared / "x").mkdir()
+    request = f"HEAD {API}/x?archive={kind} HTTP/1.1\r\n".encode() + HEAD
+    with server.raw(request + b"\r\n" + request + b"Connection: close\r\n\r\n") as s:
+        said = b""
+        while some := s.recv(65536):
+            said += some
+    for reply in said.removesuffix(b"\r\n\r\n").split(b"\r\n\r\n"):
+        assert reply.startswith(b"HTTP/1.1 200 ") and b"filename=" in reply, said
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
 def test_what_is_left_out_of_an_archive_is_said(server: Any, shared: Path, kind: str) -> None:
     (shared / "d").mkdir()
     (shared / "d/a").write_text("a")
