@@ -420,6 +420,8 @@ def test_folders_are_made_moved_and_deleted(server: Any, shared: Path) -> None:
     assert (there.status, there.code) == (409, "conflict") and "replace" in there.json["error"]["message"]
     assert ask(server, "POST", "/move", {"from": "g", "to": "x/y/f", "replace": True}).status == 200
     assert (shared / "x/y/f").read_bytes() == b"g"
+    onto = ask(server, "POST", "/move", {"from": "a", "to": "x/y/f", "replace": True})  # it was 404: there is no x/y/f
+    assert (onto.status, onto.code) == (400, "invalid_request") and "cannot replace a file" in onto.json["error"]["message"]
     assert ask(server, "POST", "/move", {"from": "x", "to": "x/z"}).status == 400
     assert ask(server, "POST", "/move", {"from": "none", "to": "n/m"}).status == 404
     assert not (shared / "n").exists()
