@@ -29,12 +29,23 @@ static void say_figures(const struct metered *m, char *ret, size_t size)
                    bytes ? "limits/workspace_bytes" : "limits/workspace_files");
 }
 
+/* With the lock. */
+static struct metered *find(struct quota *q, const struct user *u)
+{
+    for (struct metered *m = zlistx_first(q->all); m; m = zlistx_next(q->all))
+        if (uuid_equal(&m->user, &u->id))
+            return m;
+    return NULL;
+}
+
 /* ---- who writes ---- */
 
-/* Since his workspaces were last seen to be within the limit. inotify knows no culprit, but in which workspace. */
+/* Since his workspaces were last seen to be within the limit. inotify knows no culprit, but in which workspace; where a folder is
+ * closed to us, we would not see it. */
 static bool writes(const struct sandbox *s)
 {
-    return !s->watched || changes_count_of(s->watched) != s->n_changes_within;
+    return !s->watched || changes_count_of(s->watched) != s->n_changes_within ||
+           !changes_sees_all(s->watched);
 }
 
 static void note_within(struct hub *h, const struct user *u)
@@ -247,8 +258,19 @@ static void judge(struct hub *h, struct metered *m)
     note_within(h, u);
 }
 
-/* Who took the room is not known: files that are unlinked and open, or in folders that cannot be looked into, are in no count. The
- * end of a sandbox gives their room back. */
+/* Of users who are to blame. */
+static zlistx_t *find_blamed(struct hub *h)
+{
+    zlistx_t *found = zlistx_new();
+    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes)) {
+        const struct metered *m = find(h->quota, s->user);
+        if (s->state == SANDBOX_UP && m && quota_is_blamed(h->quota, m))
+            (void)zlistx_add_end(found, s); /* no memory aborts */
+    }
+    return found;
+}
+
+/* Who takes the room may not be known: files that are unlinked and open are in no count. The end of a sandbox gives their room back. */
 static void on_short_disk(struct hub *h, struct floor *f)
 {
     char figures[200];
@@ -257,7 +279,11 @@ static void on_short_disk(struct hub *h, struct floor *f)
                    "the service's disk has %llu bytes free, fewer than %llu "
                    "(limits/min_free_bytes)",
                    (unsigned long long)f->free_bytes, (unsigned long long)f->min_bytes); /* fits */
-    zlistx_t *writers = find_writers(h, NULL);
+    zlistx_t *writers = find_blamed(h);
+    if (zlistx_size(writers) == 0) {
+        zlistx_destroy(&writers);
+        writers = find_writers(h, NULL);
+    }
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions)) {
         struct execution *x = s->running;
         if (!x || !x->sent_mono_us || x->stopped_why || !is_among(writers, s->sandbox))
@@ -294,15 +320,6 @@ static int on_bell(struct loop *loop, zmq_pollitem_t *item, void *arg)
 
 /* ---- who is counted ---- */
 
-/* With the lock. */
-static struct metered *find(struct quota *q, const struct user *u)
-{
-    for (struct metered *m = zlistx_first(q->all); m; m = zlistx_next(q->all))
-        if (uuid_equal(&m->user, &u->id))
-            return m;
-    return NULL;
-}
-
 void quota_enter(struct quota *q, const struct user *u)
 {
     pthread_mutex_lock(&q->lock);
@@ -328,6 +345,22 @@ void quota_leave(struct quota *q, const struct user *u)
     if (m)
         m->n_sandboxes--;
     pthread_mutex_unlock(&q->lock);
+}
+
+int quota_may_begin(struct quota *q, const struct user *u, struct err *e)
+{
+    pthread_mutex_lock(&q->lock);
+    const struct metered *m = find(q, u);
+    bool is_blamed = m && quota_is_blamed(q, m), is_hidden = m && m->used.unseen > 0;
+    if (is_blamed)
+        (void)err_set(e, ERR_QUOTA,
+                      "the service's disk is nearly full (limits/min_free_bytes), and your "
+                      "workspaces hold %s: "
+                      "delete files over the API, or purge the workspace",
+                      is_hidden ? "folders that cannot be looked into"
+                                : "more than they may (limits/workspace_bytes)");
+    pthread_mutex_unlock(&q->lock);
+    return is_blamed ? -1 : 0;
 }
 
 void quota_on_end(struct quota *q, const struct execution *x)

@@ -11,7 +11,8 @@
  * is stopped when the workspaces grow further, so that it can delete, and read.
  *
  * What no count sees (files that are unlinked and open, folders closed to us) is seen by the disk alone: with less than
- * limits/min_free_bytes, and losing, the sandboxes of all users that write are reset. */
+ * limits/min_free_bytes, and losing, sandboxes are reset: those of users who hold more than they may, or have folders that nobody can
+ * look into; is there none, those of all users that write. As long as the disk is short, nothing of such users begins. */
 #ifndef KERNELHUB_QUOTA_H
 #define KERNELHUB_QUOTA_H
 
@@ -27,6 +28,9 @@ void quota_free(struct quota *q); /* NULL is fine */
 /* A sandbox of the user runs; and does not any more, as often. */
 void quota_enter(struct quota *q, const struct user *u);
 void quota_leave(struct quota *q, const struct user *u);
+
+/* Whether code of his may begin: ERR_QUOTA. */
+int quota_may_begin(struct quota *q, const struct user *u, struct err *e);
 
 /* One that was stopped has ended. */
 void quota_on_end(struct quota *q, const struct execution *x);

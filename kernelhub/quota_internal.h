@@ -44,6 +44,11 @@ struct floor {
     bool is_news;        /* for the loop */
 };
 
+static inline bool floor_is_short(const struct floor *f)
+{
+    return f->free_bytes < f->min_bytes;
+}
+
 struct quota {
     struct hub *hub;
     int workspaces_fd;
@@ -63,6 +68,13 @@ bool floor_falls(struct floor *f, uint64_t free_bytes); /* looked at now; true: 
 static inline bool quota_exceeds(const struct files_usage *used, const struct files_usage *limit)
 {
     return used->bytes > limit->bytes || used->files > limit->files;
+}
+
+/* The disk is short, and it is known to be his matter: he holds more than he may, or nobody can say how much. */
+static inline bool quota_is_blamed(const struct quota *q, const struct metered *m)
+{
+    return floor_is_short(&q->floor) &&
+           (quota_exceeds(&m->used, &m->limit) || m->used.unseen > 0);
 }
 
 #endif
