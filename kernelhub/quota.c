@@ -10,6 +10,7 @@
 #include "kernelhub/changes.h"
 #include "kernelhub/changes_internal.h"
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/files_internal.h"
 #include "kernelhub/jupyter_internal.h"
 #include "kernelhub/quota_internal.h"
 #include "kernelhub/terminal_internal.h"
@@ -328,6 +329,7 @@ void quota_enter(struct quota *q, const struct user *u)
         const struct config *c = q->hub->config;
         m = zmalloc(sizeof *m);
         m->user = u->id;
+        m->account = files_account(q->hub, u);
         m->limit.bytes = (uint64_t)config_number(c, CONFIG_LIMITS_WORKSPACE);
         m->limit.files = (uint64_t)config_number(c, CONFIG_LIMITS_WORKSPACE_FILES);
         (void)zlistx_add_end(q->all, m); /* searched for by its user */
@@ -407,19 +409,28 @@ int quota_new(struct hub *h, struct quota **ret, struct err *e)
     init_lock(&q->lock);
     int rc = pthread_create(&q->thread, NULL, quota_work, q);
     assert(rc == 0); /* no thread, no memory */
+    q->has_thread = true;
     zmq_pollitem_t item = { .fd = q->bell, .events = ZMQ_POLLIN };
     loop_poller(h->loop, &item, on_bell, q);
     *ret = q;
     return 0;
 }
 
-void quota_free(struct quota *q)
+void quota_stop(struct quota *q)
 {
-    if (!q)
+    if (!q || !q->has_thread)
         return;
     atomic_store(&q->stop, true);
     changes_ring(q->wake);
     (void)pthread_join(q->thread, NULL); /* it ends: files_go_on asks */
+    q->has_thread = false;
+}
+
+void quota_free(struct quota *q)
+{
+    if (!q)
+        return;
+    quota_stop(q);
     zmq_pollitem_t item = { .fd = q->bell, .events = ZMQ_POLLIN };
     loop_poller_end(q->hub->loop, &item);
     for (struct metered *m; (m = zlistx_detach(q->all, NULL));)

@@ -23,6 +23,7 @@ struct quota;
 struct execution;
 
 int quota_new(struct hub *h, struct quota **ret, struct err *e);
+void quota_stop(struct quota *q); /* nothing is counted any more: before files_free; NULL is fine */
 void quota_free(struct quota *q); /* NULL is fine */
 
 /* A sandbox of the user runs; and does not any more, as often. */

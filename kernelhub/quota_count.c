@@ -61,7 +61,8 @@ static bool is_due(const struct quota *q, const struct metered *m, const struct 
     return zclock_mono() - m->begun_ms >= wait_ms;
 }
 
-static int count(struct quota *q, const struct uuid *user, struct files_usage *ret)
+static int count(struct quota *q, const struct uuid *user, struct account *account,
+                 struct files_usage *ret)
 {
     struct err e = ERR_INIT;
     struct tree t = { .due_ms = zclock_mono() + MAX_COUNT_MS, .ended = &q->stop };
@@ -71,6 +72,7 @@ static int count(struct quota *q, const struct uuid *user, struct files_usage *r
     int rc = files_count(&t, ret, &e);
     if (rc < 0)
         log_debug("workspaces of user=%s cannot be counted: %s", user->text, e.text);
+    ret->bytes += rc < 0 ? 0 : account_held(account);
     (void)close(t.user_fd); /* of an open folder: no error */
     return rc;
 }
@@ -89,7 +91,7 @@ static void look_at(struct quota *q, struct metered *m, const struct disk *disk)
         return;
     struct files_usage used;
     int64_t begun_ms = zclock_mono();
-    int rc = count(q, &user, &used);
+    int rc = count(q, &user, m->account, &used);
     pthread_mutex_lock(&q->lock);
     if (rc == 0) {
         m->used = used;

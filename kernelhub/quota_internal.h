@@ -15,6 +15,7 @@
 /* A user with a sandbox. */
 struct metered {
     struct uuid user;
+    struct account *account; /* for what he reads of ours and has deleted */
     unsigned n_sandboxes; /* 0: the thread frees it */
     struct files_usage limit;
     /* by the thread, with the lock */
@@ -54,6 +55,7 @@ struct quota {
     int workspaces_fd;
     int bell, wake;
     pthread_t thread;
+    bool has_thread;
     atomic_bool stop;
     pthread_mutex_t lock; /* of all there is of `metered`; recursive */
     zlistx_t *all;        /* struct metered */
