@@ -196,6 +196,7 @@ struct account *files_account(struct hub *h, const struct user *u)
         a, (struct files_usage){
                .bytes = (uint64_t)config_number(h->config, CONFIG_LIMITS_WORKSPACE),
                .files = (uint64_t)config_number(h->config, CONFIG_LIMITS_WORKSPACE_FILES) });
+    account_set_min_free(a, (uint64_t)config_number(h->config, CONFIG_LIMITS_MIN_FREE));
     return a;
 }
 

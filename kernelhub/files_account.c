@@ -18,6 +18,7 @@ struct account {
     int64_t counted_ms, took_ms;           /* when it ended; -1: never */
     bool is_stale;                         /* much has gone since */
     struct account_open *open;
+    uint64_t min_free;
 };
 
 struct account *account_new(void)
@@ -62,6 +63,23 @@ void account_set_limit(struct account *a, struct files_usage limit)
     lock(&a->lock);
     a->limit = limit;
     unlock(&a->lock);
+}
+
+void account_set_min_free(struct account *a, uint64_t bytes)
+{
+    lock(&a->lock);
+    a->min_free = bytes;
+    unlock(&a->lock);
+}
+
+uint64_t account_min_free(struct account *a)
+{
+    if (!a)
+        return 0;
+    lock(&a->lock);
+    uint64_t bytes = a->min_free;
+    unlock(&a->lock);
+    return bytes;
 }
 
 uint64_t account_bytes(const struct stat *st)
