@@ -239,6 +239,20 @@ def test_conditions_guard_a_write_and_a_delete(server: Any, shared: Path) -> Non
 # ---- forms and JSON ----
 
 
+def test_another_content_is_another_tag_whatever_time_it_is_given(server: Any, shared: Path) -> None:
+    """As rsync, tar and unzip do: with the time of the content before it, an old copy was still said to be the new one."""
+    tag = ask(server, "PUT", "/f", b"one").headers["ETag"]
+    assert ask(server, "GET", "/f").headers["ETag"] == tag
+    before = (shared / "f").stat()
+    time.sleep(0.02)  # a tick of the disk's clock
+    (shared / "f").write_bytes(b"two")
+    os.utime(shared / "f", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (shared / "f").stat().st_ino == before.st_ino
+    again = ask(server, "GET", "/f", If_None_Match=tag)
+    assert again.status == 200 and again.body == b"two" and again.headers["ETag"] != tag
+    assert ask(server, "PUT", "/f", b"x", If_Match=tag).status == 412
+
+
 def test_a_form_has_a_file_and_a_path(server: Any, shared: Path, state: Path) -> None:
     content = random.Random(1).randbytes(1_000_000) + b"\r\n--xY"
     (shared / "there").mkdir()
