@@ -253,6 +253,17 @@ def test_another_content_is_another_tag_whatever_time_it_is_given(server: Any, s
     assert ask(server, "PUT", "/f", b"x", If_Match=tag).status == 412
 
 
+def test_a_part_of_a_file_is_not_written_as_the_file(server: Any, shared: Path) -> None:
+    """Who takes up an upload again sends the rest with Content-Range: it was saved in place of the whole file."""
+    assert ask(server, "PUT", "/f", b"0123456789").status == 201
+    part = ask(server, "PUT", "/f", b"789", Content_Range="bytes 7-9/10")
+    assert (part.status, part.code) == (400, "invalid_request") and "Content-Range" in part.json["error"]["message"]
+    packed = ask(server, "PUT", "/f", b"789", Content_Encoding="gzip")
+    assert (packed.status, packed.code) == (415, "unsupported_media_type") and "Content-Encoding" in packed.json["error"]["message"]
+    assert (shared / "f").read_bytes() == b"0123456789"
+    assert ask(server, "PUT", "/f", b"789", Content_Encoding="identity").status == 200
+
+
 def test_a_form_has_a_file_and_a_path(server: Any, shared: Path, state: Path) -> None:
     content = random.Random(1).randbytes(1_000_000) + b"\r\n--xY"
     (shared / "there").mkdir()
