@@ -57,11 +57,11 @@ static void note_within(struct hub *h, const struct user *u)
 }
 
 /* Such sandboxes, of all users when u is NULL; all there are, when none of them was seen to write (through a memory map, or above the
- * bound of watches). */
-static zlistx_t *find_writers(struct hub *h, const struct user *u)
+ * bound of watches), and may_be_all. */
+static zlistx_t *find_writers(struct hub *h, const struct user *u, bool may_be_all)
 {
     zlistx_t *found = zlistx_new();
-    for (int all = 0; all < 2 && zlistx_size(found) == 0; all++)
+    for (int all = 0; all <= may_be_all && zlistx_size(found) == 0; all++)
         for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
             if ((!u || s->user == u) && s->state == SANDBOX_UP && (all || writes(s)))
                 (void)zlistx_add_end(found, s); /* no memory aborts */
@@ -228,7 +228,7 @@ static void on_above(struct hub *h, struct metered *m, const struct user *u)
         m->above_ms = zclock_mono();
         m->n_steps = 0;
     }
-    zlistx_t *writers = find_writers(h, u);
+    zlistx_t *writers = find_writers(h, u, true);
     struct runs n = stop_runs(h, m, writers, is_first, figures);
     if (n.n_stopped > 0) {
         m->is_settled = false;
@@ -259,19 +259,7 @@ static void judge(struct hub *h, struct metered *m)
     note_within(h, u);
 }
 
-/* Of users who are to blame. */
-static zlistx_t *find_blamed(struct hub *h)
-{
-    zlistx_t *found = zlistx_new();
-    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes)) {
-        const struct metered *m = find(h->quota, s->user);
-        if (s->state == SANDBOX_UP && m && quota_is_blamed(h->quota, m))
-            (void)zlistx_add_end(found, s); /* no memory aborts */
-    }
-    return found;
-}
-
-/* Who takes the room may not be known: files that are unlinked and open are in no count. The end of a sandbox gives their room back. */
+/* Who takes the room is not known: files that are unlinked and open are in no count. The end of a sandbox gives their room back. */
 static void on_short_disk(struct hub *h, struct floor *f)
 {
     char figures[200];
@@ -280,11 +268,8 @@ static void on_short_disk(struct hub *h, struct floor *f)
                    "the service's disk has %llu bytes free, fewer than %llu "
                    "(limits/min_free_bytes)",
                    (unsigned long long)f->free_bytes, (unsigned long long)f->min_bytes); /* fits */
-    zlistx_t *writers = find_blamed(h);
-    if (zlistx_size(writers) == 0) {
-        zlistx_destroy(&writers);
-        writers = find_writers(h, NULL);
-    }
+    /* what was reset a moment ago is about to end, and may be all there is */
+    zlistx_t *writers = find_writers(h, NULL, zclock_mono() > f->reset_ms + GRACE_MS);
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions)) {
         struct execution *x = s->running;
         if (!x || !x->sent_mono_us || x->stopped_why || !is_among(writers, s->sandbox))
@@ -293,6 +278,8 @@ static void on_short_disk(struct hub *h, struct floor *f)
         x->is_killed = true;
     }
     log_warning("%s: %zu sandboxes are reset", figures, zlistx_size(writers));
+    if (zlistx_size(writers))
+        f->reset_ms = zclock_mono();
     reset_sandboxes(writers, figures);
     zlistx_destroy(&writers);
 }

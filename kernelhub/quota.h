@@ -11,8 +11,8 @@
  * is stopped when the workspaces grow further, so that it can delete, and read.
  *
  * What no count sees (files that are unlinked and open, folders closed to us) is seen by the disk alone: with less than
- * limits/min_free_bytes, and losing, sandboxes are reset: those of users who hold more than they may, or have folders that nobody can
- * look into; is there none, those of all users that write. As long as the disk is short, nothing of such users begins. */
+ * limits/min_free_bytes, and losing, the sandboxes of all users that write are reset. As long as the disk is short, nothing begins of
+ * users who hold more than they may, or have folders that nobody can look into. */
 #ifndef KERNELHUB_QUOTA_H
 #define KERNELHUB_QUOTA_H
 

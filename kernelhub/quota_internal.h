@@ -43,6 +43,7 @@ struct floor {
     uint64_t free_bytes; /* for us */
     uint64_t mark_bytes; /* FLOOR_SLACK_BYTES less than that is a loss; 0: nobody looked yet */
     bool is_news;        /* for the loop */
+    int64_t reset_ms;    /* the loop's: sandboxes were reset for it then; monotonic */
 };
 
 static inline bool floor_is_short(const struct floor *f)
@@ -72,7 +73,7 @@ static inline bool quota_exceeds(const struct files_usage *used, const struct fi
     return used->bytes > limit->bytes || used->files > limit->files;
 }
 
-/* The disk is short, and it is known to be his matter: he holds more than he may, or nobody can say how much. */
+/* The disk is short, and that is his matter, too: he holds more than he may, or nobody can say how much. */
 static inline bool quota_is_blamed(const struct quota *q, const struct metered *m)
 {
     return floor_is_short(&q->floor) &&

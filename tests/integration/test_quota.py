@@ -182,6 +182,29 @@ def test_what_no_count_sees_is_ended_before_the_disk_is_full(make_service: Calla
         assert run(other, "print(kept)")["stdout"] == "7\n", "who writes nothing is left alone"
 
 
+NAMELESS = """
+import os, time
+fd = os.open('nameless', os.O_CREAT | os.O_RDWR)
+os.unlink('nameless')
+time.sleep(5)  # counted meanwhile: nothing is there, and nobody has written since
+for i in range(3000):
+    os.write(fd, bytes(1 << 20))
+"""
+
+
+def test_who_writes_to_a_file_without_a_name_loses_his_sandbox_alone(make_service: Callable[..., Service]) -> None:
+    """Nobody was seen to write, so all sandboxes of all users were reset, as often as one of them liked."""
+    before = free_bytes()
+    assert before > 4 << 30, "this test fills 2 GiB for a moment"
+    service = make_service(f"limits/min_free_bytes={before - (1 << 30)}", "limits/memory_bytes=512M")
+    with service.client() as one, service.client(key_of(service, "other")) as other:
+        assert run(other, "kept = 7")["status"] == "ok"
+        record = run(one, NAMELESS, timeout_seconds=60)
+        assert record["status"] == "interrupted" and "limits/min_free_bytes" in record["reason"], record
+        wait_until(lambda: free_bytes() > before - (1 << 30))
+        assert run(other, "print(kept)")["stdout"] == "7\n"
+
+
 CLOSED = """
 import os
 os.mkdir('closed')
