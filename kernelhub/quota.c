@@ -41,12 +41,16 @@ static struct metered *find(struct quota *q, const struct user *u)
 
 /* ---- who writes ---- */
 
-/* Since his workspaces were last seen to be within the limit. inotify knows no culprit, but in which workspace; where a folder is
- * closed to us, we would not see it. */
+/* Since his workspaces were last seen to be within the limit. inotify knows no culprit, but in which workspace. */
 static bool writes(const struct sandbox *s)
 {
-    return !s->watched || changes_count_of(s->watched) != s->n_changes_within ||
-           !changes_sees_all(s->watched);
+    return !s->watched || changes_count_of(s->watched) != s->n_changes_within;
+}
+
+/* At the floor: where a folder is closed to us we would not see it, and others would lose their sandboxes for it. */
+static bool may_write(const struct sandbox *s)
+{
+    return writes(s) || !changes_sees_all(s->watched);
 }
 
 static void note_within(struct hub *h, const struct user *u)
@@ -63,7 +67,8 @@ static zlistx_t *find_writers(struct hub *h, const struct user *u, bool may_be_a
     zlistx_t *found = zlistx_new();
     for (int all = 0; all <= may_be_all && zlistx_size(found) == 0; all++)
         for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
-            if ((!u || s->user == u) && s->state == SANDBOX_UP && (all || writes(s)))
+            if ((!u || s->user == u) && s->state == SANDBOX_UP &&
+                (all || (u ? writes(s) : may_write(s))))
                 (void)zlistx_add_end(found, s); /* no memory aborts */
     return found;
 }
