@@ -34,6 +34,7 @@ static struct builder_options read_builder(const struct config *c, const char *p
         .host_settings = config_flag(c, CONFIG_PACKAGES_HOST_SETTINGS),
         .wheels_dir = *wheels ? wheels : NULL,
         .max_bytes = config_number(c, CONFIG_PACKAGES_MAX_BYTES),
+        .min_free_bytes = (uint64_t)config_number(c, CONFIG_LIMITS_MIN_FREE),
         .memory_bytes = config_number(c, CONFIG_PACKAGES_MEMORY),
         .cpus = (double)config_number(c, CONFIG_LIMITS_CPUS) / 1000,
         .pids = config_number(c, CONFIG_LIMITS_PIDS),

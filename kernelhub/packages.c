@@ -178,6 +178,10 @@ static void write_message(const struct package_install *i, struct buf *out)
         (void)snprintf(text, sizeof text, "the packages would be above %lld bytes (%s)",
                        (long long)config_number(c, CONFIG_PACKAGES_MAX_BYTES),
                        config_name(CONFIG_PACKAGES_MAX_BYTES));
+    else if (strcmp(i->status, "disk_full") == 0)
+        (void)snprintf(text, sizeof text, "the service's disk has fewer than %lld bytes free (%s)",
+                       (long long)config_number(c, CONFIG_LIMITS_MIN_FREE),
+                       config_name(CONFIG_LIMITS_MIN_FREE));
     json_quote_str(out, text[0] ? text : NULL);
 }
 

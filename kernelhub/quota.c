@@ -60,17 +60,55 @@ static void note_within(struct hub *h, const struct user *u)
             s->n_changes_within = changes_count_of(s->watched);
 }
 
-/* Such sandboxes, of all users when u is NULL; all there are, when none of them was seen to write (through a memory map, or above the
- * bound of watches), and may_be_all. */
-static zlistx_t *find_writers(struct hub *h, const struct user *u, bool may_be_all)
+static bool is_at_work(const struct sandbox *s)
+{
+    for (const struct session *at = zhashx_first(s->hub->sessions); at;
+         at = zhashx_next(s->hub->sessions))
+        if (at->sandbox == s && at->running)
+            return true;
+    return false;
+}
+
+static bool is_any(const struct sandbox *s)
+{
+    return true;
+}
+
+/* Of that user; of all when u is NULL. */
+static zlistx_t *find_sandboxes(struct hub *h, const struct user *u,
+                                bool (*is_one)(const struct sandbox *s))
 {
     zlistx_t *found = zlistx_new();
-    for (int all = 0; all <= may_be_all && zlistx_size(found) == 0; all++)
-        for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
-            if ((!u || s->user == u) && s->state == SANDBOX_UP &&
-                (all || (u ? writes(s) : may_write(s))))
-                (void)zlistx_add_end(found, s); /* no memory aborts */
+    for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))
+        if ((!u || s->user == u) && s->state == SANDBOX_UP && is_one(s))
+            (void)zlistx_add_end(found, s); /* no memory aborts */
     return found;
+}
+
+static zlistx_t *find_first_kind(struct hub *h, const struct user *u,
+                                 bool (*const *kinds)(const struct sandbox *s), size_t n)
+{
+    zlistx_t *found = find_sandboxes(h, u, kinds[0]);
+    for (size_t i = 1; i < n && zlistx_size(found) == 0; i++) {
+        zlistx_destroy(&found);
+        found = find_sandboxes(h, u, kinds[i]);
+    }
+    return found;
+}
+
+/* His that write; when none was seen to (it does through a memory map, or above the bound of watches) all of his. */
+static zlistx_t *find_writers(struct hub *h, const struct user *u)
+{
+    static bool (*const KINDS[])(const struct sandbox *s) = { writes, is_any };
+    return find_first_kind(h, u, KINDS, ARRAY_LEN(KINDS));
+}
+
+/* Of all users, at the floor. What was reset a moment ago is about to end, and may be all there is: then only who was seen to write. */
+static zlistx_t *find_losers(struct hub *h, const struct floor *f)
+{
+    static bool (*const KINDS[])(const struct sandbox *s) = { may_write, is_at_work, is_any };
+    bool is_moment = zclock_mono() <= f->reset_ms + GRACE_MS;
+    return find_first_kind(h, NULL, KINDS, is_moment ? 1 : ARRAY_LEN(KINDS));
 }
 
 /* ---- steps ---- */
@@ -233,7 +271,7 @@ static void on_above(struct hub *h, struct metered *m, const struct user *u)
         m->above_ms = zclock_mono();
         m->n_steps = 0;
     }
-    zlistx_t *writers = find_writers(h, u, true);
+    zlistx_t *writers = find_writers(h, u);
     struct runs n = stop_runs(h, m, writers, is_first, figures);
     if (n.n_stopped > 0) {
         m->is_settled = false;
@@ -273,8 +311,7 @@ static void on_short_disk(struct hub *h, struct floor *f)
                    "the service's disk has %llu bytes free, fewer than %llu "
                    "(limits/min_free_bytes)",
                    (unsigned long long)f->free_bytes, (unsigned long long)f->min_bytes); /* fits */
-    /* what was reset a moment ago is about to end, and may be all there is */
-    zlistx_t *writers = find_writers(h, NULL, zclock_mono() > f->reset_ms + GRACE_MS);
+    zlistx_t *writers = find_losers(h, f);
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions)) {
         struct execution *x = s->running;
         if (!x || !x->sent_mono_us || x->stopped_why || !is_among(writers, s->sandbox))

@@ -12,7 +12,7 @@
  *                                                 logos:{NAME:{FILE:base64}}}]}; logos that do not fit into the frame are left out
  *   purge    {user_id, workspace, sandbox_id (private only)} → {}; since version 2. The workspace is gone with all that is in it (its bytes are
  *                                                 given back in the background); also when there is none. busy: a sandbox still uses it
- *   build    {build_id, user_id, template, language:"python"|"javascript"} → {status:"ok"|"error"|"timeout"|"oom"|"too_large", exit_code, size_bytes,
+ *   build    {build_id, user_id, template, language:"python"|"javascript"} → {status:"ok"|"error"|"timeout"|"oom"|"too_large"|"disk_full", exit_code, size_bytes,
  *                                                 words (of a builder that could not begin)};
  *                                                 since version 3. Installs what state_dir/workspaces/USER/building/BUILD_ID/work asks for, among the
  *                                                 user's packages; answers at its end. busy: another build of this user runs. The folder is gone then

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,11 +33,10 @@ struct paths {
 
 const char *builder_status_name(enum builder_status status)
 {
-    static const char *const NAMES[] = { [BUILDER_OK] = "ok",
-                                         [BUILDER_ERROR] = "error",
-                                         [BUILDER_TIMEOUT] = "timeout",
-                                         [BUILDER_OOM] = "oom",
-                                         [BUILDER_TOO_LARGE] = "too_large" };
+    static const char *const NAMES[] = {
+        [BUILDER_OK] = "ok",   [BUILDER_ERROR] = "error",         [BUILDER_TIMEOUT] = "timeout",
+        [BUILDER_OOM] = "oom", [BUILDER_TOO_LARGE] = "too_large", [BUILDER_DISK_FULL] = "disk_full"
+    };
     return NAMES[status];
 }
 
@@ -125,6 +125,14 @@ static bool is_too_large(const struct builder *b, const struct place *place)
     return size.all_bytes > max || size.names > MAX_NAMES || size.is_too_deep;
 }
 
+/* What it holds open and has unlinked is in no measure of it. */
+static bool is_disk_short(const struct place *place)
+{
+    struct statvfs st;
+    return fstatvfs(place->workspaces_fd, &st) == 0 &&
+           (uint64_t)st.f_bavail * st.f_frsize < place->options.builder.min_free_bytes;
+}
+
 /* Until it ends or has to. */
 static void watch(struct builder *b, const struct place *place, int pidfd)
 {
@@ -137,6 +145,8 @@ static void watch(struct builder *b, const struct place *place, int pidfd)
             b->status = BUILDER_TIMEOUT;
         else if (is_too_large(b, place))
             b->status = BUILDER_TOO_LARGE;
+        else if (is_disk_short(place))
+            b->status = BUILDER_DISK_FULL;
     }
     process_kill(pidfd); /* nothing when it has gone */
 }

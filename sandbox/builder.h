@@ -7,7 +7,14 @@
 #include "sandbox/place.h"
 #include "sandbox/podman.h"
 
-enum builder_status { BUILDER_OK, BUILDER_ERROR, BUILDER_TIMEOUT, BUILDER_OOM, BUILDER_TOO_LARGE };
+enum builder_status {
+    BUILDER_OK,
+    BUILDER_ERROR,
+    BUILDER_TIMEOUT,
+    BUILDER_OOM,
+    BUILDER_TOO_LARGE,
+    BUILDER_DISK_FULL
+};
 const char *builder_status_name(enum builder_status status); /* "ok", … as in verb.h */
 
 struct builder {
@@ -22,7 +29,8 @@ struct builder {
     enum builder_status status; /* what follows is builder_run's */
     int exit_code;
     uint64_t size_bytes;
-    char words[200];  /* the end of what it said where nobody but the keeper hears it: before its program could begin */
+    char words
+        [200]; /* the end of what it said where nobody but the keeper hears it: before its program could begin */
     bool is_stuck; /* its container could not be removed: its range is not free */
 };
 

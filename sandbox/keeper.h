@@ -18,6 +18,7 @@ struct builder_options {
     bool host_settings;     /* the host's certificates and settings of package clients, to read */
     const char *wheels_dir; /* a folder with packages, to read; NULL: none */
     int64_t max_bytes;      /* of a user's packages for one language; twice that on disk while they are built */
+    uint64_t min_free_bytes; /* of the disk: with less a build is ended */
     int64_t memory_bytes, pids;
     double cpus;
     unsigned timeout_s;

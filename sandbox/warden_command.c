@@ -368,6 +368,7 @@ static void on_started(struct warden_command *c)
         return;
     c->state = RUNNING;
     (void)run_on_turn(c->run, warden_now_ms()); /* asks for nothing */
+    c->run->at_code = true;
     c->run->busy = true;
     say(c, "execute_input", SLICE_LITERAL("{}"));
     if (c->interrupt_wanted)

@@ -533,7 +533,7 @@ int64_t warden_kernel_due_ms(const struct warden_kernel *k)
     for (size_t i = 0; i < LINK_N_CHANNELS; i++)
         due_sooner(&due, k->lines[i].redial_ms);
     for (size_t i = 0; i < k->n_runs; i++)
-        due_sooner(&due, k->runs[i]->due_ms);
+        due_sooner(&due, run_due_ms(k->runs[i]));
     return due;
 }
 

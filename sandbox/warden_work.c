@@ -59,7 +59,7 @@ static void end(struct warden_kernel *k, struct run *r, enum warden_how how)
     };
     f.parts[0] = buf_slice(&text);
     r->state = RUN_OVER;
-    r->due_ms = 0;
+    r->due_ms = r->interrupt_ms = 0;
     remove_run(k, r);
     uint64_t number = keep_add(k->env->keep, &f);
     run_table_ended(k->env->runs, r, number, keep_acked(k->env->keep));
@@ -90,7 +90,8 @@ void wk_act(struct warden_kernel *k, struct run *r, enum run_action action)
     case RUN_NOTHING:
         return;
     case RUN_INTERRUPT:
-        log_info("event=late execution=%s kernel=%s", r->execution_id.text, k->id.text);
+        if (r->timed_out)
+            log_info("event=late execution=%s kernel=%s", r->execution_id.text, k->id.text);
         wk_interrupt_process(k);
         return;
     case RUN_KILL:
@@ -143,7 +144,8 @@ void wk_runs_due(struct warden_kernel *k, int64_t now_ms)
     /* an end may remove runs from the table: begin again after each */
     for (size_t i = 0; i < k->n_runs; i++) {
         struct run *r = k->runs[i];
-        if (!r->due_ms || r->due_ms > now_ms)
+        int64_t due_ms = run_due_ms(r);
+        if (!due_ms || due_ms > now_ms)
             continue;
         wk_act(k, r, run_on_due(r, now_ms));
         i = (size_t)-1;
@@ -208,6 +210,7 @@ void warden_kernel_interrupt(struct warden_kernel *k, const struct uuid *executi
     if (!wk_lives(k))
         return;
     if (current)
-        current->interrupted = true;
-    wk_interrupt_process(k);
+        wk_act(k, current, run_on_interrupt(current, warden_now_ms()));
+    else
+        wk_interrupt_process(k);
 }

@@ -41,7 +41,7 @@ class PackageInfo:
 class PackageInstall:
     """How an install ended.
 
-    status     ok, error, timeout, oom or too_large
+    status     ok, error, timeout, oom, too_large or disk_full
     requested  what the installer was asked for, with the versions that the rules add
     installed  what is there now and was not before
     message    what went wrong, None when nothing did

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,18 @@ os.chmod("/packages/python/lib/shut", 0)
 code = "import os, time; time.sleep(60); os.chmod('/packages/python/lib', 0)"
 subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 MODULE = "VALUE = 1"
+"""
+
+
+HOG = """
+import os, time
+held = []
+for n in range(8):
+    held.append(os.open('/build/tmp/hog', os.O_CREAT | os.O_RDWR))
+    os.unlink('/build/tmp/hog')
+    os.posix_fallocate(held[-1], 0, 512 << 20)
+    time.sleep(0.3)
+time.sleep(60)
 """
 
 
@@ -329,6 +341,24 @@ def test_a_user_has_none_of_anothers_packages(client: httpx.Client, packages: Se
         assert run(ben, "import os\nprint(os.listdir('/packages/python'))")["stdout"] == "[]\n"
     report = run(client, "try:\n    open('/packages/python/x', 'w')\nexcept OSError as e:\n    print(e.errno)")
     assert report["stdout"] == "30\n"
+
+
+def test_a_build_that_hides_what_it_takes_ends_before_the_disk_is_full(make_service: Callable[..., Service], tmp_path: Path) -> None:
+    def free_bytes() -> int:
+        disk = os.statvfs(tmp_path)
+        return disk.f_bavail * disk.f_frsize
+
+    name, content = package_index.source("hog", HOG)
+    (tmp_path / name).write_bytes(content)
+    tmp_path.chmod(0o755)
+    before = free_bytes()
+    assert before > 5 << 30, "this test fills 4 GiB for a moment"
+    service = make_service(f"limits/min_free_bytes={before - (2 << 30)}", f"packages/wheels={tmp_path}", "packages/python=hog")
+    with service.client(timeout=120) as client:
+        result = install(client, "hog")
+        assert result["status"] == "disk_full" and "limits/min_free_bytes" in result["message"], result
+        wait_until(lambda: free_bytes() > before - (1 << 30))
+        assert installed(client) == {}
 
 
 def test_the_list_is_read_again_at_sighup_and_no_network_means_wheels(index: package_index.Index, tmp_path: Path) -> None:

@@ -172,6 +172,21 @@ def test_interrupt_ends_code_and_keeps_the_state(http: httpx.Client, language: s
     assert run(http, look, session=session)["stdout"] == "7\n"
 
 
+def test_an_interrupt_at_once_is_not_lost(http: httpx.Client) -> None:
+    """A kernel ignores one that comes before it is at the code, and one that comes on its way there costs it its reply."""
+    run(http, "kept = 1")
+    for pause in (0.0, 0.0, 0.0005, 0.001, 0.002) * 6:
+        accepted = http.post("/api/v1/execute/async", json={"code": "import time\nfor _ in range(1000): time.sleep(0.005)"}).json()
+        time.sleep(pause)
+        began = time.monotonic()
+        path = f"/api/v1/executions/{accepted['execution_id']}"
+        assert http.post(f"{path}/interrupt").status_code == 200
+        wait_until(lambda path=path: http.get(path).json()["finished_at"], 4)  # type: ignore[misc]
+        record = http.get(path).json()
+        assert (record["status"], record["exit_code"]) == ("interrupted", 130) and time.monotonic() - began < 2, record
+    assert run(http, "print(kept)")["stdout"] == "1\n"
+
+
 def test_code_that_copes_with_an_interrupt_ends_as_it_ends(http: httpx.Client) -> None:
     code = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('coped')"
     execution = submit(http, code)["execution_id"]

@@ -85,6 +85,52 @@ static void a_late_run_that_heeds_the_interrupt_ends_as_done(void **state)
     assert_true(r.timed_out);
 }
 
+static void an_interrupt_waits_until_the_kernel_is_at_the_code(void **state)
+{
+    struct run r = sent();
+    run_on_busy(&r, 100);
+    assert_int_equal(run_on_interrupt(&r, 101), RUN_NOTHING);
+    assert_int_equal(run_due_ms(&r), 100 + RUN_TO_CODE_MS);
+    run_on_output(&r, 103);
+    assert_int_equal(run_due_ms(&r), 103 + RUN_INTO_CODE_MS);
+    run_on_output(&r, 109);
+    assert_int_equal(run_on_due(&r, 103 + RUN_INTO_CODE_MS), RUN_INTERRUPT);
+    assert_int_equal(run_due_ms(&r), 1100);
+    assert_int_equal(run_on_interrupt(&r, 120), RUN_INTERRUPT); /* once more: it is there */
+}
+
+static void an_interrupt_of_what_never_says_that_it_began_waits_no_longer_than_that(void **state)
+{
+    struct run r = sent();
+    run_on_busy(&r, 0);
+    assert_int_equal(run_on_interrupt(&r, 10), RUN_NOTHING);
+    assert_int_equal(run_on_due(&r, RUN_TO_CODE_MS), RUN_INTERRUPT);
+    assert_int_equal(run_on_interrupt(&r, RUN_TO_CODE_MS + 1), RUN_INTERRUPT);
+}
+
+static void an_interrupt_that_waited_for_what_has_ended_is_not_sent(void **state)
+{
+    struct run r = sent();
+    run_on_busy(&r, 0);
+    run_on_output(&r, 1);
+    assert_int_equal(run_on_interrupt(&r, 2), RUN_NOTHING);
+    assert_int_equal(run_on_reply(&r, 3), RUN_NOTHING);
+    assert_int_equal(run_due_ms(&r), 3 + RUN_OTHER_MS);
+    assert_int_equal(run_on_idle(&r, 4), RUN_END);
+    assert_int_equal(run_due_ms(&r), 0);
+}
+
+static void one_that_was_interrupted_on_its_way_has_no_reply(void **state)
+{
+    struct run r = sent();
+    run_on_busy(&r, 0);
+    run_on_output(&r, 1);
+    assert_int_equal(run_on_interrupt(&r, 100), RUN_INTERRUPT);
+    assert_int_equal(run_on_idle(&r, 101), RUN_NOTHING);
+    assert_int_equal(run_on_due(&r, 101 + RUN_FORGOT_REPLY_MS), RUN_END);
+    assert_true(r.interrupted && !r.reply);
+}
+
 static void a_queued_run_has_no_deadline_before_its_turn(void **state)
 {
     struct run r = sent();
@@ -176,6 +222,10 @@ int main(void)
         cmocka_unit_test(output_after_idle_prolongs_nothing),
         cmocka_unit_test(a_late_run_is_interrupted_then_its_kernel_killed),
         cmocka_unit_test(a_late_run_that_heeds_the_interrupt_ends_as_done),
+        cmocka_unit_test(an_interrupt_waits_until_the_kernel_is_at_the_code),
+        cmocka_unit_test(an_interrupt_of_what_never_says_that_it_began_waits_no_longer_than_that),
+        cmocka_unit_test(an_interrupt_that_waited_for_what_has_ended_is_not_sent),
+        cmocka_unit_test(one_that_was_interrupted_on_its_way_has_no_reply),
         cmocka_unit_test(a_queued_run_has_no_deadline_before_its_turn),
         cmocka_unit_test(without_a_timeout_nothing_is_ever_due),
         cmocka_unit_test(a_kernel_that_publishes_late_has_its_grace),

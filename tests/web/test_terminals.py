@@ -132,22 +132,37 @@ def test_a_terminal_of_ones_own_is_raw_bytes(server: Any) -> None:
 
 
 def test_input_that_is_not_taken_waits_in_its_client(terminal: Any) -> None:
-    """A paste of 4 MB while the program reads nothing: it costs one message here, and arrives whole."""
+    """A paste without end while the program reads nothing: it costs one message here, and arrives whole."""
     client = named(terminal)
     typed(client, "stuck\r")
     begin = terminal.resident_bytes()
     message = json.dumps(["stdin", "y" * 200_000]).encode()
-    sender = threading.Thread(target=lambda: [client.frame(TEXT, message) for _ in range(20)])
+    sent: list[int] = []  # the system's buffers may take megabytes
+    enough = threading.Event()
+
+    def paste() -> None:
+        while not enough.is_set():
+            client.frame(TEXT, message)
+            sent.append(1)
+
+    sender = threading.Thread(target=paste)
     sender.start()
-    time.sleep(0.3)
-    assert sender.is_alive()  # back-pressure
+    for _ in range(50):
+        before = len(sent)
+        time.sleep(0.3)
+        if len(sent) == before:
+            break
+    enough.set()
+    n = before + 1  # it hangs in that one
+    assert len(sent) == before and sender.is_alive()  # back-pressure
     assert terminal.resident_bytes() - begin < 3_000_000
     busy = terminal.cpu_seconds()
     time.sleep(0.3)
     assert terminal.cpu_seconds() - busy < 0.1
     assert terminal.ask("GET", "/api/terminals/1").status == 200  # it reads again
-    assert len(output(client, 4_000_000)) == 4_000_000
+    assert len(output(client, 200_000 * n)) == 200_000 * n
     sender.join()
+    assert len(sent) == n
     client.close()
 
 
