@@ -253,6 +253,14 @@ uint64_t changes_count_of(struct watched *w)
     return n;
 }
 
+bool changes_sees_all(struct watched *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool sees_all = !w->why;
+    pthread_mutex_unlock(&w->lock);
+    return sees_all;
+}
+
 uint64_t changes_count(struct changes *c, const char *user_id)
 {
     uint64_t n = 0;

@@ -31,6 +31,7 @@ void changes_unwatch(struct watched *w); /* NULL is fine */
 
 /* Grows when something in the workspace, or in any of the user's, was seen to change. From any thread. c NULL: 0. */
 uint64_t changes_count_of(struct watched *w);
+bool changes_sees_all(struct watched *w); /* no folder of it is closed to us or above a bound; in the loop's thread */
 uint64_t changes_count(struct changes *c, const char *user_id);
 
 /* The members of an event files_changed, beginning with a comma; empty: nothing changed, and nothing was missed. Called once, from

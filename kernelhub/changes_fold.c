@@ -172,6 +172,8 @@ static void on_file(struct watched *w, const struct folder *f, const struct inot
                     const char *path)
 {
     bool known = folders_name(w, f, event->name) != NULL, existed;
+    if (!known && !w->names_full && w->is_ready && event->mask & (IN_MODIFY | IN_CLOSE_WRITE))
+        return; /* of a file that has lost its name: no path of the workspace has changed */
     if (event->mask & IN_CREATE)
         existed = false;
     else if (event->mask & IN_MOVED_TO)

@@ -13,9 +13,9 @@
 #include "base/beneath.h"
 #include "base/log.h"
 
+/* Without IN_EXCL_UNLINK: who writes to files that have no name any more writes, too (quota.c). */
 #define MASK                                                                                       \
-    (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE |            \
-     IN_ONLYDIR | IN_EXCL_UNLINK)
+    (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_ONLYDIR)
 #define LOOK_ENTRIES 512 /* of a folder, in one go */
 
 static const char NO_ROOM[] =

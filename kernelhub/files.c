@@ -184,7 +184,7 @@ static int check_room(struct files *f, const struct user *u, struct err *e)
 }
 
 /* The limit is read each time: it is a setting. */
-static struct account *account_of(struct hub *h, const struct user *u)
+struct account *files_account(struct hub *h, const struct user *u)
 {
     struct files *f = hub_files(h);
     struct account *a = zhashx_lookup(f->accounts, u->id.text);
@@ -196,6 +196,7 @@ static struct account *account_of(struct hub *h, const struct user *u)
         a, (struct files_usage){
                .bytes = (uint64_t)config_number(h->config, CONFIG_LIMITS_WORKSPACE),
                .files = (uint64_t)config_number(h->config, CONFIG_LIMITS_WORKSPACE_FILES) });
+    account_set_min_free(a, (uint64_t)config_number(h->config, CONFIG_LIMITS_MIN_FREE));
     return a;
 }
 
@@ -209,7 +210,7 @@ int files_submit(struct hub *h, const struct user *u, const struct files_work *w
     j->work = *work;
     j->user = u->id;
     j->files = f;
-    j->account = account_of(h, u);
+    j->account = files_account(h, u);
     j->due_ms = zclock_mono() + JOB_MS;
     (void)zlistx_add_end(f->queue, j); /* its place: files_leave searches */
     *ret = j;

@@ -84,7 +84,7 @@ int files_go_on(struct tree *t, struct err *e);
 
 int files_stat(struct tree *t, const char *path, struct files_stat *ret, struct err *e);
 
-/* What all of the user's workspaces hold, and what else of his stands beside them: bytes on the disk, entries of any type; folders that could not be looked into (permissions,
+/* What all of the user's workspaces hold (his packages do not count), and the parts of uploads that wait: bytes on the disk, entries of any type; folders that could not be looked into (permissions,
  * more than 256 deep). What is written by the verbs below has to fit into the limit: ERR_QUOTA. */
 struct files_usage {
     uint64_t bytes, files, unseen;

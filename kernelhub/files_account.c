@@ -17,6 +17,8 @@ struct account {
     uint64_t taken;                        /* bytes of drafts */
     int64_t counted_ms, took_ms;           /* when it ended; -1: never */
     bool is_stale;                         /* much has gone since */
+    struct account_open *open;
+    uint64_t min_free;
 };
 
 struct account *account_new(void)
@@ -51,6 +53,11 @@ static void unlock(pthread_mutex_t *m)
     assert(rc == 0);
 }
 
+static void subtract(uint64_t *from, uint64_t n)
+{
+    *from -= n < *from ? n : *from;
+}
+
 void account_set_limit(struct account *a, struct files_usage limit)
 {
     lock(&a->lock);
@@ -58,10 +65,92 @@ void account_set_limit(struct account *a, struct files_usage limit)
     unlock(&a->lock);
 }
 
+void account_set_min_free(struct account *a, uint64_t bytes)
+{
+    lock(&a->lock);
+    a->min_free = bytes;
+    unlock(&a->lock);
+}
+
+uint64_t account_min_free(struct account *a)
+{
+    if (!a)
+        return 0;
+    lock(&a->lock);
+    uint64_t bytes = a->min_free;
+    unlock(&a->lock);
+    return bytes;
+}
+
 uint64_t account_bytes(const struct stat *st)
 {
     uint64_t n_names = S_ISDIR(st->st_mode) || st->st_nlink == 0 ? 1 : st->st_nlink;
     return (uint64_t)st->st_blocks * BLOCK_BYTES / n_names;
+}
+
+/* ---- files that are open ---- */
+
+void account_on_open(struct account *a, struct account_open *o, int fd, const struct stat *st)
+{
+    *o = (struct account_open){
+        .account = a, .fd = fd, .device = st->st_dev, .node = st->st_ino, .next = NULL
+    };
+    if (!a)
+        return;
+    lock(&a->lock);
+    o->next = a->open;
+    o->at = &a->open;
+    if (o->next)
+        o->next->at = &o->next;
+    a->open = o;
+    unlock(&a->lock);
+}
+
+static bool has_no_name(const struct account_open *o, struct stat *ret)
+{
+    return fstat(o->fd, ret) == 0 && ret->st_nlink == 0;
+}
+
+static bool is_open(const struct account *a, const struct stat *st)
+{
+    const struct account_open *o = a->open;
+    while (o && (o->device != st->st_dev || o->node != st->st_ino))
+        o = o->next;
+    return o != NULL;
+}
+
+void account_on_close(struct account_open *o)
+{
+    struct account *a = o->account;
+    struct stat st;
+    if (!a)
+        return;
+    lock(&a->lock);
+    *o->at = o->next;
+    if (o->next)
+        o->next->at = o->at;
+    if (has_no_name(o, &st) && !is_open(a, &st))
+        subtract(&a->used.bytes, account_bytes(&st));
+    unlock(&a->lock);
+}
+
+/* Each once, whoever has it open: by the last one in the list. */
+uint64_t account_held(struct account *a)
+{
+    uint64_t bytes = 0;
+    if (!a)
+        return 0;
+    lock(&a->lock);
+    for (const struct account_open *o = a->open; o; o = o->next) {
+        struct stat st;
+        const struct account_open *same = o->next;
+        while (same && (same->device != o->device || same->node != o->node))
+            same = same->next;
+        if (!same && has_no_name(o, &st))
+            bytes += account_bytes(&st);
+    }
+    unlock(&a->lock);
+    return bytes;
 }
 
 /* ---- counting ---- */
@@ -146,6 +235,7 @@ static int count(struct account *a, struct tree *t, struct err *e)
     unlock(&a->lock);
     if (files_count(t, &used, e) < 0)
         return -1;
+    used.bytes += account_held(a);
     lock(&a->lock);
     a->used = used; /* what was put meanwhile may be counted twice: until the next count */
     a->used.bytes += a->since.bytes;
@@ -239,9 +329,11 @@ void account_give_back(struct account *a, uint64_t bytes)
     unlock(&a->lock);
 }
 
-static void subtract(uint64_t *from, uint64_t n)
+/* The room of what has lost a name, unless somebody reads it. */
+static void give_up(struct account *a, const struct stat *gone)
 {
-    *from -= n < *from ? n : *from;
+    if (!is_open(a, gone))
+        subtract(&a->used.bytes, account_bytes(gone));
 }
 
 void account_on_put(struct account *a, const struct stat *there, const struct stat *gone)
@@ -252,7 +344,7 @@ void account_on_put(struct account *a, const struct stat *there, const struct st
     a->used.bytes += account_bytes(there);
     a->since.bytes += account_bytes(there);
     if (gone) {
-        subtract(&a->used.bytes, account_bytes(gone));
+        give_up(a, gone);
     } else {
         a->used.files++;
         a->since.files++;
@@ -265,7 +357,7 @@ void account_on_gone(struct account *a, const struct stat *gone)
     if (!a)
         return;
     lock(&a->lock);
-    subtract(&a->used.bytes, account_bytes(gone));
+    give_up(a, gone);
     subtract(&a->used.files, 1);
     unlock(&a->lock);
 }

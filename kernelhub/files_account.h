@@ -16,6 +16,24 @@ void account_free(struct account *a); /* NULL is fine */
 
 void account_set_limit(struct account *a, struct files_usage limit); /* in any thread; none before the first: 0, 0 */
 
+/* What uploads leave free on the disk (limits/min_free_bytes), the small ones (a notebook is saved) excepted. In any thread. */
+#define ACCOUNT_SMALL_BYTES (1u << 20)
+void account_set_min_free(struct account *a, uint64_t bytes);
+uint64_t account_min_free(struct account *a); /* NULL: 0 */
+
+/* A file that we have open. One that has lost its last name takes its room until it is closed, and counts as long. In any thread; a
+ * NULL account keeps no list. */
+struct account_open {
+    struct account *account;
+    int fd;
+    dev_t device;
+    ino_t node;
+    struct account_open *next, **at;
+};
+void account_on_open(struct account *a, struct account_open *o, int fd, const struct stat *st);
+void account_on_close(struct account_open *o); /* before it is closed */
+uint64_t account_held(struct account *a);      /* bytes of those that have no name; NULL: 0 */
+
 /* ---- in a worker's thread; with a NULL account all is allowed ---- */
 
 /* Room for so much more; of the bytes it is kept until they are given back. The count may take as long as the tree's time. ERR_QUOTA,

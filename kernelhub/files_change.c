@@ -148,7 +148,8 @@ static int move_one(struct tree *t, const struct move *m, struct err *e)
     bool replaces = m->replace && fstatat(m->target, m->to_name, &gone, AT_SYMLINK_NOFOLLOW) == 0;
     if (renameat2(m->source, m->from_name, m->target, m->to_name,
                   m->replace ? 0 : RENAME_NOREPLACE) < 0)
-        return files_errno(e, errno == EINVAL ? m->from : m->to);
+        return errno == ENOTDIR ? err_set(e, ERR_INVALID, "a folder cannot replace a file")
+                                : files_errno(e, errno == EINVAL ? m->from : m->to);
     if (replaces)
         account_on_gone(t->account, &gone);
     return 0;

@@ -106,24 +106,41 @@ static int take_more(struct draft *d, uint64_t n, struct err *e)
     return 0;
 }
 
-int draft_expect(struct draft *d, struct tree *t, uint64_t bytes, struct err *e)
+/* size: what it will have then, with `more`. */
+static int check_disk(const struct draft *d, uint64_t size, uint64_t more, struct err *e)
 {
     struct statvfs disk;
+    if (fstatvfs(d->fd, &disk) < 0)
+        return 0; /* then the disk says it itself */
+    uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
+    uint64_t kept = size > ACCOUNT_SMALL_BYTES ? account_min_free(d->account) : 0;
+    if (more >= left)
+        return err_set(e, ERR_UNAVAILABLE, "there is no room for %llu bytes left on the disk",
+                       (unsigned long long)more);
+    if (left - more < kept)
+        return err_set(e, ERR_UNAVAILABLE,
+                       "there is no room for %llu bytes left on the disk: %llu are kept free "
+                       "(limits/min_free_bytes)",
+                       (unsigned long long)more, (unsigned long long)kept);
+    return 0;
+}
+
+int draft_expect(struct draft *d, struct tree *t, uint64_t bytes, struct err *e)
+{
     if (d->account && bytes > d->taken) {
         if (account_take(d->account, t, bytes - d->taken, 0, e) < 0)
             return -1;
         d->taken = bytes;
     }
-    if (fstatvfs(d->fd, &disk) == 0 && bytes / disk.f_frsize >= disk.f_bavail)
-        return err_set(e, ERR_UNAVAILABLE, "there is no room for %llu bytes left on the disk",
-                       (unsigned long long)bytes);
-    return 0;
+    return check_disk(d, bytes, bytes, e);
 }
 
 int draft_add(struct draft *d, struct slice bytes, struct err *e)
 {
     uint64_t size = d->bytes - d->begun_bytes + bytes.len;
     if (d->account && size > d->taken && take_more(d, size - d->taken, e) < 0)
+        return -1;
+    if (d->account && check_disk(d, d->bytes + bytes.len, bytes.len, e) < 0)
         return -1;
     while (bytes.len) {
         ssize_t n = write(d->fd, bytes.data, bytes.len);

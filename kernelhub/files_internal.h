@@ -65,5 +65,6 @@ int files_new(struct loop *loop, const char *state_dir, struct files **ret, stru
 void files_free(struct files *f); /* waits for what runs; drops the rest; NULL is fine */
 void files_set_changes(struct files *f, struct changes *c); /* NULL is fine; before any work */
 struct files *hub_files(struct hub *h);
+struct account *files_account(struct hub *h, const struct user *u); /* in the loop's thread; good until files_free */
 
 #endif

@@ -14,6 +14,7 @@
 
 struct file {
     int fd;
+    struct account_open open;
 };
 
 /* As the client calls it, in quotes; cut when it is long. */
@@ -258,6 +259,7 @@ int files_open(struct tree *t, const char *path, struct file **ret, struct files
     struct file *f = malloc(sizeof *f);
     assert(f);
     f->fd = TAKE_FD(fd);
+    account_on_open(t->account, &f->open, f->fd, &st);
     files_stat_from(&st, ret_stat);
     *ret = f;
     return 0;
@@ -267,6 +269,7 @@ void file_close(struct file *f)
 {
     if (!f)
         return;
+    account_on_close(&f->open);
     close_fd_at(&f->fd);
     free(f);
 }

@@ -358,6 +358,7 @@ void hub_free(struct hub *h)
     if (!h)
         return;
     keeper_client_free(h->keeper);
+    quota_stop(h->quota);
     files_free(h->files);
     packages_free(h->packages);
     for (struct sandbox *s = zhashx_first(h->sandboxes); s; s = zhashx_next(h->sandboxes))

@@ -10,6 +10,7 @@
 #include "kernelhub/changes.h"
 #include "kernelhub/changes_internal.h"
 #include "kernelhub/execution_internal.h"
+#include "kernelhub/files_internal.h"
 #include "kernelhub/jupyter_internal.h"
 #include "kernelhub/quota_internal.h"
 #include "kernelhub/terminal_internal.h"
@@ -29,12 +30,27 @@ static void say_figures(const struct metered *m, char *ret, size_t size)
                    bytes ? "limits/workspace_bytes" : "limits/workspace_files");
 }
 
+/* With the lock. */
+static struct metered *find(struct quota *q, const struct user *u)
+{
+    for (struct metered *m = zlistx_first(q->all); m; m = zlistx_next(q->all))
+        if (uuid_equal(&m->user, &u->id))
+            return m;
+    return NULL;
+}
+
 /* ---- who writes ---- */
 
 /* Since his workspaces were last seen to be within the limit. inotify knows no culprit, but in which workspace. */
 static bool writes(const struct sandbox *s)
 {
     return !s->watched || changes_count_of(s->watched) != s->n_changes_within;
+}
+
+/* At the floor: where a folder is closed to us we would not see it, and others would lose their sandboxes for it. */
+static bool may_write(const struct sandbox *s)
+{
+    return writes(s) || !changes_sees_all(s->watched);
 }
 
 static void note_within(struct hub *h, const struct user *u)
@@ -69,19 +85,30 @@ static zlistx_t *find_sandboxes(struct hub *h, const struct user *u,
     return found;
 }
 
-/* Those that write; when none was seen to (it does through a memory map, or above the bound of watches) those it may be. */
-static zlistx_t *find_writers(struct hub *h, const struct user *u)
+static zlistx_t *find_first_kind(struct hub *h, const struct user *u,
+                                 bool (*const *kinds)(const struct sandbox *s), size_t n)
 {
-    zlistx_t *found = find_sandboxes(h, u, writes);
-    if (zlistx_size(found) == 0 && !u) {
+    zlistx_t *found = find_sandboxes(h, u, kinds[0]);
+    for (size_t i = 1; i < n && zlistx_size(found) == 0; i++) {
         zlistx_destroy(&found);
-        found = find_sandboxes(h, u, is_at_work);
-    }
-    if (zlistx_size(found) == 0) {
-        zlistx_destroy(&found);
-        found = find_sandboxes(h, u, is_any);
+        found = find_sandboxes(h, u, kinds[i]);
     }
     return found;
+}
+
+/* His that write; when none was seen to (it does through a memory map, or above the bound of watches) all of his. */
+static zlistx_t *find_writers(struct hub *h, const struct user *u)
+{
+    static bool (*const KINDS[])(const struct sandbox *s) = { writes, is_any };
+    return find_first_kind(h, u, KINDS, ARRAY_LEN(KINDS));
+}
+
+/* Of all users, at the floor. What was reset a moment ago is about to end, and may be all there is: then only who was seen to write. */
+static zlistx_t *find_losers(struct hub *h, const struct floor *f)
+{
+    static bool (*const KINDS[])(const struct sandbox *s) = { may_write, is_at_work, is_any };
+    bool is_moment = zclock_mono() <= f->reset_ms + GRACE_MS;
+    return find_first_kind(h, NULL, KINDS, is_moment ? 1 : ARRAY_LEN(KINDS));
 }
 
 /* ---- steps ---- */
@@ -275,8 +302,7 @@ static void judge(struct hub *h, struct metered *m)
     note_within(h, u);
 }
 
-/* Who took the room is not known: files that are unlinked and open, or in folders that cannot be looked into, are in no count. The
- * end of a sandbox gives their room back. */
+/* Who takes the room is not known: files that are unlinked and open are in no count. The end of a sandbox gives their room back. */
 static void on_short_disk(struct hub *h, struct floor *f)
 {
     char figures[200];
@@ -285,7 +311,7 @@ static void on_short_disk(struct hub *h, struct floor *f)
                    "the service's disk has %llu bytes free, fewer than %llu "
                    "(limits/min_free_bytes)",
                    (unsigned long long)f->free_bytes, (unsigned long long)f->min_bytes); /* fits */
-    zlistx_t *writers = find_writers(h, NULL);
+    zlistx_t *writers = find_losers(h, f);
     for (struct session *s = zhashx_first(h->sessions); s; s = zhashx_next(h->sessions)) {
         struct execution *x = s->running;
         if (!x || !x->sent_mono_us || x->stopped_why || !is_among(writers, s->sandbox))
@@ -294,6 +320,8 @@ static void on_short_disk(struct hub *h, struct floor *f)
         x->is_killed = true;
     }
     log_warning("%s: %zu sandboxes are reset", figures, zlistx_size(writers));
+    if (zlistx_size(writers))
+        f->reset_ms = zclock_mono();
     reset_sandboxes(writers, figures);
     zlistx_destroy(&writers);
 }
@@ -322,15 +350,6 @@ static int on_bell(struct loop *loop, zmq_pollitem_t *item, void *arg)
 
 /* ---- who is counted ---- */
 
-/* With the lock. */
-static struct metered *find(struct quota *q, const struct user *u)
-{
-    for (struct metered *m = zlistx_first(q->all); m; m = zlistx_next(q->all))
-        if (uuid_equal(&m->user, &u->id))
-            return m;
-    return NULL;
-}
-
 void quota_enter(struct quota *q, const struct user *u)
 {
     pthread_mutex_lock(&q->lock);
@@ -339,6 +358,7 @@ void quota_enter(struct quota *q, const struct user *u)
         const struct config *c = q->hub->config;
         m = zmalloc(sizeof *m);
         m->user = u->id;
+        m->account = files_account(q->hub, u);
         m->limit.bytes = (uint64_t)config_number(c, CONFIG_LIMITS_WORKSPACE);
         m->limit.files = (uint64_t)config_number(c, CONFIG_LIMITS_WORKSPACE_FILES);
         (void)zlistx_add_end(q->all, m); /* searched for by its user */
@@ -356,6 +376,22 @@ void quota_leave(struct quota *q, const struct user *u)
     if (m)
         m->n_sandboxes--;
     pthread_mutex_unlock(&q->lock);
+}
+
+int quota_may_begin(struct quota *q, const struct user *u, struct err *e)
+{
+    pthread_mutex_lock(&q->lock);
+    const struct metered *m = find(q, u);
+    bool is_blamed = m && quota_is_blamed(q, m), is_hidden = m && m->used.unseen > 0;
+    if (is_blamed)
+        (void)err_set(e, ERR_QUOTA,
+                      "the service's disk is nearly full (limits/min_free_bytes), and your "
+                      "workspaces hold %s: "
+                      "delete files over the API, or purge the workspace",
+                      is_hidden ? "folders that cannot be looked into"
+                                : "more than they may (limits/workspace_bytes)");
+    pthread_mutex_unlock(&q->lock);
+    return is_blamed ? -1 : 0;
 }
 
 void quota_on_end(struct quota *q, const struct execution *x)
@@ -402,19 +438,28 @@ int quota_new(struct hub *h, struct quota **ret, struct err *e)
     init_lock(&q->lock);
     int rc = pthread_create(&q->thread, NULL, quota_work, q);
     assert(rc == 0); /* no thread, no memory */
+    q->has_thread = true;
     zmq_pollitem_t item = { .fd = q->bell, .events = ZMQ_POLLIN };
     loop_poller(h->loop, &item, on_bell, q);
     *ret = q;
     return 0;
 }
 
-void quota_free(struct quota *q)
+void quota_stop(struct quota *q)
 {
-    if (!q)
+    if (!q || !q->has_thread)
         return;
     atomic_store(&q->stop, true);
     changes_ring(q->wake);
     (void)pthread_join(q->thread, NULL); /* it ends: files_go_on asks */
+    q->has_thread = false;
+}
+
+void quota_free(struct quota *q)
+{
+    if (!q)
+        return;
+    quota_stop(q);
     zmq_pollitem_t item = { .fd = q->bell, .events = ZMQ_POLLIN };
     loop_poller_end(q->hub->loop, &item);
     for (struct metered *m; (m = zlistx_detach(q->all, NULL));)

@@ -11,7 +11,8 @@
  * is stopped when the workspaces grow further, so that it can delete, and read.
  *
  * What no count sees (files that are unlinked and open, folders closed to us) is seen by the disk alone: with less than
- * limits/min_free_bytes, and losing, the sandboxes of all users that write are reset. */
+ * limits/min_free_bytes, and losing, the sandboxes of all users that write are reset. As long as the disk is short, nothing begins of
+ * users who hold more than they may, or have folders that nobody can look into. */
 #ifndef KERNELHUB_QUOTA_H
 #define KERNELHUB_QUOTA_H
 
@@ -22,11 +23,15 @@ struct quota;
 struct execution;
 
 int quota_new(struct hub *h, struct quota **ret, struct err *e);
+void quota_stop(struct quota *q); /* nothing is counted any more: before files_free; NULL is fine */
 void quota_free(struct quota *q); /* NULL is fine */
 
 /* A sandbox of the user runs; and does not any more, as often. */
 void quota_enter(struct quota *q, const struct user *u);
 void quota_leave(struct quota *q, const struct user *u);
+
+/* Whether code of his may begin: ERR_QUOTA. */
+int quota_may_begin(struct quota *q, const struct user *u, struct err *e);
 
 /* One that was stopped has ended. */
 void quota_on_end(struct quota *q, const struct execution *x);

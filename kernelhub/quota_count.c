@@ -51,16 +51,18 @@ static bool may_exceed(const struct metered *m, const struct disk *disk)
     return m->is_above || quota_exceeds(&most, &m->limit);
 }
 
-static bool is_due(const struct metered *m, const struct disk *disk, bool has_changed)
+static bool is_due(const struct quota *q, const struct metered *m, const struct disk *disk,
+                   bool has_changed)
 {
     if (!m->begun_ms || m->is_wanted)
         return true;
-    const struct pace *p = &PACES[may_exceed(m, disk)][has_changed];
+    const struct pace *p = &PACES[may_exceed(m, disk) || quota_is_blamed(q, m)][has_changed];
     int64_t wait_ms = p->times * m->took_ms > p->ms ? p->times * m->took_ms : p->ms;
     return zclock_mono() - m->begun_ms >= wait_ms;
 }
 
-static int count(struct quota *q, const struct uuid *user, struct files_usage *ret)
+static int count(struct quota *q, const struct uuid *user, struct account *account,
+                 struct files_usage *ret)
 {
     struct err e = ERR_INIT;
     struct tree t = { .due_ms = zclock_mono() + MAX_COUNT_MS, .ended = &q->stop };
@@ -70,6 +72,7 @@ static int count(struct quota *q, const struct uuid *user, struct files_usage *r
     int rc = files_count(&t, ret, &e);
     if (rc < 0)
         log_debug("workspaces of user=%s cannot be counted: %s", user->text, e.text);
+    ret->bytes += rc < 0 ? 0 : account_held(account);
     (void)close(t.user_fd); /* of an open folder: no error */
     return rc;
 }
@@ -80,7 +83,7 @@ static void look_at(struct quota *q, struct metered *m, const struct disk *disk)
     uint64_t n = changes_count(q->hub->changes, m->user.text);
     pthread_mutex_lock(&q->lock);
     bool is_known = q->hub->changes != NULL;
-    bool due = is_due(m, disk, !is_known || n != m->n_changes);
+    bool due = is_due(q, m, disk, !is_known || n != m->n_changes);
     m->is_wanted &= !due;
     struct uuid user = m->user;
     pthread_mutex_unlock(&q->lock);
@@ -88,7 +91,7 @@ static void look_at(struct quota *q, struct metered *m, const struct disk *disk)
         return;
     struct files_usage used;
     int64_t begun_ms = zclock_mono();
-    int rc = count(q, &user, &used);
+    int rc = count(q, &user, m->account, &used);
     pthread_mutex_lock(&q->lock);
     if (rc == 0) {
         m->used = used;
@@ -109,8 +112,8 @@ static void drop_unwanted(struct quota *q)
     zlistx_t *gone = zlistx_new();
     pthread_mutex_lock(&q->lock);
     for (struct metered *m = zlistx_first(q->all); m; m = zlistx_next(q->all))
-        if (m->n_sandboxes == 0)
-            (void)zlistx_add_end(gone, m); /* no memory aborts */
+        if (m->n_sandboxes == 0 && !quota_is_blamed(q, m)) /* else it is not forgotten by leaving */
+            (void)zlistx_add_end(gone, m);                 /* no memory aborts */
     for (struct metered *m = zlistx_first(gone); m; m = zlistx_next(gone)) {
         (void)zlistx_delete(q->all, zlistx_find(q->all, m)); /* it is in there */
         free(m);
@@ -134,7 +137,7 @@ static zlistx_t *copy_all(struct quota *q)
 void floor_set(struct floor *f, uint64_t min_bytes)
 {
     if (f->min_bytes != min_bytes)
-        *f = (struct floor){ .min_bytes = min_bytes };
+        *f = (struct floor){ .min_bytes = min_bytes, .free_bytes = UINT64_MAX };
 }
 
 bool floor_falls(struct floor *f, uint64_t free_bytes)
@@ -148,13 +151,24 @@ bool floor_falls(struct floor *f, uint64_t free_bytes)
     return falls;
 }
 
+/* When it falls, all are counted anew: who is to blame is to be known. */
 static void look_at_floor(struct quota *q, const struct disk *disk)
 {
     pthread_mutex_lock(&q->lock);
     bool falls = floor_falls(&q->floor, disk->free_bytes);
+    for (struct metered *m = falls ? zlistx_first(q->all) : NULL; m; m = zlistx_next(q->all))
+        m->is_wanted = true;
     pthread_mutex_unlock(&q->lock);
     if (falls)
         changes_ring(q->bell);
+}
+
+/* Nobody runs: what the disk loses until somebody does is nobody's fault. */
+static void forget_floor(struct quota *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->floor.mark_bytes = 0;
+    pthread_mutex_unlock(&q->lock);
 }
 
 void *quota_work(void *quota)
@@ -171,6 +185,8 @@ void *quota_work(void *quota)
         struct disk disk = look_at_disk(q);
         if (n)
             look_at_floor(q, &disk);
+        else
+            forget_floor(q);
         for (struct metered *m = zlistx_first(all); m && !atomic_load(&q->stop);
              m = zlistx_next(all))
             look_at(q, m, &disk);

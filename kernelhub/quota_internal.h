@@ -15,6 +15,7 @@
 /* A user with a sandbox. */
 struct metered {
     struct uuid user;
+    struct account *account; /* for what he reads of ours and has deleted */
     unsigned n_sandboxes; /* 0: the thread frees it */
     struct files_usage limit;
     /* by the thread, with the lock */
@@ -42,13 +43,20 @@ struct floor {
     uint64_t free_bytes; /* for us */
     uint64_t mark_bytes; /* FLOOR_SLACK_BYTES less than that is a loss; 0: nobody looked yet */
     bool is_news;        /* for the loop */
+    int64_t reset_ms;    /* the loop's: sandboxes were reset for it then; monotonic */
 };
+
+static inline bool floor_is_short(const struct floor *f)
+{
+    return f->free_bytes < f->min_bytes;
+}
 
 struct quota {
     struct hub *hub;
     int workspaces_fd;
     int bell, wake;
     pthread_t thread;
+    bool has_thread;
     atomic_bool stop;
     pthread_mutex_t lock; /* of all there is of `metered`; recursive */
     zlistx_t *all;        /* struct metered */
@@ -63,6 +71,13 @@ bool floor_falls(struct floor *f, uint64_t free_bytes); /* looked at now; true: 
 static inline bool quota_exceeds(const struct files_usage *used, const struct files_usage *limit)
 {
     return used->bytes > limit->bytes || used->files > limit->files;
+}
+
+/* The disk is short, and that is his matter, too: he holds more than he may, or nobody can say how much. */
+static inline bool quota_is_blamed(const struct quota *q, const struct metered *m)
+{
+    return floor_is_short(&q->floor) &&
+           (quota_exceeds(&m->used, &m->limit) || m->used.unseen > 0);
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include "kernelhub/callback_internal.h"
 #include "kernelhub/command.h"
 #include "kernelhub/jupyter_internal.h"
+#include "kernelhub/quota.h"
 #include "kernelhub/wait.h"
 
 #define DEFAULT_TIMEOUT_SECONDS 30
@@ -449,7 +450,7 @@ static int admit(struct hub *h, struct user *u, const struct execution_request *
         return err_set(e, ERR_QUOTA,
                        "what waits and runs has %zu bytes of code and input, the limit is %u",
                        u->held_bytes, MAX_HELD_BYTES);
-    if (check_limits(h->config, r, e) < 0 ||
+    if (check_limits(h->config, r, e) < 0 || quota_may_begin(h->quota, u, e) < 0 ||
         (r->callback_url && callback_check(h, u, r->callback_url, e) < 0) ||
         open_session(h, u, r, ret, e) < 0)
         return -1;

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "kernelhub/catalog.h"
+#include "kernelhub/quota.h"
 #include "kernelhub/wait.h"
 #include "protocol/jupyter_message.h"
 
@@ -169,7 +170,7 @@ int terminal_open(struct hub *h, struct user *u, const struct terminal_wish *w,
         *ret = t;
         return 0;
     }
-    if (choose_sandbox(h, u, w->sandbox, &s, e) < 0)
+    if (quota_may_begin(h->quota, u, e) < 0 || choose_sandbox(h, u, w->sandbox, &s, e) < 0)
         return -1;
     if (s->held)
         return err_set(e, ERR_UNAVAILABLE,

@@ -12,7 +12,7 @@
 void file_tag_write(const struct files_stat *st, char ret[FILE_TAG_BYTES])
 {
     (void)snprintf(ret, FILE_TAG_BYTES, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", st->node,
-                   st->bytes, (uint64_t)st->modified_ns); /* fits */
+                   st->bytes, (uint64_t)st->changed_ns); /* fits; nobody sets that time */
 }
 
 bool file_tag_listed(const char *list, const char *tag, bool weak)

@@ -37,6 +37,8 @@ static const struct {
     { "X-Forwarded-Proto", offsetof(struct head, x_forwarded_proto), FIRST },
     { "Cookie", offsetof(struct head, cookie), FIRST },
     { "Content-Type", offsetof(struct head, content_type), TRICK },
+    { "Content-Encoding", offsetof(struct head, content_encoding), FIRST },
+    { "Content-Range", offsetof(struct head, content_range), FIRST },
     { "Sec-Fetch-Site", offsetof(struct head, fetch_site), TRICK },
     { "MCP-Protocol-Version", offsetof(struct head, mcp_version), TRICK },
     { "Mcp-Session-Id", offsetof(struct head, mcp_session), TRICK },

@@ -13,7 +13,7 @@ struct head {
     const char *host, *origin;
     const char *accept, *last_event_id, *range, *if_range, *if_match, *if_none_match;
     const char *content_length, *transfer_encoding, *expect;
-    const char *cookie, *content_type;
+    const char *cookie, *content_type, *content_encoding, *content_range;
     const char *fetch_site, *fetch_mode;     /* Sec-Fetch-…: what a browser says of who asks */
     const char *forwarded, *x_forwarded_for; /* somebody stands between us and the client */
     const char *x_forwarded_proto;

@@ -125,6 +125,8 @@ void reply_stream(struct request *r, const char *media_type, MHD_ContentReaderCa
     decide(
         r, 200, media_type,
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, reader, arg, NULL));
+    if (r->is_head) /* libmicrohttpd 0.9.75 would send the last chunk of the body that is not there */
+        (void)MHD_set_response_options(r->response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     reply_header(r, "X-Accel-Buffering", "no"); /* nginx holds streams back else */
 }
 

@@ -250,6 +250,7 @@ enum MHD_Result request_turn(struct request *r, const char *method, const char *
     switch (r->state) {
     case REQUEST_HEAD:
         r->is_http_1_1 = strcmp(version, "HTTP/1.1") == 0;
+        r->is_head = strcmp(method, "HEAD") == 0;
         return begin(r, method);
     case REQUEST_BEGINNING:
         return begun(r);

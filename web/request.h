@@ -62,6 +62,7 @@ struct request {
     bool is_suspended;
     bool is_stored; /* ROUTE_STORED: nothing that the reply promises can be lost any more */
     bool is_http_1_1;
+    bool is_head; /* HEAD: the reply has no body */
     bool is_large;    /* its body is above what every route takes */
     bool is_accounted; /* its status and time are in the metrics */
 

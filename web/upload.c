@@ -1,6 +1,7 @@
 #include "web/upload.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/base64.h"
 #include "web/fields.h"
@@ -208,11 +209,23 @@ static void end(void *arg)
 
 /* ---- PUT ---- */
 
+/* The body is the file, as it will be: who sends a part of it, or packs it, would find another one. */
+static int check_body_is_file(const struct head *h, struct err *e)
+{
+    if (h->content_range)
+        return err_set(e, ERR_INVALID, "a file is put whole: Content-Range is not possible here");
+    if (h->content_encoding && h->content_encoding[0] &&
+        strcasecmp(h->content_encoding, "identity") != 0)
+        return err_set(e, ERR_MEDIA_TYPE, "a file is put as it is: no Content-Encoding");
+    return 0;
+}
+
 void upload_start(struct request *r)
 {
     struct err e = ERR_INIT;
     struct upload *u = upload_new(r);
-    if (file_path_read(r->match.rest, u->path, &e) < 0 || file_work_place(&u->work, &e) < 0) {
+    if (check_body_is_file(&r->head, &e) < 0 || file_path_read(r->match.rest, u->path, &e) < 0 ||
+        file_work_place(&u->work, &e) < 0) {
         reply_error(r, &e);
         return;
     }

@@ -381,7 +381,8 @@ def test_what_user_code_swaps_meanwhile_gives_nobody_elses_bytes(api: httpx.Clie
         f"os.mkdir('d'); os.mkdir('e'); open('d/x', 'w').write('ours'); open('e/x', 'w').write('ours'); open('f', 'w').write('ours')\n"
         f"os.symlink({str(theirs)!r}, 'to-them'); os.symlink({str(theirs / 'secret')!r}, 'to-secret'); os.symlink({str(host)!r}, 'to-host'); os.symlink('/etc/passwd', 'to-etc'); os.mkfifo('to-pipe')",
     )
-    swapping = threading.Thread(target=lambda: inside(api, SWAP.format(seconds=RACE_SECONDS), timeout_seconds=RACE_SECONDS + 60))
+    patient = service.client(timeout=RACE_SECONDS + 90)
+    swapping = threading.Thread(target=lambda: inside(patient, SWAP.format(seconds=RACE_SECONDS), timeout_seconds=RACE_SECONDS + 60))
     swapping.start()
     seen: dict[tuple[str, int], int] = {}
     wrong: list[str] = []
@@ -425,6 +426,7 @@ def test_what_user_code_swaps_meanwhile_gives_nobody_elses_bytes(api: httpx.Clie
         t.start()
     for t in [*threads, swapping]:
         t.join()
+    patient.close()
     print(dict(sorted(seen.items())))
     assert not wrong, wrong[:5]
     assert snapshot() == before

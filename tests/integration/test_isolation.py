@@ -99,6 +99,22 @@ def test_pairs_of_sockets_are_of_the_unix_family_only(http: httpx.Client, family
     assert inside(http, code) == str(errno)
 
 
+def test_room_is_taken_by_writing_only(http: httpx.Client) -> None:
+    """By fallocate one cell took the whole disk at once: before anybody who counts could act."""
+    code = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open("/workspace/room", os.O_CREAT | os.O_RDWR)
+for mode in (0, 1, 0x10, 0x11, 0x20, 0x40, 3):  # the last one: a hole
+    r = libc.syscall({"x86_64": 285, "aarch64": 47}[os.uname().machine], fd, mode, ctypes.c_long(0), ctypes.c_long(1 << 20))
+    print(ctypes.get_errno() if r else 0, end=" ")
+os.posix_fallocate(fd, 0, 1 << 20)
+print(os.fstat(fd).st_blocks * 512 >= 1 << 20)
+os.unlink("/workspace/room")
+"""
+    assert inside(http, code) == "95 95 95 95 95 95 0 True"
+
+
 def test_threads_work_although_clone3_is_not_there(http: httpx.Client) -> None:
     assert inside(http, "import threading\nt = threading.Thread(target=lambda: print('ran')); t.start(); t.join()") == "ran"
 

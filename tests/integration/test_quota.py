@@ -182,6 +182,56 @@ def test_what_no_count_sees_is_ended_before_the_disk_is_full(make_service: Calla
         assert run(other, "print(kept)")["stdout"] == "7\n", "who writes nothing is left alone"
 
 
+NAMELESS = """
+import os, time
+fd = os.open('nameless', os.O_CREAT | os.O_RDWR)
+os.unlink('nameless')
+time.sleep(5)  # counted meanwhile: nothing is there, and nobody has written since
+for i in range(3000):
+    os.write(fd, bytes(1 << 20))
+"""
+
+
+def test_who_writes_to_a_file_without_a_name_loses_his_sandbox_alone(make_service: Callable[..., Service]) -> None:
+    """Nobody was seen to write, so all sandboxes of all users were reset, as often as one of them liked."""
+    before = free_bytes()
+    assert before > 4 << 30, "this test fills 2 GiB for a moment"
+    service = make_service(f"limits/min_free_bytes={before - (1 << 30)}", "limits/memory_bytes=512M")
+    with service.client() as one, service.client(key_of(service, "other")) as other:
+        assert run(other, "kept = 7")["status"] == "ok"
+        record = run(one, NAMELESS, timeout_seconds=60)
+        assert record["status"] == "interrupted" and "limits/min_free_bytes" in record["reason"], record
+        wait_until(lambda: free_bytes() > before - (1 << 30))
+        assert run(other, "print(kept)")["stdout"] == "7\n"
+
+
+CLOSED = """
+import os
+os.mkdir('closed')
+os.chmod('closed', 0o300)  # its files have names for who knows them, and nobody can list them
+for i in range(1000):
+    open(f'closed/{i}', 'wb').write(bytes(8 << 20))
+"""
+
+
+def test_what_is_saved_where_nobody_can_look_ends_at_the_floor(make_service: Callable[..., Service]) -> None:
+    """The code was reset at the floor, again and again, and each time it wrote on: until the disk was full, and the service stood."""
+    before = free_bytes()
+    assert before > 4 << 30, "this test fills 2 GiB for a moment"
+    service = make_service(f"limits/min_free_bytes={before - (1 << 30)}", "limits/memory_bytes=512M", f"limits/workspace_bytes={LIMIT}")
+    with service.client() as one, service.client(key_of(service, "other")) as other:
+        assert run(other, "kept = 7")["status"] == "ok"
+        record = run(one, CLOSED)
+        assert record["status"] == "interrupted" and "limits/min_free_bytes" in record["reason"], record
+        wait_until(lambda: one.post("/api/v1/execute", json={"code": "1"}).status_code == 429)
+        for refused in (one.post("/api/v1/execute", json={"code": "1"}), one.post("/api/v1/sandboxes/default/exec", json={"cmd": ["ls"]})):
+            assert refused.status_code == 429 and "nearly full" in refused.json()["error"]["message"], refused.text
+        assert one.post("/api/terminals").status_code == 429
+        assert run(other, "print(kept)")["stdout"] == "7\n", "who is not to blame is left alone"
+        assert one.delete("/api/v1/session", params={"purge": 1}).status_code == 204
+        wait_until(lambda: one.post("/api/v1/execute", json={"code": "1"}).status_code == 200, 30)
+
+
 def free_bytes() -> int:
     disk = os.statvfs("/tmp")
     return disk.f_bavail * disk.f_frsize

@@ -183,6 +183,27 @@ static void what_comes_and_goes_is_nobodys_business(void **state)
     assert_string_equal(end(f), "");
 }
 
+/* It fills the disk all the same: quota.c has to know who it is. */
+static void what_is_written_to_a_file_without_a_name_is_seen_and_changes_no_path(void **state)
+{
+    struct fixture *f = *state;
+    begin(f);
+    int fd = open("t", O_WRONLY | O_CREAT, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(unlink("t"), 0);
+    assert_string_equal(end(f), "");
+    uint64_t before = changes_count_of(f->watched);
+    begin(f);
+    assert_int_equal(write(fd, "xyz", 3), 3);
+    assert_string_equal(end(f), "");
+    assert_true(changes_count_of(f->watched) > before);
+    begin(f);
+    put("t", 5); /* another one */
+    assert_int_equal(write(fd, "xyz", 3), 3);
+    assert_string_equal(end(f), ITEMS(CREATED("t", "5")));
+    assert_int_equal(close(fd), 0);
+}
+
 static void a_file_that_was_only_opened_for_writing_is_not_modified(void **state)
 {
     struct fixture *f = *state;
@@ -472,6 +493,7 @@ int main(void)
         TEST(what_was_done_between_two_runs_is_nobodys),
         TEST(images_and_small_texts_have_a_media_type),
         TEST(what_comes_and_goes_is_nobodys_business),
+        TEST(what_is_written_to_a_file_without_a_name_is_seen_and_changes_no_path),
         TEST(a_file_that_was_only_opened_for_writing_is_not_modified),
         TEST(a_file_that_is_replaced_is_modified),
         TEST(folders_that_are_new_are_looked_into),

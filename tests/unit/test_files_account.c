@@ -74,6 +74,49 @@ static void what_does_not_fit_is_refused_and_leaves_nothing(void **state)
     end(f);
 }
 
+/* Downloads of a slow client: by them a user held many times what he may. */
+static void what_is_deleted_while_it_is_read_counts_until_it_is_closed(void **state)
+{
+    struct fixture *f = *state;
+    struct err e = ERR_INIT;
+    struct files_stat st;
+    struct file *one = NULL, *two = NULL;
+    begin(f, 1 << 20, 100);
+    assert_int_equal(write_file(f, "a", 600), ERR_NONE);
+    assert_int_equal(files_open(&f->tree, "a", &one, &st, &e), 0);
+    assert_int_equal(files_open(&f->tree, "a", &two, &st, &e), 0);
+    assert_int_equal(files_delete(&f->tree, "a", false, &e), 0);
+    assert_int_equal(account_held(f->tree.account) / (600 * KIB), 1);
+    assert_true(used(f).bytes >= 600 * KIB && used(f).bytes < 700 * KIB && used(f).files == 0);
+    assert_int_equal(write_file(f, "b", 600), ERR_QUOTA);
+    file_close(one);
+    assert_int_equal(write_file(f, "b", 600), ERR_QUOTA);
+    file_close(two);
+    assert_int_equal(write_file(f, "b", 600), ERR_NONE);
+    assert_int_equal(account_held(f->tree.account), 0);
+    end(f);
+}
+
+/* An upload went below the floor of the disk, and sandboxes were reset for it that had nothing to do with it. */
+static void what_is_to_be_free_on_the_disk_is_left_free(void **state)
+{
+    struct fixture *f = *state;
+    struct draft *d = NULL;
+    struct err e = ERR_INIT;
+    begin(f, 8 << 20, 100);
+    account_set_min_free(f->tree.account, (uint64_t)1 << 60);
+    assert_int_equal(files_draft(&f->tree, &d, &e), 0);
+    assert_int_equal(draft_expect(d, &f->tree, 2 << 20, &e), -1);
+    assert_int_equal(e.code, ERR_UNAVAILABLE);
+    assert_non_null(strstr(e.text, "limits/min_free_bytes"));
+    draft_free(d);
+    assert_int_equal(write_file(f, "a", 2048), ERR_UNAVAILABLE); /* of unknown length */
+    assert_int_equal(write_file(f, "a", 1024), ERR_NONE);        /* a small one is saved */
+    account_set_min_free(f->tree.account, 0);
+    assert_int_equal(write_file(f, "a", 2048), ERR_NONE);
+    end(f);
+}
+
 static void room_that_is_expected_is_kept(void **state)
 {
     struct fixture *f = *state;
@@ -248,6 +291,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_counts),
         TEST(what_does_not_fit_is_refused_and_leaves_nothing),
+        TEST(what_is_deleted_while_it_is_read_counts_until_it_is_closed),
+        TEST(what_is_to_be_free_on_the_disk_is_left_free),
         TEST(room_that_is_expected_is_kept),
         TEST(what_has_its_place_is_counted_once_and_not_kept_room_for),
         TEST(too_many_files_are_refused),

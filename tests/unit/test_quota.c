@@ -168,6 +168,84 @@ static void who_has_left_is_forgotten(void **state)
     (void)wait_for(f, is_gone);
 }
 
+/* ---- a disk that is short ---- */
+
+static void be_short(struct hub_fixture *f)
+{
+    struct err e = ERR_INIT;
+    assert_int_equal(config_set(f->config, "limits/min_free_bytes", "1024T", "test", &e), 0);
+}
+
+static enum err_code begin(struct hub_fixture *f)
+{
+    struct err e = ERR_INIT;
+    return quota_may_begin(f->hub->quota, f->user, &e) < 0 ? e.code : ERR_NONE;
+}
+
+static void on_a_short_disk_nothing_begins_of_who_is_above(void **state)
+{
+    struct hub_fixture *f = *state;
+    be_short(f);
+    quota_enter(f->hub->quota, f->user);
+    (void)wait_for(f, is_within);
+    assert_int_equal(begin(f), ERR_NONE);
+    put("a", LIMIT + 1);
+    (void)wait_for(f, is_above);
+    assert_int_equal(begin(f), ERR_QUOTA);
+    quota_leave(f->hub->quota, f->user);
+    int never = 0;
+    fixture_run_for(&f->base, &never, 1, 3 * QUOTA_TICK_MS);
+    assert_int_equal(begin(f), ERR_QUOTA); /* who leaves is not forgotten */
+    assert_int_equal(unlink("a"), 0);
+    (void)wait_for(f, is_gone);
+    assert_int_equal(begin(f), ERR_NONE);
+}
+
+static bool is_unseen(const struct metered *m)
+{
+    return is_counted(m) && m->used.unseen > 0;
+}
+
+static void on_a_short_disk_nothing_begins_of_who_hides_what_he_has(void **state)
+{
+    struct hub_fixture *f = *state;
+    char here[400];
+    assert_non_null(getcwd(here, sizeof here));
+    for (int i = 0; i < 258; i++)
+        assert_true(mkdir("d", 0700) == 0 && chdir("d") == 0);
+    assert_int_equal(chdir(here), 0);
+    struct err e = ERR_INIT;
+    assert_int_equal(config_set(f->config, "limits/workspace_files", "400", "test", &e), 0);
+    quota_enter(f->hub->quota, f->user);
+    (void)wait_for(f, is_unseen);
+    assert_int_equal(begin(f), ERR_NONE); /* there is room enough */
+    quota_leave(f->hub->quota, f->user);
+    (void)wait_for(f, is_gone);
+    be_short(f);
+    quota_enter(f->hub->quota, f->user);
+    (void)wait_for(f, is_unseen);
+    assert_int_equal(begin(f), ERR_QUOTA);
+    quota_leave(f->hub->quota, f->user);
+}
+
+static void what_a_disk_loses_while_nobody_runs_is_nobodys_fault(void **state)
+{
+    struct hub_fixture *f = *state;
+    struct quota *q = f->hub->quota;
+    int never = 0;
+    quota_enter(q, f->user);
+    (void)wait_for(f, is_within);
+    pthread_mutex_lock(&q->lock);
+    assert_true(q->floor.mark_bytes > 0);
+    pthread_mutex_unlock(&q->lock);
+    quota_leave(q, f->user);
+    (void)wait_for(f, is_gone);
+    fixture_run_for(&f->base, &never, 1, 100);
+    pthread_mutex_lock(&q->lock);
+    assert_int_equal(q->floor.mark_bytes, 0);
+    pthread_mutex_unlock(&q->lock);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 /* 16 MiB are noise. */
@@ -216,6 +294,9 @@ int main(void)
         TEST(files_have_a_limit_too),
         TEST(what_he_had_before_counts_as_settled),
         TEST(who_has_left_is_forgotten),
+        TEST(on_a_short_disk_nothing_begins_of_who_is_above),
+        TEST(on_a_short_disk_nothing_begins_of_who_hides_what_he_has),
+        TEST(what_a_disk_loses_while_nobody_runs_is_nobodys_fault),
         cmocka_unit_test(a_disk_that_is_short_and_loses),
         cmocka_unit_test(a_disk_that_was_short_before_is_nobodys_fault),
     };

@@ -239,6 +239,31 @@ def test_conditions_guard_a_write_and_a_delete(server: Any, shared: Path) -> Non
 # ---- forms and JSON ----
 
 
+def test_another_content_is_another_tag_whatever_time_it_is_given(server: Any, shared: Path) -> None:
+    """As rsync, tar and unzip do: with the time of the content before it, an old copy was still said to be the new one."""
+    tag = ask(server, "PUT", "/f", b"one").headers["ETag"]
+    assert ask(server, "GET", "/f").headers["ETag"] == tag
+    before = (shared / "f").stat()
+    time.sleep(0.02)  # a tick of the disk's clock
+    (shared / "f").write_bytes(b"two")
+    os.utime(shared / "f", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (shared / "f").stat().st_ino == before.st_ino
+    again = ask(server, "GET", "/f", If_None_Match=tag)
+    assert again.status == 200 and again.body == b"two" and again.headers["ETag"] != tag
+    assert ask(server, "PUT", "/f", b"x", If_Match=tag).status == 412
+
+
+def test_a_part_of_a_file_is_not_written_as_the_file(server: Any, shared: Path) -> None:
+    """Who takes up an upload again sends the rest with Content-Range: it was saved in place of the whole file."""
+    assert ask(server, "PUT", "/f", b"0123456789").status == 201
+    part = ask(server, "PUT", "/f", b"789", Content_Range="bytes 7-9/10")
+    assert (part.status, part.code) == (400, "invalid_request") and "Content-Range" in part.json["error"]["message"]
+    packed = ask(server, "PUT", "/f", b"789", Content_Encoding="gzip")
+    assert (packed.status, packed.code) == (415, "unsupported_media_type") and "Content-Encoding" in packed.json["error"]["message"]
+    assert (shared / "f").read_bytes() == b"0123456789"
+    assert ask(server, "PUT", "/f", b"789", Content_Encoding="identity").status == 200
+
+
 def test_a_form_has_a_file_and_a_path(server: Any, shared: Path, state: Path) -> None:
     content = random.Random(1).randbytes(1_000_000) + b"\r\n--xY"
     (shared / "there").mkdir()
@@ -420,6 +445,8 @@ def test_folders_are_made_moved_and_deleted(server: Any, shared: Path) -> None:
     assert (there.status, there.code) == (409, "conflict") and "replace" in there.json["error"]["message"]
     assert ask(server, "POST", "/move", {"from": "g", "to": "x/y/f", "replace": True}).status == 200
     assert (shared / "x/y/f").read_bytes() == b"g"
+    onto = ask(server, "POST", "/move", {"from": "a", "to": "x/y/f", "replace": True})  # it was 404: there is no x/y/f
+    assert (onto.status, onto.code) == (400, "invalid_request") and "cannot replace a file" in onto.json["error"]["message"]
     assert ask(server, "POST", "/move", {"from": "x", "to": "x/z"}).status == 400
     assert ask(server, "POST", "/move", {"from": "none", "to": "n/m"}).status == 404
     assert not (shared / "n").exists()
@@ -556,6 +583,19 @@ def test_a_folder_is_given_whole_as_an_archive(server: Any, shared: Path, tmp_pa
     root = ask(server, "GET", f"/?archive={kind}")
     assert set(unpacked(root.body, kind)) == {"workspace", "workspace/x"} | {f"workspace/x/{n}" for n in wanted}
     assert f'filename="workspace.{kind}"' in root.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_head_of_an_archive_has_a_head_and_nothing_else(server: Any, shared: Path, kind: str) -> None:
+    """It was followed by the last chunk of a body, which the next reply on the connection began with."""
+    (shared / "x").mkdir()
+    request = f"HEAD {API}/x?archive={kind} HTTP/1.1\r\n".encode() + HEAD
+    with server.raw(request + b"\r\n" + request + b"Connection: close\r\n\r\n") as s:
+        said = b""
+        while some := s.recv(65536):
+            said += some
+    for reply in said.removesuffix(b"\r\n\r\n").split(b"\r\n\r\n"):
+        assert reply.startswith(b"HTTP/1.1 200 ") and b"filename=" in reply, said
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])
