@@ -224,7 +224,7 @@ static void add_headers(struct bridge_call *c)
         add_header(c, "Mcp-Method", m->method);
     if (c->is_modern && m->name.data)
         add_header(c, "Mcp-Name", m->name);
-    if (c->purpose != BRIDGE_GOODBYE)
+    if (c->purpose != BRIDGE_GOODBYE && !c->is_resumed) /* that is of the session it began in */
         (void)snprintf(c->session, sizeof c->session, "%s",
                        c->is_modern || bridge_message_is(m, "initialize") ? "" : b->session);
     if (c->session[0])

@@ -530,18 +530,22 @@ def test_a_stream_that_ended_early_goes_on_behind_its_last_event(service: FakeMc
     assert len(service.sent("tools/call")) == 1
 
 
-def test_a_stream_that_nobody_knows_any_more_is_told(service: FakeMcp, client: Client) -> None:
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_a_stream_that_nobody_knows_any_more_is_told(service: FakeMcp, client: Client, is_slow: bool) -> None:
+    """Slow: who listens has a new session by then, in which the stream is not to be looked for."""
+
     def work(x: Exchange) -> None:
         x.stream()
-        x.chunk("id: w-1\ndata: \n\n")
+        x.chunk("retry: 2000\nid: w-1\ndata: \n\n" if is_slow else "id: w-1\ndata: \n\n")
         service.forget()
-        x.cut()
+        x.end() if is_slow else x.cut()
 
     service.on["work"] = work
     client.initialize()
     client.call(1, "work")
     told = client.next()
     assert told["error"]["code"] == 1410 and "may run on" in told["error"]["message"]
+    assert not is_slow or service.methods().count("initialize") == 2
     client.ask(2, "ping")
     assert client.next()["id"] == 2
     assert len(service.sent("tools/call")) == 1
