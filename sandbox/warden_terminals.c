@@ -106,12 +106,25 @@ void warden_terminals_on_init_gone(struct warden_terminals *ts)
             warden_terminal_on_init_gone(ts->all[i]);
 }
 
+/* One speaks only when what another said has gone out. So each is flushed by itself: whoever had to wait for the next batch would wait
+ * for ever when there is none. Another begins each time, for when the link takes no more. */
+static void say_all(struct warden_terminals *ts)
+{
+    ts->first = (ts->first + 1) % WARDEN_TERMINALS_PLACES;
+    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++) {
+        struct warden_terminal *t = ts->all[(ts->first + i) % WARDEN_TERMINALS_PLACES];
+        if (!t)
+            continue;
+        warden_terminal_say(t);
+        if (!warden_link_is_clear(ts->link))
+            warden_link_flush(ts->link);
+    }
+    warden_link_flush(ts->link);
+}
+
 void warden_terminals_flush(struct warden_terminals *ts)
 {
-    for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++)
-        if (ts->all[i])
-            warden_terminal_say(ts->all[i]);
-    warden_link_flush(ts->link);
+    say_all(ts);
     for (size_t i = 0; i < WARDEN_TERMINALS_PLACES; i++) {
         if (ts->all[i] && warden_terminal_is_over(ts->all[i]))
             warden_terminal_free(TAKE(ts->all[i]));

@@ -11,6 +11,7 @@ struct warden_terminals {
     struct warden_link *link;
     unsigned (*free_number)(void *owner); /* init's; 0: none is free. `owner` is env's */
     struct warden_terminal *all[WARDEN_TERMINALS_PLACES];
+    size_t first; /* who speaks first */
 };
 
 void warden_terminals_done(struct warden_terminals *ts);

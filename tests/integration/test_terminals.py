@@ -419,6 +419,22 @@ def test_sixteen_terminals_and_no_more(api: httpx.Client) -> None:
     wait_until(lambda: api.post("/api/terminals").status_code == 200, 5)
 
 
+def test_terminals_begin_while_many_end(api: httpx.Client) -> None:
+    """What several of them have to say at once is said at once: a start that is not told of is waited for."""
+    for _ in range(5):
+        for name in [new_terminal(api) for _ in range(10)]:
+            assert api.delete(f"/api/terminals/{name}").status_code == 204
+        names = []
+        for pause in (0.02, 0.05, 0.03, 0.06, 0.04):  # a shell takes a tenth of a second to end
+            time.sleep(pause)
+            began = time.monotonic()
+            names.append(new_terminal(api))
+            assert time.monotonic() - began < 5
+        for name in names:
+            assert api.delete(f"/api/terminals/{name}").status_code == 204
+        time.sleep(0.5)
+
+
 def test_nobody_elses_terminal_can_be_seen(service: Service, api: httpx.Client) -> None:
     name = new_terminal(api, name="private")
     assert api.post("/api/v1/admin/users", json={"name": "other"}).status_code == 201
