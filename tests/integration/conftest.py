@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -181,6 +182,14 @@ def make_service() -> Iterator[object]:
     with ExitStack() as ends:  # each of them, also when one fails
         for s in made:
             ends.callback(s.destroy)
+
+
+@pytest.fixture
+def disk_alone() -> Iterator[None]:
+    """Tests that fill the disk take turns, in whatever process they are: what one takes is a loss to the other."""
+    with Path(__file__).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

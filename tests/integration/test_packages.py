@@ -344,6 +344,7 @@ def test_a_user_has_none_of_anothers_packages(client: httpx.Client, packages: Se
     assert report["stdout"] == "30\n"
 
 
+@pytest.mark.usefixtures("disk_alone")
 def test_a_build_that_hides_what_it_takes_ends_before_the_disk_is_full(make_service: Callable[..., Service], tmp_path: Path) -> None:
     def free_bytes() -> int:
         disk = os.statvfs(tmp_path)

@@ -164,6 +164,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.usefixtures("disk_alone")
 def test_what_no_count_sees_is_ended_before_the_disk_is_full(make_service: Callable[..., Service]) -> None:
     before = free_bytes()
     assert before > 5 << 30, "this test fills 4 GiB for a moment"
@@ -192,6 +193,7 @@ for i in range(3000):
 """
 
 
+@pytest.mark.usefixtures("disk_alone")
 def test_who_writes_to_a_file_without_a_name_loses_his_sandbox_alone(make_service: Callable[..., Service]) -> None:
     """Nobody was seen to write, so all sandboxes of all users were reset, as often as one of them liked."""
     before = free_bytes()
@@ -214,6 +216,7 @@ for i in range(1000):
 """
 
 
+@pytest.mark.usefixtures("disk_alone")
 def test_what_is_saved_where_nobody_can_look_ends_at_the_floor(make_service: Callable[..., Service]) -> None:
     """The code was reset at the floor, again and again, and each time it wrote on: until the disk was full, and the service stood."""
     before = free_bytes()
