@@ -29,9 +29,8 @@ struct builder {
     enum builder_status status; /* what follows is builder_run's */
     int exit_code;
     uint64_t size_bytes;
-    char words
-        [200]; /* the end of what it said where nobody but the keeper hears it: before its program could begin */
-    bool is_stuck; /* its container could not be removed: its range is not free */
+    char words[200]; /* the end of what it said before its program could begin: only the keeper hears it */
+    bool is_stuck;   /* its container could not be removed: its range is not free */
 };
 
 /* Builds, and puts the result in place when its status is ok. Blocks, for no longer than the options' timeout_s and what Podman takes.

@@ -74,8 +74,6 @@ static bool has_changed(void *arg, const char *uri)
 /* A private workspace is not in the list. */
 static void tell(struct change *ch, struct site *site, const struct user *u, const char *sandbox)
 {
-    if (!mcp_part_is_watched(site, u))
-        return;
     find_sandboxes(ch, site, u, sandbox);
     mcp_part_resources_updated(site, u, has_changed, ch);
     if (ch->is_shared && ch->is_list_new)
@@ -96,6 +94,8 @@ static void change_done(struct change *ch)
 void mcp_resources_file_changed(struct mcp_call *c, const char *sandbox, const char *path,
                                 bool is_new)
 {
+    if (!mcp_part_is_watched(c->site, c->user))
+        return;
     struct change ch = change_new();
     add(ch.paths, path);
     ch.is_list_new = is_new;
@@ -106,6 +106,8 @@ void mcp_resources_file_changed(struct mcp_call *c, const char *sandbox, const c
 void mcp_resources_on_change(void *arg, const struct user *u, const struct uuid *sandbox_id,
                              struct slice items)
 {
+    if (!mcp_part_is_watched(arg, u))
+        return; /* this is on the way of each execution that changes a file */
     struct change ch = change_new();
     char path[FILES_MAX_PATH + 1];
     size_t n = 0;

@@ -164,11 +164,21 @@ time.sleep(60)
 """
 
 
+def free_bytes() -> int:
+    disk = os.statvfs("/tmp")
+    return disk.f_bavail * disk.f_frsize
+
+
+def near_the_floor(make_service: Callable[..., Service], room: int, *settings: str) -> tuple[Service, int]:
+    """A service that has so many bytes left above limits/min_free_bytes, and what is free now."""
+    before = free_bytes()
+    assert before > room + (3 << 30), "this test takes that for a moment"
+    return make_service(f"limits/min_free_bytes={before - room}", "limits/memory_bytes=512M", *settings), before
+
+
 @pytest.mark.usefixtures("disk_alone")
 def test_what_no_count_sees_is_ended_before_the_disk_is_full(make_service: Callable[..., Service]) -> None:
-    before = free_bytes()
-    assert before > 5 << 30, "this test fills 4 GiB for a moment"
-    service = make_service(f"limits/min_free_bytes={before - (2 << 30)}", "limits/memory_bytes=512M")
+    service, before = near_the_floor(make_service, 2 << 30)
     with service.client() as one, service.client(key_of(service, "other")) as other:
         assert run(other, "kept = 7")["status"] == "ok"
         assert run(one, "mine = 7")["status"] == "ok"
@@ -196,9 +206,7 @@ for i in range(3000):
 @pytest.mark.usefixtures("disk_alone")
 def test_who_writes_to_a_file_without_a_name_loses_his_sandbox_alone(make_service: Callable[..., Service]) -> None:
     """Nobody was seen to write, so all sandboxes of all users were reset, as often as one of them liked."""
-    before = free_bytes()
-    assert before > 4 << 30, "this test fills 2 GiB for a moment"
-    service = make_service(f"limits/min_free_bytes={before - (1 << 30)}", "limits/memory_bytes=512M")
+    service, before = near_the_floor(make_service, 1 << 30)
     with service.client() as one, service.client(key_of(service, "other")) as other:
         assert run(other, "kept = 7")["status"] == "ok"
         record = run(one, NAMELESS, timeout_seconds=60)
@@ -219,9 +227,7 @@ for i in range(1000):
 @pytest.mark.usefixtures("disk_alone")
 def test_what_is_saved_where_nobody_can_look_ends_at_the_floor(make_service: Callable[..., Service]) -> None:
     """The code was reset at the floor, again and again, and each time it wrote on: until the disk was full, and the service stood."""
-    before = free_bytes()
-    assert before > 4 << 30, "this test fills 2 GiB for a moment"
-    service = make_service(f"limits/min_free_bytes={before - (1 << 30)}", "limits/memory_bytes=512M", f"limits/workspace_bytes={LIMIT}")
+    service, before = near_the_floor(make_service, 1 << 30, f"limits/workspace_bytes={LIMIT}")
     with service.client() as one, service.client(key_of(service, "other")) as other:
         assert run(other, "kept = 7")["status"] == "ok"
         record = run(one, CLOSED)
@@ -233,11 +239,6 @@ def test_what_is_saved_where_nobody_can_look_ends_at_the_floor(make_service: Cal
         assert run(other, "print(kept)")["stdout"] == "7\n", "who is not to blame is left alone"
         assert one.delete("/api/v1/session", params={"purge": 1}).status_code == 204
         wait_until(lambda: one.post("/api/v1/execute", json={"code": "1"}).status_code == 200, 30)
-
-
-def free_bytes() -> int:
-    disk = os.statvfs("/tmp")
-    return disk.f_bavail * disk.f_frsize
 
 
 def key_of(service: Service, name: str) -> str:
